@@ -1,0 +1,2 @@
+// Command line: evaluates a run and writes its submission.
+export {};

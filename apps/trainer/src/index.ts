@@ -1,0 +1,2 @@
+// Command line: trains all members of an ensemble.
+export {};

@@ -1,0 +1,71 @@
+// Files that are whole or absent: written to a temporary name, synced, renamed.
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { codeOf, messageOf, UserError } from './errors.ts';
+
+/** Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part. */
+export async function writeFileAtomic(path: string, content: string | Uint8Array | readonly Uint8Array[]) {
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  const temporary = join(folder, `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const parts =
+    typeof content === 'string'
+      ? [Buffer.from(content)]
+      : content instanceof Uint8Array
+        ? [content]
+        : content;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      for (const part of parts) await file.writeFile(part);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Writes a value as indented JSON, atomically. */
+export async function writeJson(path: string, value: unknown) {
+  await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Reads a JSON file; undefined when there is none, a UserError when it is not JSON. */
+export async function readJson(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`is not JSON (${messageOf(error)})`, {
+      file: path,
+      remedy: 'restore or delete the file',
+      cause: error,
+    });
+  }
+}
+
+/** Makes a rename in this folder survive a power cut. Where folders cannot be synced, does nothing. */
+async function syncFolder(folder: string) {
+  try {
+    const handle = await open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // Not every platform lets a folder be opened; the rename itself is done.
+  }
+}

@@ -1,0 +1,11 @@
+// Randomness, files and errors: what every room needs and no room owns.
+export { codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
+export { readJson, writeFileAtomic, writeJson } from './files.ts';
+export {
+  hash32,
+  permutation,
+  philox4x32,
+  randomStream,
+  type RandomKey,
+  type RandomStream,
+} from './random.ts';

@@ -1,0 +1,2 @@
+// Scans in, volumes out: index, preparation, store, batches.
+export {};

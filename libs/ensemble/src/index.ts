@@ -1,0 +1,2 @@
+// Recipes, plan of members, coordinator and workers, probabilities, metrics, submission.
+export {};

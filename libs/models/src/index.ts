@@ -1,0 +1,2 @@
+// Network architectures, their registry and their weights.
+export {};

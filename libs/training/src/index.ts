@@ -1,0 +1,2 @@
+// One member's run: loss, schedule, loop, checkpoints.
+export {};

@@ -1,0 +1,2 @@
+// Chest CT-like phantom scans from a seed.
+export {};
