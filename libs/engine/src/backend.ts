@@ -1,0 +1,151 @@
+// The tfjs backend 'tensorflow': tfjs-node's own backend class and kernels on our binding.
+import { createRequire } from 'node:module';
+import nodeUtil from 'node:util';
+import tf, {
+  type DataId,
+  type DataType as DType,
+  type KernelBackend,
+  type Tensor,
+  type TensorInfo,
+} from '@tensorflow/tfjs';
+import type { Binding } from './binding.ts';
+import { EngineError } from './errors.ts';
+import { registerOwnKernels } from './kernels/register.ts';
+import type { TensorMetadata } from './tensors.ts';
+import { type Attribute, DataType } from './types.ts';
+
+export const BACKEND_NAME = 'tensorflow';
+
+interface TensorEntry {
+  shape: number[];
+  dtype: number;
+  /** Values that are not uploaded yet. */
+  values: unknown;
+  id: number;
+  /** The trace in which the values were given, if any. */
+  trace?: object | undefined;
+}
+
+// tfjs-node asks for two functions that Node 23 dropped from util.
+const util = nodeUtil as { isNullOrUndefined?: unknown; isArray?: unknown };
+util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+util.isArray ??= Array.isArray;
+
+const require = createRequire(import.meta.url);
+const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+  NodeJSKernelBackend: new (binding: object, packageName: string) => NodeBackend;
+};
+
+/** What is used here of tfjs-node's backend class; its own types call most of it private. */
+interface NodeBackend extends KernelBackend {
+  readonly tensorMap: { get(dataId: DataId): TensorEntry };
+  // eslint-disable-next-line max-params -- tfjs's own signature
+  move(dataId: DataId, values: unknown, shape: number[], dtype: DType, refCount: number): void;
+  readSync(dataId: DataId): Float32Array | Int32Array | Uint8Array;
+  getInputTensorIds(tensors: readonly TensorInfo[]): number[];
+  createOutputTensor(metadata: TensorMetadata): Tensor;
+}
+
+export class TensorFlowBackend extends NodeJSKernelBackend {
+  readonly engine: Binding;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(binding: Binding) {
+    super(binding, '@tensorflow/tfjs-node-gpu');
+    this.engine = binding;
+  }
+
+  override move(...args: Parameters<NodeBackend['move']>) {
+    super.move(...args);
+    this.tensorMap.get(args[0]).trace = this.engine.trace;
+  }
+
+  /** Values from before the trace are uploaded and become inputs of the captured step; those from within, constants. */
+  override getInputTensorIds(tensors: readonly TensorInfo[]) {
+    if (this.engine.trace) {
+      for (const tensor of tensors) if ('dataId' in tensor) this.#uploadPending(tensor);
+    }
+    return super.getInputTensorIds(tensors);
+  }
+
+  override readSync(dataId: DataId) {
+    if (this.engine.trace && !this.#isConstant(dataId)) {
+      throw new EngineError('capture', `a tensor's values were read inside a captured step${currentOp()}`, {
+        remedy:
+          'return the tensor from the step and read it afterwards, or give the value to the step as an input',
+      });
+    }
+    return super.readSync(dataId);
+  }
+
+  /** The tensor's number in the binding; uploads it when that has not happened yet. */
+  idOf(tensor: TensorInfo): number {
+    return this.getInputTensorIds([tensor])[0]!;
+  }
+
+  /** A tfjs tensor for a tensor of the binding. */
+  tensorOf(metadata: TensorMetadata): Tensor {
+    return this.createOutputTensor(metadata);
+  }
+
+  /** Runs a TensorFlow op on tfjs tensors. */
+  run(
+    op: { name: string; attributes: readonly Attribute[]; outputs?: number },
+    inputs: readonly TensorInfo[],
+  ): Tensor[] {
+    const ids = this.getInputTensorIds(inputs);
+    return this.engine
+      .executeOp(op.name, op.attributes, ids, op.outputs ?? 1)
+      .map((output) => this.tensorOf(output));
+  }
+
+  /** Runs one asynchronous piece of work after the other. */
+  queue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #uploadPending(tensor: TensorInfo) {
+    const entry = this.tensorMap.get(tensor.dataId);
+    if (entry.values === null || entry.trace === this.engine.trace) return;
+    entry.id = this.engine.uploadTensor(entry.shape, entry.dtype, entry.values);
+    entry.values = null;
+  }
+
+  #isConstant(dataId: DataId) {
+    const entry = this.tensorMap.get(dataId);
+    return entry.values !== null && entry.trace === this.engine.trace;
+  }
+}
+
+/** Registers tfjs-node's kernels and our own, once. */
+let registered = false;
+export function registerKernels() {
+  if (registered) return;
+  registered = true;
+  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
+  registerOwnKernels();
+}
+
+/** The active backend if it is ours. */
+export function activeBackend(): TensorFlowBackend | undefined {
+  const backend: unknown = tf.backend();
+  return backend instanceof TensorFlowBackend ? backend : undefined;
+}
+
+/**
+ * A tensor of unsigned bytes. tfjs has no such type and calls it int32; on this engine it travels as it is, one byte
+ * an element, and `tf.cast` and `tf.transpose` understand it. On other backends it is an int32 tensor.
+ */
+export function tensorOfBytes(bytes: Uint8Array, shape: number[]): Tensor {
+  const backend = activeBackend();
+  if (backend === undefined) return tf.tensor(Int32Array.from(bytes), shape, 'int32');
+  const id = backend.engine.uploadTensor(shape, DataType.UINT8, bytes);
+  return backend.tensorOf({ id, shape, dtype: DataType.UINT8 });
+}
+
+function currentOp(): string {
+  const name = tf.engine().state.activeScope?.name;
+  return name?.endsWith('__op') ? ` (tf.${name.slice(0, -'__op'.length)})` : '';
+}

@@ -1,0 +1,104 @@
+// What tfjs-node's kernels call: its native binding's interface, over the C library, and one thing more: a trace.
+import { type Context, type Device, openContext } from './context.ts';
+import type { TensorFlowApi } from './declarations.ts';
+import { execute } from './eager.ts';
+import { EngineError } from './errors.ts';
+import { openTrace, type Trace } from './graph.ts';
+import {
+  type AnyTensor,
+  download,
+  isSymbolic,
+  type SymbolicTensor,
+  type TensorMetadata,
+  tensorTable,
+  upload,
+} from './tensors.ts';
+import { type Attribute, AttributeType, DataType } from './types.ts';
+
+export interface Binding extends ReturnType<typeof openBinding> {}
+
+/** Opens a context on the device and gives it tfjs-node's binding interface. */
+export function openBinding(api: TensorFlowApi, device: Device) {
+  const context: Context = openContext(api, device);
+  const tensors = tensorTable(context);
+  let trace: Trace | undefined;
+
+  const add = (tensor: AnyTensor): TensorMetadata => tensors.add(tensor);
+  const symbolOf = (id: number): SymbolicTensor => {
+    if (trace === undefined) throw new EngineError('capture', 'no step is being captured');
+    return trace.symbolOf(id, tensors.get(id));
+  };
+  const eager = (id: number) => {
+    const tensor = tensors.get(id);
+    if (!isSymbolic(tensor)) return tensor;
+    throw new EngineError('capture', 'a tensor made inside a captured step was used outside of it', {
+      remedy: 'return it from the step as an output',
+    });
+  };
+
+  return {
+    context,
+    tensors,
+
+    // --- tfjs-node's interface (dist/tfjs_binding.d.ts) ---
+    TF_FLOAT: DataType.FLOAT,
+    TF_INT32: DataType.INT32,
+    TF_UINT8: DataType.UINT8,
+    TF_STRING: DataType.STRING,
+    TF_COMPLEX64: DataType.COMPLEX64,
+    TF_INT64: DataType.INT64,
+    TF_BOOL: DataType.BOOL,
+    TF_RESOURCE: DataType.RESOURCE,
+    TF_ATTR_STRING: AttributeType.STRING,
+    TF_ATTR_INT: AttributeType.INT,
+    TF_ATTR_FLOAT: AttributeType.FLOAT,
+    TF_ATTR_BOOL: AttributeType.BOOL,
+    TF_ATTR_TYPE: AttributeType.TYPE,
+    TF_ATTR_SHAPE: AttributeType.SHAPE,
+    TF_ATTR_RESOURCE: AttributeType.RESOURCE,
+    TF_Version: api.TF_Version(),
+    isUsingGpuDevice: () => context.device.includes(':GPU:'),
+    getNumOfTensors: () => tensors.size,
+    createTensor(shape: number[], dtype: number, values: unknown): number {
+      if (trace) return add(trace.constant(shape, { dtype, values })).id;
+      return add(upload(context, shape, { dtype, values })).id;
+    },
+    deleteTensor(id: number) {
+      tensors.delete(id);
+    },
+    tensorDataSync(id: number) {
+      return download(context, eager(id));
+    },
+    executeOp(
+      name: string,
+      attributes: readonly Attribute[],
+      inputs: readonly number[],
+      outputs: number,
+    ): TensorMetadata[] {
+      if (trace) return trace.operation({ name, attributes, inputs: inputs.map(symbolOf), outputs }).map(add);
+      return execute(context, { name, attributes, inputs: inputs.map(eager), outputs }).map(add);
+    },
+
+    // --- beyond it ---
+    /** The trace of the step that is being captured, if any. */
+    get trace(): Trace | undefined {
+      return trace;
+    },
+    set trace(value: Trace | undefined) {
+      trace = value;
+    },
+    openTrace: () => openTrace(context),
+    symbolOf,
+    eager,
+    add,
+    /** Uploads values at once, also while a step is being captured. */
+    uploadTensor: (shape: readonly number[], dtype: number, values: unknown) =>
+      add(upload(context, shape, { dtype, values })).id,
+    /** TensorFlow's own type of a tensor, which tfjs may know under another name (uint8 is int32 to tfjs). */
+    typeOf: (id: number) => tensors.get(id).dtype,
+    close() {
+      tensors.clear();
+      context.close();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+// Eager execution: one TensorFlow op, or one captured function, run now.
+import type { Context } from './context.ts';
+import type { Pointer, TensorFlowApi } from './declarations.ts';
+import { EngineError } from './errors.ts';
+import { check } from './status.ts';
+import { describe, type EagerTensor, int64s } from './tensors.ts';
+import { type Attribute, AttributeType } from './types.ts';
+
+export interface Call {
+  /** A TensorFlow op's name, or a captured function's. */
+  name: string;
+  attributes: readonly Attribute[];
+  inputs: readonly EagerTensor[];
+  /** How many outputs to make room for. */
+  outputs: number;
+}
+
+/** Runs a call and waits for it. */
+export function execute(context: Context, call: Call): EagerTensor[] {
+  const { api, status } = context;
+  const op = prepare(context, call);
+  const { handles, count } = room(call.outputs);
+  api.TFE_Execute(op, handles, count, status);
+  api.TFE_DeleteOp(op);
+  context.check(call.name);
+  return take(context, handles, count);
+}
+
+/** Runs a call on another thread; this one stays free meanwhile. */
+export async function executeAsync(context: Context, call: Call): Promise<EagerTensor[]> {
+  const { api } = context;
+  const op = prepare(context, call);
+  const { handles, count } = room(call.outputs);
+  const status = api.TF_NewStatus();
+  try {
+    await api.executeAsync(op, handles, count, status);
+    check(api, status, call.name);
+  } finally {
+    api.TFE_DeleteOp(op);
+    api.TF_DeleteStatus(status);
+  }
+  return take(context, handles, count);
+}
+
+function prepare(context: Context, call: Call): Pointer {
+  const { api, status } = context;
+  const op = api.TFE_NewOp(context.handle, call.name, status);
+  context.check(call.name);
+  try {
+    api.TFE_OpSetDevice(op, context.device, status);
+    context.check(call.name);
+    for (const input of call.inputs) {
+      api.TFE_OpAddInput(op, input.handle, status);
+      context.check(call.name);
+    }
+    for (const attribute of call.attributes) {
+      setAttribute(api, op, attribute, status);
+      context.check(call.name);
+    }
+    return op;
+  } catch (error) {
+    api.TFE_DeleteOp(op);
+    throw error;
+  }
+}
+
+function room(outputs: number) {
+  return { handles: new BigUint64Array(Math.max(outputs, 1)), count: Int32Array.of(outputs) };
+}
+
+function take(context: Context, handles: BigUint64Array, count: Int32Array): EagerTensor[] {
+  return Array.from(handles.subarray(0, count[0]), (handle) => describe(context, handle));
+}
+
+// eslint-disable-next-line max-params -- the C API's own order
+function setAttribute(api: TensorFlowApi, op: Pointer, { name, type, value }: Attribute, status: Pointer) {
+  switch (type) {
+    case AttributeType.STRING: {
+      const bytes = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array);
+      return api.TFE_OpSetAttrString(op, name, bytes, bytes.length);
+    }
+    case AttributeType.INT:
+      if (!Array.isArray(value)) return api.TFE_OpSetAttrInt(op, name, value as number);
+      return api.TFE_OpSetAttrIntList(op, name, int64s(value), value.length);
+    case AttributeType.FLOAT:
+      return api.TFE_OpSetAttrFloat(op, name, value as number);
+    case AttributeType.BOOL:
+      return api.TFE_OpSetAttrBool(op, name, value ? 1 : 0);
+    case AttributeType.TYPE:
+      return api.TFE_OpSetAttrType(op, name, value as number);
+    case AttributeType.SHAPE: {
+      const shape = value as number[];
+      return api.TFE_OpSetAttrShape(op, name, int64s(shape), shape.length, status);
+    }
+    default:
+      throw new EngineError(
+        'tensorflow',
+        `attribute ${name} has a kind (${type}) that this engine does not know`,
+      );
+  }
+}
