@@ -1,2 +1,22 @@
 // Scans in, volumes out: index, preparation, store, batches.
-export {};
+export { readBatches, type Batch } from './batches.ts';
+export {
+  CLASSES,
+  readDatasetIndex,
+  type DatasetIndex,
+  type DatasetReport,
+  type ScanEntry,
+  type Split,
+  type SplitCounts,
+  type Task,
+} from './dataset-index.ts';
+export type { Finding } from './findings.ts';
+export { PREPARATION_VERSION, prepareVolume, type Preparation } from './preparation.ts';
+export { nearestIndices, type Volume } from './volume.ts';
+export {
+  openVolumeStore,
+  prepareDataset,
+  type PreparationProgress,
+  type StoredScan,
+  type VolumeStore,
+} from './volume-store.ts';

@@ -7,3 +7,4 @@ export { type Engine, type EngineKind, openEngine } from './engine.ts';
 export { EngineError } from './errors.ts';
 export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library.ts';
 export { installTensorFlow } from './install.ts';
+export { usableGpus } from './gpus.ts';

@@ -1,2 +1,22 @@
 // Network architectures, their registry and their weights.
-export {};
+export {
+  architectureNames,
+  architectures,
+  buildModel,
+  type Architecture,
+  type Model,
+  type ModelOptions,
+} from './registry.ts';
+export type { Layer, Mode } from './layers.ts';
+export { fromPyTorch, toPyTorch, type Layout, type Parameter, type Parameters } from './parameters.ts';
+export {
+  readSafetensors,
+  writeSafetensors,
+  type Dtype,
+  type Metadata,
+  type Safetensors,
+  type StoredTensor,
+  type StoredTensorOf,
+  type StoredTensors,
+} from './safetensors.ts';
+export { exportTensors, importTensors, loadWeights, saveWeights } from './weights.ts';

@@ -1,2 +1,16 @@
 // One member's run: loss, schedule, loop, checkpoints.
-export {};
+export { adamRates, createAdam, type Adam, type AdamOptions } from './adam.ts';
+export { augment, drawAugmentation, type Draws } from './augment.ts';
+export {
+  bestCheckpoint,
+  type EpochRecord,
+  lastCheckpoint,
+  loadCheckpoint,
+  type RunState,
+  saveCheckpoint,
+} from './checkpoint.ts';
+export { focalLoss } from './loss.ts';
+export { type Augmentation, learningRateAt, type TrainingOptions } from './options.ts';
+export { predictScans, StoppedError } from './predict.ts';
+export { predictionStep, trainingStep, volumesTensor } from './step.ts';
+export { type Progress, trainMember, type TrainOptions } from './train.ts';

@@ -1,2 +1,0 @@
-// Command line: evaluates a run and writes its submission.
-export {};

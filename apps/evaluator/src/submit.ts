@@ -1,0 +1,39 @@
+// The command submit: the files that go to the competition.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { planFile, submitRun } from '@ct-ensemble/ensemble';
+
+const defaultRun = join('runs', 'quick');
+
+/** Runs the command; returns the exit code: 1 when a submission could not be written. */
+export async function submitCommand(options: { run?: string }): Promise<number> {
+  const run = options.run ?? defaultRun;
+  if (options.run === undefined && !existsSync(planFile(run))) {
+    console.log(`There is no run in ${run} yet: training it first`);
+    const code = await trainAllMembers(run);
+    if (code !== 0) return code;
+  }
+  const { split, submissions } = await submitRun(run);
+  if (split === 'val')
+    console.log('The data set has no test scans: these submissions name its validation scans.');
+  for (const { name, members, files, counts, missing, failed } of submissions) {
+    if (missing.length > 0) {
+      console.log(`${name}: NOT WRITTEN, not done yet: ${missing.join(', ')}`);
+      continue;
+    }
+    const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
+    console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
+    for (const file of files) console.log(`  ${relative('.', file)}`);
+    for (const line of failed) console.log(`  without volume: ${line}`);
+  }
+  return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;
+}
+
+/** The trainer's own command, in a process of its own. */
+async function trainAllMembers(run: string): Promise<number> {
+  const trainer = fileURLToPath(import.meta.resolve('@ct-ensemble/trainer/main'));
+  const child = spawn(process.execPath, [trainer, 'all-members', '--run', run], { stdio: 'inherit' });
+  return new Promise((resolve, reject) => child.on('error', reject).on('exit', (code) => resolve(code ?? 1)));
+}

@@ -1,0 +1,124 @@
+// The command all-members: data set, volumes, plan, members, summary.
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
+import {
+  claimRun,
+  datasetFile,
+  memberFolder,
+  type MemberOutcome,
+  openRecipe,
+  planFile,
+  prepareRun,
+  type PreparedRun,
+  trainMembers,
+} from '@ct-ensemble/ensemble';
+import { makePhantoms } from '@ct-ensemble/phantoms';
+import { counter, memberDisplay } from './terminal.ts';
+
+export interface AllMembersOptions {
+  data?: string;
+  recipe: string;
+  run?: string;
+  devices: string;
+  engine: EngineKind;
+  volumes?: string;
+}
+
+/** Phantom scans are made here, with this seed, when no data set is given. */
+const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
+
+/** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
+export async function allMembers(options: AllMembersOptions): Promise<number> {
+  const recipe = await openRecipe(options.recipe);
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
+  const run = options.run ?? join('runs', recipe.name);
+  const stopping = stopOnSignal();
+  const claim = await claimRun(run);
+  try {
+    const data = options.data ?? (await phantomScans());
+    const count = counter('Preparing volumes');
+    const prepared = await prepareRun({
+      data,
+      recipe,
+      run,
+      devices: options.devices,
+      engine: options.engine,
+      store: options.volumes ?? join(cacheFolder(), 'volumes'),
+      onProgress: ({ done, total, scan }) => count(done, total, scan),
+      signal: stopping.signal,
+    });
+    describeRun(run, prepared);
+    const display = memberDisplay(prepared.plan, prepared.state);
+    const outcomes = await trainMembers({
+      run,
+      plan: prepared.plan,
+      devices: prepared.devices,
+      store: options.volumes ?? join(cacheFolder(), 'volumes'),
+      onEvent: display.event,
+      signal: stopping.signal,
+    });
+    await display.end();
+    return summarise(run, outcomes);
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+    console.log('Stopped. The same command continues.');
+    return 130;
+  } finally {
+    stopping.release();
+    await claim.release();
+  }
+}
+
+async function phantomScans(): Promise<string> {
+  if (!existsSync(join(phantoms.folder, 'phantoms.json')))
+    console.log(`No --data given: making phantom scans in ${phantoms.folder}`);
+  const count = counter('Making phantom scans');
+  await makePhantoms({ ...phantoms, onProgress: (done, total) => count(done, total) });
+  return phantoms.folder;
+}
+
+function describeRun(run: string, { plan, report, state }: PreparedRun) {
+  const { scans, classes, root } = plan.dataset;
+  console.log(
+    `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
+  );
+  console.log(
+    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+  );
+  if (report.findings.length > 0)
+    console.log(`${report.findings.length} odd things in the data set: see ${datasetFile(run)}`);
+  console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
+}
+
+function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
+  const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
+  const here = (path: string) => relative('.', path) || '.';
+  console.log('');
+  for (const { member, macroF1 } of of('done')) {
+    const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
+    console.log(`done     ${member}${score}: ${here(memberFolder(run, member))}`);
+  }
+  for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
+  for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
+  console.log(`plan: ${here(planFile(run))}; data set report: ${here(datasetFile(run))}`);
+  if (of('failed').length > 0) return 1;
+  if (of('stopped').length > 0) return 130;
+  console.log(`next: nx run evaluator:submit -- --run ${here(run)}`);
+  return 0;
+}
+
+/** The first Ctrl-C (or SIGTERM) stops after the present step, the second at once. */
+function stopOnSignal() {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130);
+    console.log('Stopping after the present step; once more stops at once.');
+    controller.abort();
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    release: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  };
+}

@@ -1,2 +1,0 @@
-// Command line: trains all members of an ensemble.
-export {};

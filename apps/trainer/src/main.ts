@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// The trainer's command line.
+import { messageOf, UserError } from '@ct-ensemble/core';
+import { EngineError } from '@ct-ensemble/engine';
+import { Command, Option } from 'commander';
+import { allMembers, type AllMembersOptions } from './all-members.ts';
+
+const program = new Command('trainer').description('Trains the members of an ensemble.');
+
+program
+  .command('all-members')
+  .description('Trains every member of a recipe; started again, it continues.')
+  .option('--data <dir>', 'scans in the layout of COV19-CT-DB (default: phantom scans made on the spot)')
+  .option('--recipe <name|file>', 'built-in recipe or YAML file', 'quick')
+  .option('--run <dir>', 'folder of the run (default: runs/<recipe name>)')
+  .option('--devices <list>', "'auto', or a list such as gpu:0,gpu:1 or cpu:2 (two threads)", 'auto')
+  .addOption(
+    new Option('--engine <engine>', 'what computes').choices(['tensorflow', 'cpu']).default('tensorflow'),
+  )
+  .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .action(async (options: AllMembersOptions) => {
+    process.exitCode = await allMembers(options);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const known = error instanceof UserError || error instanceof EngineError;
+  console.error(known ? `error: ${messageOf(error)}` : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,111 @@
+// What a person sees while members train: one line a member on a terminal, plain lines elsewhere.
+import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
+import { Listr, type ListrTaskWrapper } from 'listr2';
+
+type Line = ListrTaskWrapper<unknown, never, never>;
+
+export interface Display {
+  event: (event: MemberEvent) => void;
+  /** Call after the last event. */
+  end: () => Promise<void>;
+}
+
+export function memberDisplay(plan: Plan, state: 'new' | 'continued'): Display {
+  return process.stdout.isTTY ? liveDisplay(plan) : plainDisplay(state);
+}
+
+/** A line for each epoch and each turn of events. */
+function plainDisplay(state: 'new' | 'continued'): Display {
+  return {
+    event(event) {
+      if (event.kind === 'progress' && event.progress.kind === 'step') return;
+      if (event.kind === 'skipped' && state === 'new') return;
+      console.log(`${event.member}: ${describe(event)}`);
+    },
+    end: async () => {},
+  };
+}
+
+/** One line a member, rewritten in place. */
+function liveDisplay(plan: Plan): Display {
+  const lines = new Map<string, { line: Line; finish: (error?: Error) => void }>();
+  const early: MemberEvent[] = [];
+  const show = (event: MemberEvent) => {
+    const shown = lines.get(event.member);
+    if (shown === undefined) return void early.push(event);
+    (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
+    if (event.kind === 'failed') shown.finish(new Error(event.reason));
+    if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
+  };
+  const list = new Listr(
+    plan.members.map(({ name }) => ({
+      title: `${name}: waiting for a device`,
+      task: (_context: unknown, line: unknown) =>
+        new Promise<void>((resolve, reject) => {
+          lines.set(name, { line: line as Line, finish: (error) => (error ? reject(error) : resolve()) });
+          for (const event of early.splice(0)) show(event);
+        }),
+    })),
+    {
+      concurrent: true,
+      exitOnError: false,
+      rendererOptions: { collapseErrors: false, showErrorMessage: false },
+    },
+  );
+  const ended = list.run();
+  return { event: show, end: async () => void (await ended) };
+}
+
+/** An event in words, without the member's name. */
+export function describe(event: MemberEvent): string {
+  switch (event.kind) {
+    case 'skipped':
+      return `already done, ${score('best macro F1', event.macroF1)}`;
+    case 'started':
+      return `started on ${event.device}`;
+    case 'done':
+      return `done, ${score('best macro F1', event.macroF1)}`;
+    case 'stopped':
+      return 'stopped';
+    case 'failed':
+      return `FAILED: ${event.reason}`;
+    case 'progress': {
+      const { kind, epoch, epochs, step, stepsPerEpoch, loss, macroF1, best, seconds } = event.progress;
+      if (kind === 'resumed') return `resumed from its checkpoint after epoch ${epoch} of ${epochs}`;
+      const steps = (epochs - epoch) * stepsPerEpoch + (kind === 'step' ? stepsPerEpoch - step : 0);
+      const left = duration(kind === 'step' ? steps * seconds : (epochs - epoch) * seconds);
+      const where =
+        kind === 'step'
+          ? `epoch ${epoch}/${epochs} step ${step}/${stepsPerEpoch}`
+          : `epoch ${epoch}/${epochs}`;
+      return `${where}, loss ${loss?.toFixed(4)}, ${score('macro F1', macroF1)} (${score('best', best)}), ${left} left`;
+    }
+    default:
+      return event satisfies never;
+  }
+}
+
+/** A progress line for counted work: rewritten in place on a terminal, a line every tenth elsewhere. */
+export function counter(what: string): (done: number, total: number, detail?: string) => void {
+  let told = -1;
+  return (done, total, detail = '') => {
+    if (process.stdout.isTTY) {
+      process.stdout.write(`\r\x1b[K${what}: ${done}/${total} ${done < total ? detail : '\n'}`);
+      return;
+    }
+    const tenth = Math.floor((10 * done) / total);
+    if (tenth === told && done < total) return;
+    told = tenth;
+    console.log(`${what}: ${done}/${total}`);
+  };
+}
+
+function score(name: string, value: number | null): string {
+  return `${name} ${value === null ? '–' : value.toFixed(4)}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}

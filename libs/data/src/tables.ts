@@ -1,0 +1,61 @@
+// Small tables people hand out, as rows of text: CSV (comma, semicolon or tab) and the first sheet of an XLSX file.
+import { readFile } from 'node:fs/promises';
+import { messageOf, UserError } from '@ct-ensemble/core';
+import { parse } from 'csv-parse/sync';
+import { readSheet } from 'read-excel-file/node';
+
+export interface TableRow {
+  /** Line in the file, from 1 (the header's). */
+  line: number;
+  cells: string[];
+}
+
+/** Every row that is not empty, cells trimmed. Throws a UserError for a file that is not such a table. */
+export async function readRows(file: string): Promise<TableRow[]> {
+  try {
+    return file.toLowerCase().endsWith('.xlsx') ? await readXlsxRows(file) : await readCsvRows(file);
+  } catch (error) {
+    throw new UserError(`cannot be read as a table (${messageOf(error)})`, {
+      file,
+      remedy: 'save it again as CSV (UTF-8) or XLSX',
+      cause: error,
+    });
+  }
+}
+
+/** The columns in which the header has these names, in any case; undefined where one is missing. */
+export function columnsOf(header: TableRow | undefined, names: readonly string[]): number[] | undefined {
+  const present = header?.cells.map((cell) => cell.toLowerCase()) ?? [];
+  const columns = names.map((name) => present.indexOf(name.toLowerCase()));
+  return columns.includes(-1) ? undefined : columns;
+}
+
+/** The UserError for a header that lacks columns. */
+export function headerError(file: string, header: TableRow | undefined, wanted: string): UserError {
+  const found = header === undefined ? 'the file is empty' : `the header is '${header.cells.join(';')}'`;
+  return new UserError(`line ${header?.line ?? 1}: ${found}`, { file, remedy: `write the header ${wanted}` });
+}
+
+async function readCsvRows(file: string): Promise<TableRow[]> {
+  const text = await readFile(file, 'utf8');
+  const records = parse(text, {
+    bom: true,
+    delimiter: [';', ',', '\t'],
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    trim: true,
+  }) as unknown as { record: string[]; info: { lines: number } }[];
+  return records.map(({ record, info }) => ({ line: info.lines, cells: record })).filter(hasText);
+}
+
+async function readXlsxRows(file: string): Promise<TableRow[]> {
+  const sheet = await readSheet(await readFile(file));
+  return sheet
+    .map((row, i) => ({ line: i + 1, cells: row.map((cell) => (cell === null ? '' : String(cell).trim())) }))
+    .filter(hasText);
+}
+
+function hasText(row: TableRow) {
+  return row.cells.some((cell) => cell !== '');
+}

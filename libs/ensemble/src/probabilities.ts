@@ -1,0 +1,181 @@
+// Softmax outputs of members and ensembles: their file, their checks, their mean.
+import { readJson, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { z } from 'zod';
+import { argmax } from './metrics.ts';
+
+export interface ScanLabel {
+  /** Unique in the split, e.g. `val/covid/ct_scan_3`. */
+  key: string;
+  /** The scan's folder name, which a submission lists. */
+  name: string;
+  /** Index into `classes`; null where the truth is not known. */
+  label: number | null;
+}
+
+/** A scan that has no probabilities, and why. */
+export interface FailedScan extends ScanLabel {
+  reason: string;
+}
+
+/**
+ * One member's (or an ensemble's) softmax outputs for the scans of one split: `rows[i]` belongs to `scans[i]`, its
+ * columns follow `classes`. Every row is finite, in [0, 1] and sums to 1 within 1e-4.
+ */
+export interface Probabilities {
+  classes: string[];
+  split: 'val' | 'test';
+  scans: ScanLabel[];
+  rows: number[][];
+  failed: FailedScan[];
+}
+
+const scanShape = { key: z.string().min(1), name: z.string().min(1), label: z.int().min(0).nullable() };
+const fileSchema = z.strictObject({
+  split: z.enum(['val', 'test']),
+  classes: z.array(z.string().min(1)).min(2),
+  scans: z.array(z.strictObject({ ...scanShape, probabilities: z.array(z.number()) })),
+  failed: z.array(z.strictObject({ ...scanShape, reason: z.string() })),
+});
+
+/**
+ * Writes probabilities as JSON, one scan a line, atomically.
+ * @throws UserError naming the file and the scan when `p` breaks a rule of {@link Probabilities}; nothing is written.
+ */
+export async function writeProbabilities(path: string, p: Probabilities): Promise<void> {
+  checkProbabilities(p, path);
+  const lines = (items: unknown[]) =>
+    items.length === 0 ? '[]' : `[\n${items.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]`;
+  const scans = p.scans.map(({ key, name, label }, i) => ({ key, name, label, probabilities: p.rows[i] }));
+  const failed = p.failed.map(({ key, name, label, reason }) => ({ key, name, label, reason }));
+  const fields = [
+    `"split": ${JSON.stringify(p.split)}`,
+    `"classes": ${JSON.stringify(p.classes)}`,
+    `"scans": ${lines(scans)}`,
+    `"failed": ${lines(failed)}`,
+  ];
+  await writeFileAtomic(path, `{\n  ${fields.join(',\n  ')}\n}\n`);
+}
+
+/** @throws UserError naming the file, the field and the scan when the file is absent or breaks a rule. */
+export async function readProbabilities(path: string): Promise<Probabilities> {
+  const remedy = 'predict again to write it anew';
+  const json = await readJson(path);
+  if (json === undefined) throw new UserError('there is no such file of probabilities', { file: path });
+  const parsed = fileSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new UserError(`is no file of probabilities: ${issue.path.join('.')}: ${issue.message}`, {
+      file: path,
+      remedy,
+    });
+  }
+  const { split, classes, scans, failed } = parsed.data;
+  const p: Probabilities = {
+    classes,
+    split,
+    scans: scans.map(({ key, name, label }) => ({ key, name, label })),
+    rows: scans.map((scan) => scan.probabilities),
+    failed,
+  };
+  checkProbabilities(p, path);
+  return p;
+}
+
+/**
+ * The ensemble: the mean of the members' probabilities, in float64, aligned by scan key, in the first member's order.
+ * `names` are the members' names for errors (default: `member 1`, …).
+ * @throws UserError naming the member and the scan when members disagree in classes, split, scans, labels or failures.
+ */
+export function meanProbabilities(
+  members: readonly Probabilities[],
+  names: readonly string[] = members.map((_, i) => `member ${i + 1}`),
+): Probabilities {
+  const first = members[0];
+  if (first === undefined) throw new UserError('An ensemble needs at least one member');
+  members.forEach((member, m) => checkProbabilities(member, names[m]));
+  const rowsByKey = members.map((member, m) => {
+    if (m > 0) checkAgreement([first, names[0]!], [member, names[m]!]);
+    return new Map(member.scans.map((scan, i) => [scan.key, member.rows[i]!]));
+  });
+  const rows = first.scans.map(({ key }) =>
+    first.classes.map((_, c) => rowsByKey.reduce((sum, row) => sum + row.get(key)![c]!, 0) / members.length),
+  );
+  return {
+    classes: [...first.classes],
+    split: first.split,
+    scans: first.scans.map((scan) => ({ ...scan })),
+    rows,
+    failed: first.failed.map((scan) => ({ ...scan })),
+  };
+}
+
+/** The predicted class index of each scan of `p.scans`. A tie goes to the lower index. */
+export function predictions(p: Probabilities): number[] {
+  return p.rows.map(argmax);
+}
+
+/**
+ * The class that stands in for scans without probabilities: the one predicted most often; the first of equals.
+ * Without any prediction it is the first class.
+ */
+export function majorityClass(p: Probabilities): number {
+  const counts = p.classes.map(() => 0);
+  for (const label of predictions(p)) counts[label]! += 1;
+  return argmax(counts);
+}
+
+/** @throws UserError naming the source and the scan at the first broken rule. */
+function checkProbabilities(p: Probabilities, source: string | undefined) {
+  const refuse = (problem: string): never => {
+    throw new UserError(problem, source === undefined ? {} : { file: source });
+  };
+  const doubledClass = p.classes.find((name, i) => p.classes.indexOf(name) !== i);
+  if (doubledClass !== undefined) refuse(`class "${doubledClass}" appears twice`);
+  if (p.rows.length !== p.scans.length) refuse(`${p.scans.length} scans, but ${p.rows.length} rows`);
+  const seen = new Set<string>();
+  for (const { key, label } of [...p.scans, ...p.failed]) {
+    if (seen.has(key)) refuse(`scan ${key} appears twice`);
+    seen.add(key);
+    if (label !== null && p.classes[label] === undefined) {
+      refuse(`scan ${key}: label ${label} is no index of the classes ${p.classes.join(', ')}`);
+    }
+  }
+  p.scans.forEach(({ key }, i) => {
+    const row = p.rows[i]!;
+    const text = `[${row.join(', ')}]`;
+    if (row.length !== p.classes.length) {
+      refuse(`scan ${key}: ${row.length} probabilities ${text} for ${p.classes.length} classes`);
+    }
+    if (!row.every((value) => value >= 0 && value <= 1)) {
+      refuse(`scan ${key}: probabilities ${text} are not all within 0 and 1`);
+    }
+    const sum = row.reduce((total, value) => total + value, 0);
+    if (Math.abs(sum - 1) > 1e-4) refuse(`scan ${key}: probabilities ${text} sum to ${sum}, not 1`);
+  });
+}
+
+type Named = readonly [Probabilities, string];
+
+function checkAgreement([first, firstName]: Named, [other, otherName]: Named) {
+  const refuse = (problem: string): never => {
+    throw new UserError(`${firstName} and ${otherName} cannot be averaged: ${problem}`, {
+      remedy: 'predict with both members on the same scans',
+    });
+  };
+  if (first.split !== other.split) refuse(`split ${first.split} against ${other.split}`);
+  if (first.classes.join() !== other.classes.join()) {
+    refuse(`classes ${first.classes.join(', ')} against ${other.classes.join(', ')}`);
+  }
+  for (const list of ['scans', 'failed'] as const) {
+    const have = list === 'scans' ? 'probabilities for' : 'a failure of';
+    const theirs = new Map(other[list].map((scan) => [scan.key, scan]));
+    for (const { key, name, label } of first[list]) {
+      const their = theirs.get(key);
+      if (their === undefined) return refuse(`only ${firstName} has ${have} scan ${key}`);
+      if (their.name !== name) refuse(`scan ${key} is named ${name} against ${their.name}`);
+      if (their.label !== label) refuse(`scan ${key} has label ${label} against ${their.label}`);
+      theirs.delete(key);
+    }
+    for (const key of theirs.keys()) refuse(`only ${otherName} has ${have} scan ${key}`);
+  }
+}

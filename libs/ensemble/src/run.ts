@@ -1,0 +1,84 @@
+// A run from a folder of scans to trained members: index, volumes, plan, training. What the command line calls.
+import { UserError, writeJson } from '@ct-ensemble/core';
+import {
+  type DatasetReport,
+  openVolumeStore,
+  prepareDataset,
+  type PreparationProgress,
+  readDatasetIndex,
+  type StoredScan,
+} from '@ct-ensemble/data';
+import type { Device, EngineKind } from '@ct-ensemble/engine';
+import { architectureNames } from '@ct-ensemble/models';
+import { deviceName, parseDevices } from './devices.ts';
+import { adoptPlan, makePlan, type Plan } from './plan.ts';
+import { loadRecipe, type Recipe } from './recipe.ts';
+import { datasetFile, writeScans } from './run-folder.ts';
+
+export interface PrepareRunOptions {
+  /** Folder of scans in the layout of COV19-CT-DB. */
+  data: string;
+  recipe: Recipe;
+  run: string;
+  /** As written in `--devices`. */
+  devices: string;
+  engine: EngineKind;
+  /** Folder of the volume store. */
+  store: string;
+  onProgress?: (progress: PreparationProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface PreparedRun {
+  plan: Plan;
+  devices: Device[];
+  scans: StoredScan[];
+  report: DatasetReport;
+  state: 'new' | 'continued';
+}
+
+/** A recipe by name or file, with its architectures checked. */
+export function openRecipe(nameOrFile: string): Promise<Recipe> {
+  return loadRecipe(nameOrFile, { architectures: architectureNames() });
+}
+
+/**
+ * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
+ *
+ * @throws UserError for a data set, device list or run folder that will not do.
+ */
+export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
+  const { data, recipe, run, engine, onProgress, signal } = options;
+  const devices = parseDevices(options.devices, recipe.members.length);
+  const index = await readDatasetIndex(data, { task: recipe.task });
+  const prepared = await prepareDataset({
+    index,
+    preparation: recipe.volume,
+    store: openVolumeStore(options.store),
+    ...(onProgress && { onProgress }),
+    ...(signal && { signal }),
+  });
+  const { scans } = prepared;
+  for (const split of ['train', 'val'] as const) {
+    if (scans.some((scan) => scan.split === split && scan.volume !== null)) continue;
+    throw new UserError(`no scan of split ${split} could be prepared`, {
+      file: data,
+      remedy: scans.find((scan) => scan.split === split)?.failure ?? `add scans to ${split}/`,
+    });
+  }
+  const report: DatasetReport = {
+    ...index.report,
+    findings: [...index.report.findings, ...prepared.findings],
+  };
+  const plan = makePlan({ recipe, dataset: index, scans, engine, devices: devices.map(deviceName) });
+  const state = await adoptPlan(run, plan);
+  await writeJson(datasetFile(run), {
+    root: index.root,
+    task: index.task,
+    classes: index.classes,
+    ...report,
+    scans,
+  });
+  await writeScans(run, scans);
+  return { plan, devices, scans, report, state };
+}

@@ -1,0 +1,94 @@
+// DenseNet (Huang et al., CVPR 2017) as torchvision builds it: every layer of a block sees all layers before it.
+import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import tf from '@tensorflow/tfjs';
+import { constant, kaimingNormal } from './inits.ts';
+import {
+  avgPool,
+  batchNorm,
+  conv2d,
+  linear,
+  maxPoolAfterRelu,
+  relu,
+  sequential,
+  type Layer,
+} from './layers.ts';
+import type { Scope } from './parameters.ts';
+
+export interface DenseNetSize {
+  /** Channels that each layer adds. */
+  growth: number;
+  /** Layers of each dense block; a transition lies between two blocks. */
+  blocks: readonly number[];
+  /** Channels before the first block. */
+  initial: number;
+  /** A layer first squeezes to this many times its growth. */
+  bottleneck: number;
+}
+
+export const densenet161: DenseNetSize = { growth: 48, blocks: [6, 12, 36, 24], initial: 96, bottleneck: 4 };
+/** For tests and for volumes of a few pixels: a training step takes milliseconds. */
+export const densenetSmall: DenseNetSize = { growth: 8, blocks: [2, 2, 2], initial: 8, bottleneck: 2 };
+
+interface Channels {
+  in: number;
+  out: number;
+}
+
+/** One layer of a dense block: appends `growth` channels. */
+function denseLayer(scope: Scope, channels: number, { growth, bottleneck }: DenseNetSize): Layer {
+  const squeezed = bottleneck * growth;
+  const grow = sequential(
+    batchNorm(scope.at('norm1'), channels),
+    relu,
+    conv2d(scope.at('conv1'), { in: channels, out: squeezed, kernel: 1, init: kaimingNormal }),
+    batchNorm(scope.at('norm2'), squeezed),
+    relu,
+    conv2d(scope.at('conv2'), { in: squeezed, out: growth, kernel: 3, padding: 1, init: kaimingNormal }),
+  );
+  return (x, mode) => tf.concat([x, grow(x, mode)], 3);
+}
+
+/** Between two blocks: fewer channels, half the edge. */
+function transition(scope: Scope, channels: Channels): Layer {
+  return sequential(
+    batchNorm(scope.at('norm'), channels.in),
+    relu,
+    conv2d(scope.at('conv'), { ...channels, kernel: 1, init: kaimingNormal }),
+    avgPool({ size: 2, stride: 2 }),
+  );
+}
+
+/** [N, H, W, 3] → logits [N, classes]; the features are a 32nd of H and W where there are four blocks. */
+export function denseNet(scope: Scope, size: DenseNetSize, classes: number): Layer<Tensor4D, Tensor2D> {
+  const features = scope.at('features');
+  const layers: Layer[] = [
+    conv2d(features.at('conv0'), {
+      in: 3,
+      out: size.initial,
+      kernel: 7,
+      stride: 2,
+      padding: 3,
+      init: kaimingNormal,
+    }),
+    batchNorm(features.at('norm0'), size.initial),
+    relu,
+    maxPoolAfterRelu({ size: 3, stride: 2, padding: 1 }),
+  ];
+  let channels = size.initial;
+  size.blocks.forEach((count, i) => {
+    if (i > 0) {
+      const half = channels >> 1;
+      layers.push(transition(features.at(`transition${i}`), { in: channels, out: half }));
+      channels = half;
+    }
+    const block = features.at(`denseblock${i + 1}`);
+    for (let layer = 1; layer <= count; layer++) {
+      layers.push(denseLayer(block.at(`denselayer${layer}`), channels, size));
+      channels += size.growth;
+    }
+  });
+  layers.push(batchNorm(features.at('norm5'), channels), relu);
+  const trunk = sequential(...layers);
+  const classifier = linear(scope.at('classifier'), { in: channels, out: classes, biasInit: constant(0) });
+  return (x, mode) => classifier(tf.mean(trunk(x, mode), [1, 2]), mode);
+}

@@ -1,0 +1,30 @@
+// First values of parameters, by PyTorch's rules. Shapes are PyTorch's: [out, in, height, width] or [out, in].
+import type { RandomStream } from '@ct-ensemble/core';
+
+/** Gives, for one parameter, the function that draws its values one by one. */
+export type Init = (shape: readonly number[], random: RandomStream) => () => number;
+
+export const constant =
+  (value: number): Init =>
+  () =>
+  () =>
+    value;
+
+/** Uniform in [−bound, bound). */
+export const uniform =
+  (bound: number): Init =>
+  (_shape, random) =>
+  () =>
+    (2 * random.uniform() - 1) * bound;
+
+/** `kaiming_normal_` as it is called by default: variance 2 / fan_in. */
+export const kaimingNormal: Init = (shape, random) => {
+  const deviation = Math.sqrt(2 / fanIn(shape));
+  return () => random.normal() * deviation;
+};
+
+/** What PyTorch's Conv2d and Linear start from, weight and bias alike: uniform within 1/√fan_in of the weight. */
+export const pytorchDefault = (weightShape: readonly number[]): Init =>
+  uniform(1 / Math.sqrt(fanIn(weightShape)));
+
+const fanIn = (shape: readonly number[]) => shape.slice(1).reduce((product, size) => product * size, 1);

@@ -1,0 +1,185 @@
+// The safetensors file format: eight bytes of header length, a JSON header, then the tensors' bytes end to end.
+// https://huggingface.co/docs/safetensors (little endian, C order).
+import { messageOf, UserError, writeFileAtomic, codeOf } from '@ct-ensemble/core';
+import { readFile } from 'node:fs/promises';
+
+const arrays = {
+  F64: Float64Array,
+  F32: Float32Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+} as const;
+
+export type Dtype = keyof typeof arrays;
+type ArrayOf<D extends Dtype> = InstanceType<(typeof arrays)[D]>;
+/** A tensor as it lies in the file: C order, the typed array of its dtype. */
+export type StoredTensor = { [D in Dtype]: StoredTensorOf<D> }[Dtype];
+export interface StoredTensorOf<D extends Dtype> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: ArrayOf<D>;
+}
+export type StoredTensors = ReadonlyMap<string, StoredTensor>;
+export type Metadata = Readonly<Record<string, string>>;
+
+export interface Safetensors {
+  tensors: Map<string, StoredTensor>;
+  metadata: Metadata;
+}
+
+/**
+ * Reads a safetensors file, or the bytes of one. Tensors are views of the one buffer where they lie aligned.
+ * @throws {UserError} naming what is malformed, and the file when a path was given.
+ */
+export async function readSafetensors(source: string | Uint8Array): Promise<Safetensors> {
+  if (typeof source !== 'string') return decode(source);
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(source);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    throw new UserError('there is no such file', { file: source, remedy: 'check the path', cause: error });
+  }
+  return decode(bytes, source);
+}
+
+/** Writes tensors, and metadata if given, to a safetensors file, atomically. The same input gives the same bytes. */
+export async function writeSafetensors(path: string, tensors: StoredTensors, metadata: Metadata = {}) {
+  await writeFileAtomic(path, encode(tensors, metadata));
+}
+
+/** Wide dtypes first, so that every tensor lies aligned; then by name. */
+function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
+  const width = (tensor: StoredTensor) => tensor.data.BYTES_PER_ELEMENT;
+  const sorted = [...tensors].sort(([a, s], [b, t]) => width(t) - width(s) || (a < b ? -1 : 1));
+  const header = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) header.set('__metadata__', sortedByKey(metadata));
+  let end = 0;
+  for (const [name, { dtype, shape, data }] of sorted) {
+    if (name === '__metadata__' || !(data instanceof arrays[dtype]) || data.length !== sizeOf(shape)) {
+      throw new Error(`${name}: ${data.length} values cannot be stored as ${dtype} [${shape.join(', ')}]`);
+    }
+    header.set(name, { dtype, shape, data_offsets: [end, (end += data.byteLength)] });
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const head = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
+  head.set(json, 8);
+  return [
+    head,
+    ...sorted.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+  ];
+}
+
+function decode(bytes: Uint8Array, file?: string): Safetensors {
+  const fail = (problem: string): never => {
+    throw new UserError(`is not a sound safetensors file: ${problem}`, {
+      ...(file === undefined ? {} : { file }),
+      remedy: 'fetch or write the file again',
+    });
+  };
+  if (bytes.length < 8) fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length > bytes.length - 8) {
+    fail(`the header of ${length} bytes is longer than the file of ${bytes.length} bytes`);
+  }
+  const start = 8 + Number(length);
+  const header = parseHeader(bytes.subarray(8, start), fail);
+  const body = bytes.subarray(start);
+
+  const { __metadata__: metadata = {}, ...rest } = header;
+  if (!isMetadata(metadata)) return fail('__metadata__ is not a map from text to text');
+  const entries = Object.entries(rest).map(([name, value]) =>
+    isEntry(value) ? { name, ...value } : fail(`${name}: needs dtype, shape and data_offsets [begin, end]`),
+  );
+  entries.sort((a, b) => a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]);
+  let covered = 0;
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name, dtype, shape, data_offsets } of entries) {
+    const [begin, end] = data_offsets;
+    if (!isDtype(dtype)) return fail(`${name}: unknown dtype ${dtype}`);
+    if (begin !== covered) {
+      fail(
+        `${name}: starts at byte ${begin}, but the tensors before it end at ${covered} (a gap or an overlap)`,
+      );
+    }
+    const needed = sizeOf(shape) * arrays[dtype].BYTES_PER_ELEMENT;
+    if (end - begin !== needed) {
+      fail(`${name}: ${end - begin} bytes, but ${dtype} [${shape.join(', ')}] takes ${needed}`);
+    }
+    if (end > body.length) {
+      fail(`${name}: ends at byte ${end} of a body of ${body.length} bytes (the file is truncated)`);
+    }
+    tensors.set(name, { dtype, shape, data: view(dtype, body.subarray(begin, end)) } as StoredTensor);
+    covered = end;
+  }
+  if (covered !== body.length) fail(`${body.length - covered} bytes at the end belong to no tensor`);
+  return { tensors, metadata };
+}
+
+function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {
+  let text = '';
+  let header: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
+  } catch (error) {
+    fail(`the header is not JSON (${messageOf(error)})`);
+  }
+  const twice = duplicateKey(text);
+  if (twice !== undefined) fail(`the header has the key ${twice} twice`);
+  return isObject(header) ? header : fail('the header is not a JSON object');
+}
+
+/** The first key that an object of this valid JSON text has twice: JSON.parse keeps the last one in silence. */
+function duplicateKey(json: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (const [token, text, colon] of json.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (colon !== undefined) {
+      const key = JSON.parse(text!) as string;
+      const keys = open.at(-1)!;
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
+}
+
+function view(dtype: Dtype, bytes: Uint8Array) {
+  const TypedArray = arrays[dtype];
+  const { buffer, byteOffset } =
+    bytes.byteOffset % TypedArray.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  return new TypedArray(buffer as ArrayBuffer, byteOffset, bytes.length / TypedArray.BYTES_PER_ELEMENT);
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+const sortedByKey = (metadata: Metadata) =>
+  Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)));
+const isDtype = (value: string): value is Dtype => Object.hasOwn(arrays, value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isMetadata = (value: unknown): value is Metadata =>
+  isObject(value) && Object.values(value).every((text) => typeof text === 'string');
+const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+
+interface Entry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [number, number];
+}
+const isEntry = (value: unknown): value is Entry =>
+  isObject(value) &&
+  typeof value['dtype'] === 'string' &&
+  isSizes(value['shape']) &&
+  isSizes(value['data_offsets']) &&
+  value['data_offsets'].length === 2;

@@ -1,0 +1,79 @@
+// A model's parameters to and from safetensors files that PyTorch loads with strict=True.
+import { UserError } from '@ct-ensemble/core';
+import { fromPyTorch, pytorchShape, toPyTorch, type Parameters } from './parameters.ts';
+import {
+  readSafetensors,
+  writeSafetensors,
+  type Metadata,
+  type StoredTensor,
+  type StoredTensorOf,
+  type StoredTensors,
+} from './safetensors.ts';
+
+export async function saveWeights(parameters: Parameters, path: string, metadata: Metadata = {}) {
+  await writeSafetensors(path, await exportTensors(parameters), metadata);
+}
+
+/**
+ * Sets every parameter from a file; returns the file's metadata.
+ * @throws {UserError} naming missing, unexpected and wrong tensors; no parameter has changed then.
+ */
+export async function loadWeights(parameters: Parameters, path: string): Promise<Metadata> {
+  const { tensors, metadata } = await readSafetensors(path);
+  importTensors(parameters, tensors, path);
+  return metadata;
+}
+
+/** The state dict: PyTorch's names and layouts. */
+export async function exportTensors(parameters: Parameters): Promise<Map<string, StoredTensor>> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name, layout, variable } of parameters.byName.values()) {
+    tensors.set(name, await toPyTorch(variable, layout));
+  }
+  for (const [name, count] of parameters.counters) {
+    tensors.set(name, { dtype: 'I64', shape: [], data: BigInt64Array.of(count) });
+  }
+  return tensors;
+}
+
+/** Sets every parameter from a state dict, all or none. `num_batches_tracked` may be missing, as in PyTorch. */
+export function importTensors(parameters: Parameters, tensors: StoredTensors, file?: string) {
+  const { byName, counters } = parameters;
+  const problems: string[] = [];
+  const check = (name: string, expected: { dtype: string; shape: readonly number[] }) => {
+    const found = tensors.get(name);
+    if (found !== undefined && described(found) !== described(expected)) {
+      problems.push(`${name} is ${described(found)}, not ${described(expected)}`);
+    }
+  };
+  for (const { name, layout, variable } of byName.values()) {
+    if (tensors.has(name)) check(name, { dtype: 'F32', shape: pytorchShape(variable.shape, layout) });
+    else problems.push(`${name} is missing`);
+  }
+  for (const name of counters.keys()) check(name, { dtype: 'I64', shape: [] });
+  for (const name of tensors.keys()) {
+    if (!byName.has(name) && !counters.has(name)) problems.push(`${name} is unexpected`);
+  }
+  if (problems.length > 0) {
+    const more = problems.length > listed ? `; and ${problems.length - listed} more` : '';
+    throw new UserError(`the weights do not fit the model: ${problems.slice(0, listed).join('; ')}${more}`, {
+      ...(file === undefined ? {} : { file }),
+      remedy: 'use weights of the same architecture, depth and number of classes',
+    });
+  }
+  for (const { name, layout, variable } of byName.values()) {
+    const values = fromPyTorch(tensors.get(name) as StoredTensorOf<'F32'>, layout);
+    variable.assign(values);
+    values.dispose();
+  }
+  for (const name of counters.keys()) {
+    const stored = tensors.get(name) as StoredTensorOf<'I64'> | undefined;
+    if (stored !== undefined) counters.set(name, stored.data[0]!);
+  }
+}
+
+/** How many problems an error lists. */
+const listed = 10;
+
+const described = ({ dtype, shape }: { dtype: string; shape: readonly number[] }) =>
+  `${dtype} [${shape.join(', ')}]`;

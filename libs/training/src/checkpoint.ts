@@ -1,0 +1,106 @@
+// Checkpoints: everything a run needs to go on, in one safetensors file, with a JSON copy of its state for a reader.
+import { UserError, writeJson } from '@ct-ensemble/core';
+import {
+  exportTensors,
+  fromPyTorch,
+  importTensors,
+  type Parameters,
+  readSafetensors,
+  type StoredTensor,
+  type StoredTensorOf,
+  toPyTorch,
+  writeSafetensors,
+} from '@ct-ensemble/models';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Adam } from './adam.ts';
+
+const epochRecord = z.object({
+  epoch: z.int(),
+  learningRate: z.number(),
+  /** Mean of the steps' losses. */
+  loss: z.number(),
+  /** On the validation scans; null when there are none. */
+  macroF1: z.number().nullable(),
+  seconds: z.number(),
+});
+const runState = z.object({
+  /** Epochs that are done. */
+  epochs: z.int(),
+  /** Optimizer steps that are done. */
+  steps: z.int(),
+  best: z.object({ epoch: z.int(), macroF1: z.number().nullable() }).nullable(),
+  history: z.array(epochRecord),
+});
+
+/** One epoch of a member's history. Epochs count from 0. */
+export type EpochRecord = z.infer<typeof epochRecord>;
+/** Where a run stands. */
+export type RunState = z.infer<typeof runState>;
+
+export const freshState = (): RunState => ({ epochs: 0, steps: 0, best: null, history: [] });
+
+export const lastCheckpoint = (folder: string) => join(folder, 'checkpoints', 'last.safetensors');
+export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'best.safetensors');
+
+/** Writes weights and state, and the optimizer's moments where given. */
+export async function saveCheckpoint(
+  path: string,
+  content: { parameters: Parameters; adam?: Adam; state: RunState },
+) {
+  const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
+  for (const [name, { parameter, first, second }] of content.adam?.moments ?? []) {
+    tensors.set(`adam.first.${name}`, await toPyTorch(first, parameter.layout));
+    tensors.set(`adam.second.${name}`, await toPyTorch(second, parameter.layout));
+  }
+  await writeSafetensors(path, tensors, { state: JSON.stringify(content.state) });
+  await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
+}
+
+/** Loads a checkpoint; undefined when there is none. */
+export async function loadCheckpoint(
+  path: string,
+  into: { parameters: Parameters; adam?: Adam },
+): Promise<RunState | undefined> {
+  if (!(await exists(path))) return undefined;
+  const { tensors, metadata } = await readSafetensors(path);
+  const state = runState.safeParse(JSON.parse(metadata['state'] ?? 'null'));
+  if (!state.success) {
+    throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
+      file: path,
+      remedy: 'delete the file to start this member anew',
+    });
+  }
+  const moments = new Map<string, StoredTensor>();
+  for (const name of [...tensors.keys()].filter((key) => key.startsWith('adam.'))) {
+    moments.set(name, tensors.get(name)!);
+    tensors.delete(name);
+  }
+  importTensors(into.parameters, tensors, path);
+  for (const [name, { parameter, first, second }] of into.adam?.moments ?? []) {
+    for (const [kind, variable] of [
+      ['first', first],
+      ['second', second],
+    ] as const) {
+      const stored = moments.get(`adam.${kind}.${name}`);
+      if (stored?.dtype !== 'F32') {
+        throw new UserError(`has no optimizer state adam.${kind}.${name}`, {
+          file: path,
+          remedy: 'delete the file to start this member anew',
+        });
+      }
+      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, parameter.layout);
+      variable.assign(values);
+      values.dispose();
+    }
+  }
+  return state.data;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

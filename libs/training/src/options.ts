@@ -1,0 +1,34 @@
+// How a member is trained: the part of a recipe that this room reads.
+
+export interface TrainingOptions {
+  epochs: number;
+  batchSize: number;
+  /** Focal loss (Lin et al. 2017) on the cross entropy, no class weights. */
+  loss: { name: 'focal'; gamma: number };
+  /** Adam (Kingma and Ba 2015) without weight decay. */
+  optimizer: { name: 'adam'; beta1: number; beta2: number; epsilon: number };
+  /** Steps of the learning rate: `rate` holds from epoch `from` (counted from 0) on. */
+  learningRate: readonly { from: number; rate: number }[];
+  augmentation: Augmentation;
+}
+
+/** One draw for all slices of a scan. Zero and empty mean: not at all. */
+export interface Augmentation {
+  /** Rotation by an angle between −rotate and +rotate degrees; beyond the border the slice is mirrored. */
+  rotate: number;
+  /** Probability of a left-right flip. */
+  flipHorizontal: number;
+  /** Probabilities of up-down flips, drawn one after the other. */
+  flipVertical: readonly number[];
+  /** Probability of a 3×3 box blur. */
+  blur: number;
+  /** Multiplications of the grey values, each with its probability; the result is cut at white. */
+  gain: readonly { factor: number; probability: number }[];
+}
+
+/** The learning rate of an epoch, counted from 0. */
+export function learningRateAt(steps: TrainingOptions['learningRate'], epoch: number): number {
+  const step = steps.findLast(({ from }) => from <= epoch);
+  if (step === undefined) throw new Error(`the learning rate has no step for epoch ${epoch}`);
+  return step.rate;
+}

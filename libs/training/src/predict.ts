@@ -1,0 +1,43 @@
+// A trained model on prepared scans: one row of probabilities a scan.
+import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
+import type { CapturedStep } from '@ct-ensemble/engine';
+import { type PredictionInputs, type PredictionOutputs, volumesTensor } from './step.ts';
+
+export interface PredictOptions {
+  step: CapturedStep<PredictionInputs, PredictionOutputs>;
+  /** Scans with a volume. */
+  scans: readonly StoredScan[];
+  store: VolumeStore;
+  batchSize: number;
+  /** Asked between batches; true ends the prediction with a StoppedError. */
+  stop?: () => boolean;
+}
+
+/** Thrown when a run was asked to stop; nothing is lost, the same command goes on. */
+export class StoppedError extends Error {
+  override name = 'StoppedError';
+}
+
+/** Softmax probabilities, one row a scan in the scans' order. Every batch has the same shape: the last is filled up. */
+export async function predictScans({
+  step,
+  scans,
+  store,
+  batchSize,
+  stop,
+}: PredictOptions): Promise<number[][]> {
+  const rows: number[][] = [];
+  const order = scans.map((_, i) => i);
+  for await (const batch of readBatches({ scans, order, batchSize, store })) {
+    if (stop?.()) throw new StoppedError('stopped as asked');
+    const [size, ...volume] = batch.shape;
+    const full = new Uint8Array((batch.data.length / size) * batchSize);
+    full.set(batch.data);
+    const volumes = volumesTensor(full, [batchSize, ...volume]);
+    const { probabilities } = await step({ volumes });
+    rows.push(...((await probabilities.array()) as number[][]).slice(0, size));
+    probabilities.dispose();
+    volumes.dispose();
+  }
+  return rows;
+}
