@@ -1,4 +1,5 @@
-// Bilinear resizing, to the byte as Pillow does it: `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image.
+// Bilinear resizing, to the byte as Pillow does it: `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image. (Where
+// width grows and height shrinks, Pillow 13 does the rows first and may differ by a grey level.)
 // Own code because libvips, through sharp, enlarges with a shift of half an element.
 import type { GreyImage } from './slices.ts';
 
@@ -16,8 +17,10 @@ export function resizeBilinear(image: GreyImage, size: { height: number; width: 
   let { data } = image;
   if (width !== columns) {
     const across = new Uint8Array(rows * width);
-    for (const [x, { first, weights }] of triangle(columns, width).entries())
-      for (let y = 0; y < rows; y++) {
+    const filters = triangle(columns, width);
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < width; x++) {
+        const { first, weights } = filters[x]!;
         let sum = 1 << (PRECISION_BITS - 1);
         const at = y * columns + first;
         for (let k = 0; k < weights.length; k++) sum += data[at + k]! * weights[k]!;

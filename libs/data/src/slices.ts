@@ -2,6 +2,8 @@
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
 
+sharp.cache(false); // No slice is decoded twice.
+
 /** 8-bit grey, C order [height, width]. */
 export interface GreyImage {
   height: number;

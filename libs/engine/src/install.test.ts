@@ -296,7 +296,8 @@ describe('in processes of their own', () => {
        fs.mkdirSync(path.join(met, String(process.pid)), { recursive: true });
        const timer = setInterval(() => {
          if (fs.readdirSync(met).length === 2) { clearInterval(timer); save(bytes); }
-       }, 10);`,
+       }, 10);
+       setTimeout(() => process.exit(1), 20_000).unref();`,
     );
     const both = await Promise.all([start(host).ended, start(host).ended]);
     expect(readdirSync(join(folder, 'bin', 'met'))).toHaveLength(2);
@@ -307,9 +308,9 @@ describe('in processes of their own', () => {
     expectInstalled();
   });
 
-  /** A pip that saves a part, tells its process id and hangs. */
+  /** A pip that saves a part, tells its process id and hangs for longer than any of these tests. */
   const hangs = `save(bytes.subarray(0, 999)); fs.writeFileSync(path.join(__dirname, 'pid.part'), String(process.pid));
-    fs.renameSync(path.join(__dirname, 'pid.part'), path.join(__dirname, 'pid')); setInterval(() => {}, 1000);`;
+    fs.renameSync(path.join(__dirname, 'pid.part'), path.join(__dirname, 'pid')); setTimeout(() => {}, 20_000);`;
 
   async function pipId() {
     const file = join(folder, 'bin', 'pid');

@@ -138,7 +138,7 @@ async function download({ host, wheel, folder, report, signal }: Job): Promise<s
     stdio: ['ignore', report.bars ? 2 : 'ignore', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
-
+  signal.addEventListener('abort', kill);
   const beat = report.bars
     ? undefined
     : setInterval(() => void reportSize(folder, { wheel, report }), 10_000);

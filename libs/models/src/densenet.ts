@@ -1,6 +1,5 @@
 // DenseNet (Huang et al., CVPR 2017) as torchvision builds it: every layer of a block sees all layers before it.
-import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import tf from '@tensorflow/tfjs';
+import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, kaimingNormal } from './inits.ts';
 import {
   avgPool,

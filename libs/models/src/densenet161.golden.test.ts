@@ -46,5 +46,6 @@ const reason =
     1e-4,
   );
   expect(Math.abs(found.firstLoss / expected.firstLoss - 1)).toBeLessThan(1e-3);
+  expect(Object.values(found.gradients).flat().every(Number.isFinite)).toBe(true);
   expect(medianNormError(found.gradients, expected.gradients)).toBeLessThan(0.01);
 });

@@ -15,17 +15,18 @@ afterAll(() => engine.close());
 const evaluation = { training: false };
 const image = (rows: number[][]) => tf.tensor4d([rows.map((row) => row.map((value) => [value]))]);
 const rowsOf = (y: ReturnType<typeof image>) => tf.squeeze(y).arraySync();
-const count = image([
-  [0, 1, 2, 3],
-  [4, 5, 6, 7],
-  [8, 9, 10, 11],
-  [12, 13, 14, 15],
-]);
+const count = () =>
+  image([
+    [0, 1, 2, 3],
+    [4, 5, 6, 7],
+    [8, 9, 10, 11],
+    [12, 13, 14, 15],
+  ]);
 
 test('a strided convolution is padded on all four sides', () => {
   const { root } = createParameters(1);
   const conv = conv2d(root, { in: 1, out: 1, kernel: 3, stride: 2, padding: 1, init: constant(1) });
-  expect(rowsOf(conv(tf.onesLike(count), evaluation))).toEqual([
+  expect(rowsOf(conv(tf.onesLike(count()), evaluation))).toEqual([
     [4, 6],
     [6, 9],
   ]);
@@ -35,18 +36,18 @@ test('a 1×1 convolution with padding, and one without padding, have the sizes t
   const { root } = createParameters(1);
   const padded = conv2d(root.at('a'), { in: 1, out: 2, kernel: 1, padding: 1 });
   const valid = conv2d(root.at('b'), { in: 1, out: 2, kernel: 3 });
-  expect(padded(count, evaluation).shape).toEqual([1, 6, 6, 2]);
-  expect(valid(count, evaluation).shape).toEqual([1, 2, 2, 2]);
+  expect(padded(count(), evaluation).shape).toEqual([1, 6, 6, 2]);
+  expect(valid(count(), evaluation).shape).toEqual([1, 2, 2, 2]);
 });
 
 test('pools are padded on all four sides', () => {
   const max = maxPoolAfterRelu({ size: 3, stride: 2, padding: 1 });
-  expect(rowsOf(max(count, evaluation))).toEqual([
+  expect(rowsOf(max(count(), evaluation))).toEqual([
     [5, 7],
     [13, 15],
   ]);
   const mean = avgPool({ size: 2, stride: 2 });
-  expect(rowsOf(mean(count, evaluation))).toEqual([
+  expect(rowsOf(mean(count(), evaluation))).toEqual([
     [2.5, 4.5],
     [10.5, 12.5],
   ]);

@@ -33,7 +33,7 @@ const conv = { shape: [64, 32, 3, 3], layout: 'conv', init: kaimingNormal } as c
 
 test('first values have the distribution that PyTorch gives them', () => {
   const { root } = createParameters(3);
-  const normal = root.parameter('a', conv).dataSync();
+  const normal = root.parameter('a', conv).dataSync<'float32'>();
   const mean = normal.reduce((sum, value) => sum + value) / normal.length;
   const deviation = Math.sqrt(normal.reduce((sum, value) => sum + (value - mean) ** 2, 0) / normal.length);
   const expected = Math.sqrt(2 / 288);
@@ -41,7 +41,7 @@ test('first values have the distribution that PyTorch gives them', () => {
   expect(Math.abs(deviation / expected - 1)).toBeLessThan(4 / Math.sqrt(2 * normal.length));
 
   const bound = 1 / Math.sqrt(288);
-  const uniform = root.parameter('b', { ...conv, init: pytorchDefault(conv.shape) }).dataSync();
+  const uniform = root.parameter('b', { ...conv, init: pytorchDefault(conv.shape) }).dataSync<'float32'>();
   expect(Math.max(...uniform.map(Math.abs))).toBeLessThanOrEqual(bound);
   expect(Math.max(...uniform)).toBeGreaterThan(0.999 * bound);
   expect(Math.min(...uniform)).toBeLessThan(-0.999 * bound);

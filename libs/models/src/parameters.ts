@@ -1,8 +1,7 @@
 // The parameters of a network: tfjs variables under the names of PyTorch's state dict. Memory has tfjs's layout,
 // names, initial values and files have PyTorch's; `fromPyTorch` and `toPyTorch` are the only passage between them.
 import { randomStream } from '@ct-ensemble/core';
-import type { Rank, Tensor, Variable } from '@tensorflow/tfjs';
-import tf from '@tensorflow/tfjs';
+import tf, { type Rank, type Tensor, type Variable } from '@tensorflow/tfjs';
 import type { Init } from './inits.ts';
 import type { StoredTensorOf } from './safetensors.ts';
 

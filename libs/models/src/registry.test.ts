@@ -1,6 +1,5 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
-import type { Tensor4D } from '@tensorflow/tfjs';
-import tf from '@tensorflow/tfjs';
+import tf, { type Rank, type Tensor4D } from '@tensorflow/tfjs';
 import { architectureNames, architectures, buildModel } from './registry.ts';
 
 let engine: Engine;
@@ -10,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 const options = { depth: 4, classes: 3, seed: 1 };
-const volume = (...shape: [number, number, number]) => tf.fill<tf.Rank.R4>([2, ...shape], 0.5) as Tensor4D;
+const volume = (...shape: [number, number, number]) => tf.fill<Rank.R4>([2, ...shape], 0.5) as Tensor4D;
 
 test('an unknown architecture is refused with the list of those there are', () => {
   expect(architectureNames()).toEqual(['densenet161', 'densenet_small']);

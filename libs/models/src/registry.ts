@@ -1,7 +1,6 @@
 // The architectures by name, and the models made of them: front, backbone, logits.
 import { UserError } from '@ct-ensemble/core';
-import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import tf from '@tensorflow/tfjs';
+import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { denseNet, densenet161, densenetSmall, type DenseNetSize } from './densenet.ts';
 import { front } from './front.ts';
 import type { Layer, Mode } from './layers.ts';

@@ -41,8 +41,9 @@ test('reads tensors that do not lie aligned', async () => {
   expect(found.tensors.get('f')!.data).toEqual(Float32Array.of(1.5));
 });
 
-const entry = (name: string, begin: number, end: number, rest = '"dtype":"F32","shape":[1]') =>
-  `"${name}":{${rest},"data_offsets":[${begin},${end}]}`;
+const typed = '"dtype":"F32","shape":[1]';
+const entry = (name: string, [begin, end]: [number, number], type = typed) =>
+  `"${name}":{${type},"data_offsets":[${begin},${end}]}`;
 const bytes = (n: number) => Buffer.alloc(n);
 
 test.each([
@@ -53,14 +54,14 @@ test.each([
   ['the header is not a JSON object', file('[1]')],
   ['__metadata__ is not a map from text to text', file('{"__metadata__":{"a":1}}')],
   ['a: needs dtype, shape and data_offsets', file('{"a":{"dtype":"F32","shape":[1]}}', bytes(4))],
-  ['a: needs dtype, shape and data_offsets', file(`{${entry('a', 0, 4, '"dtype":"F32","shape":[-1]')}}`, bytes(4))],
-  ['a: unknown dtype F12', file(`{${entry('a', 0, 4, '"dtype":"F12","shape":[1]')}}`, bytes(4))],
-  ['a: unknown dtype constructor', file(`{${entry('a', 0, 4, '"dtype":"constructor","shape":[1]')}}`, bytes(4))],
-  ['a: 4 bytes, but F32 [2] takes 8', file(`{${entry('a', 0, 4, '"dtype":"F32","shape":[2]')}}`, bytes(4))],
-  ['b: starts at byte 2, but the tensors before it end at 4', file(`{${entry('a', 0, 4)},${entry('b', 2, 6)}}`, bytes(6))],
-  ['b: starts at byte 8, but the tensors before it end at 4', file(`{${entry('a', 0, 4)},${entry('b', 8, 12)}}`, bytes(12))],
-  ['the header has the key a twice', file(`{${entry('a', 0, 4)},"\\u0061":{}}`, bytes(4))],
-  ['the header has the key dtype twice', file(`{${entry('a', 0, 4, '"dtype":"F32","dtype":"I32","shape":[1]')}}`, bytes(4))],
+  ['a: needs dtype, shape and data_offsets', file(`{${entry('a', [0, 4], '"dtype":"F32","shape":[-1]')}}`, bytes(4))],
+  ['a: unknown dtype F12', file(`{${entry('a', [0, 4], '"dtype":"F12","shape":[1]')}}`, bytes(4))],
+  ['a: unknown dtype constructor', file(`{${entry('a', [0, 4], '"dtype":"constructor","shape":[1]')}}`, bytes(4))],
+  ['a: 4 bytes, but F32 [2] takes 8', file(`{${entry('a', [0, 4], '"dtype":"F32","shape":[2]')}}`, bytes(4))],
+  ['b: starts at byte 2, but the tensors before it end at 4', file(`{${entry('a', [0, 4])},${entry('b', [2, 6])}}`, bytes(6))],
+  ['b: starts at byte 8, but the tensors before it end at 4', file(`{${entry('a', [0, 4])},${entry('b', [8, 12])}}`, bytes(12))],
+  ['the header has the key a twice', file(`{${entry('a', [0, 4])},"\\u0061":{}}`, bytes(4))],
+  ['the header has the key dtype twice', file(`{${entry('a', [0, 4], '"dtype":"F32","dtype":"I32","shape":[1]')}}`, bytes(4))],
   ['b.weight: ends at byte 24 of a body of 23 bytes (the file is truncated)', file(header, body.subarray(0, 23))],
   ['1 bytes at the end belong to no tensor', file(header, Buffer.concat([body, bytes(1)]))],
 ])('refuses a malformed file: %s', async (problem, malformed) => {

@@ -156,9 +156,9 @@ function duplicateKey(json: string): string | undefined {
 
 function view(dtype: Dtype, bytes: Uint8Array) {
   const TypedArray = arrays[dtype];
-  const { buffer, byteOffset } =
-    bytes.byteOffset % TypedArray.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
-  return new TypedArray(buffer as ArrayBuffer, byteOffset, bytes.length / TypedArray.BYTES_PER_ELEMENT);
+  const aligned = bytes.byteOffset % TypedArray.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
+  const { buffer, byteOffset, length } = aligned;
+  return new TypedArray(buffer as ArrayBuffer, byteOffset, length / TypedArray.BYTES_PER_ELEMENT);
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);

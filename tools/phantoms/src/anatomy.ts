@@ -27,7 +27,7 @@ export interface Body {
 export interface Acquisition {
   /** First and last level, as fractions of the lung height: above 0 is neck and shoulders, beyond 1 abdomen. */
   levels: [number, number];
-  /** Width of the image in mm. */
+  /** Width of the image, relative to that of the chest. */
   fieldOfView: number;
   shift: [number, number];
   /** Radians. */
@@ -113,8 +113,8 @@ export function drawBody(seed: number, patient: string): Body {
 export function drawAcquisition(seed: number, key: string): Acquisition {
   const random = randomStream({ seed, purpose: 'acquisition', sample: key });
   return {
-    levels: [between(random, [-0.2, -0.05]), between(random, [1.03, 1.2])],
-    fieldOfView: between(random, [350, 420]),
+    levels: [between(random, [-0.17, -0.06]), between(random, [1.03, 1.15])],
+    fieldOfView: between(random, [1.06, 1.2]),
     shift: [between(random, [-10, 10]), between(random, [-10, 10])],
     rotation: between(random, [-0.1, 0.1]),
     offsetHu: between(random, [-25, 25]),

@@ -116,9 +116,9 @@ interface Canvas {
   pixelOf(x: number, y: number): readonly [number, number];
 }
 
-function newCanvas({ size, acquisition }: ScanScene): Canvas {
+function newCanvas({ size, body, acquisition }: ScanScene): Canvas {
   const { fieldOfView, rotation, shift } = acquisition;
-  const scale = fieldOfView / size;
+  const scale = (fieldOfView * 2 * sectionAt(body, 0.5 * body.height).body.rx) / size;
   const cos = Math.cos(rotation);
   const sin = Math.sin(rotation);
   const centre = (size - 1) / 2;

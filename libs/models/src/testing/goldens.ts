@@ -1,7 +1,6 @@
 // Reference values from PyTorch in float64, for weights and inputs that are made of their names alone.
 import { hash32, readJson } from '@ct-ensemble/core';
-import type { Tensor1D, Tensor4D } from '@tensorflow/tfjs';
-import tf from '@tensorflow/tfjs';
+import tf, { type Tensor1D, type Tensor4D } from '@tensorflow/tfjs';
 import { fileURLToPath } from 'node:url';
 import { pytorchShape, type Parameters } from '../parameters.ts';
 import type { Model } from '../registry.ts';
@@ -43,7 +42,7 @@ export function fillGolden(parameters: Parameters, net: string) {
   for (const { name, layout, variable } of parameters.byName.values()) {
     const shape = pytorchShape(variable.shape, layout);
     const u = uniformOf(`golden/${net}/${name}`);
-    const data = new Float32Array(variable.size).map(valueRule(name, shape)(u));
+    const data = new Float32Array(variable.size).map(valueRule(name, shape, u));
     tensors.set(name, { dtype: 'F32', shape, data });
   }
   importTensors(parameters, tensors);
@@ -56,7 +55,7 @@ export function goldenInput(net: string, shape: Golden['shape']): Tensor4D {
   return tf.tidy(() => tf.transpose(tf.tensor4d(nchw, shape), [0, 2, 3, 1]));
 }
 
-const valueRule = (name: string, shape: readonly number[]) => (u: () => number) => {
+function valueRule(name: string, shape: readonly number[], u: () => number): () => number {
   if (shape.length > 1) {
     const bound = Math.sqrt(3 / shape.slice(1).reduce((product, size) => product * size, 1));
     return () => u() * bound;
@@ -64,9 +63,9 @@ const valueRule = (name: string, shape: readonly number[]) => (u: () => number) 
   if (name.endsWith('.running_var')) return () => 1 + 0.5 * Math.abs(u());
   if (name.endsWith('.weight')) return () => 1 + 0.1 * u();
   return () => 0.1 * u();
-};
+}
 
-const { imul } = Math; // Jest looks every global up through a proxy: slow, a hundred million times over
+const { imul } = Math; // in Jest, looking up a global is slow
 
 /** mulberry32, seeded with the name, mapped to [−1, 1). */
 function uniformOf(name: string): () => number {
