@@ -5,6 +5,7 @@ import { openBinding } from './binding.ts';
 import type { Device } from './context.ts';
 import { loadTensorFlow } from './declarations.ts';
 import { EngineError } from './errors.ts';
+import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library.ts';
 
 /** `tensorflow`: TensorFlow's C library; `cpu`: tfjs's own CPU backend, slow, without any native library. */
@@ -63,6 +64,7 @@ async function openTensorFlow(device: Device): Promise<Engine> {
 
 async function openCpu(): Promise<Engine> {
   await tf.setBackend('cpu');
+  mendCpuTransform();
   (tf.backend() as { firstUse?: boolean }).firstUse = false; // no advice to install tfjs-node
   return {
     kind: 'cpu',
