@@ -1,6 +1,6 @@
 // The index of a dataset laid out as COV19-CT-DB: which scans there are, of which class and split, and everything
 // odd about them. Only lists folders and reads the small tables; slices are decoded at preparation.
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
 import { counted, listed, type Finding } from './findings.ts';
@@ -37,7 +37,7 @@ export interface ScanEntry {
    */
   key: string;
   split: Split;
-  /** The folder's name in its one spelling: `ct_scan183` is `ct_scan_183`. */
+  /** The folder's name as it is on disk, which a submission lists; in keys `ct_scan183` is spelt `ct_scan_183`. */
   name: string;
   /** Label as an index into the index's classes, or null where unknown (test scans). */
   label: number | null;
@@ -107,7 +107,16 @@ export async function readDatasetIndex(root: string, options: { task?: Task } = 
     const { slices, failure, odd } = await readScanFolder(scan.folder);
     const { key, split, name } = scan;
     const patient = patients?.byScan.get(key) ?? null;
-    return { key, split, name, label: labels.get(key) ?? null, slices, patient, failure, odd };
+    return {
+      key,
+      split,
+      name: basename(scan.folder),
+      label: labels.get(key) ?? null,
+      slices,
+      patient,
+      failure,
+      odd,
+    };
   });
   findings.push(...scans.flatMap(({ odd }) => odd));
   const entries = scans.map(({ odd: _, ...entry }): ScanEntry => entry);

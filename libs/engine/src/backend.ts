@@ -39,7 +39,6 @@ const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_k
 /** What is used here of tfjs-node's backend class; its own types call most of it private. */
 interface NodeBackend extends KernelBackend {
   readonly tensorMap: { get(dataId: DataId): TensorEntry };
-  // eslint-disable-next-line max-params -- tfjs's own signature
   move(dataId: DataId, values: unknown, shape: number[], dtype: DType, refCount: number): void;
   readSync(dataId: DataId): Float32Array | Int32Array | Uint8Array;
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];

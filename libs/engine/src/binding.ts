@@ -15,7 +15,7 @@ import {
 } from './tensors.ts';
 import { type Attribute, AttributeType, DataType } from './types.ts';
 
-export interface Binding extends ReturnType<typeof openBinding> {}
+export type Binding = ReturnType<typeof openBinding>;
 
 /** Opens a context on the device and gives it tfjs-node's binding interface. */
 export function openBinding(api: TensorFlowApi, device: Device) {
@@ -69,6 +69,7 @@ export function openBinding(api: TensorFlowApi, device: Device) {
     tensorDataSync(id: number) {
       return download(context, eager(id));
     },
+    // eslint-disable-next-line max-params -- tfjs-node's signature
     executeOp(
       name: string,
       attributes: readonly Attribute[],

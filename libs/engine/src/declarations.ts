@@ -144,6 +144,7 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
       },
     );
   }
+  // eslint-disable-next-line max-params -- the C API's own order
   api.executeAsync = (op, outputs, count, status) =>
     new Promise((resolve, reject) => {
       api.TFE_Execute.async(op, outputs, count, status, (error: unknown) =>

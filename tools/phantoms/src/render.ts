@@ -283,16 +283,22 @@ function paintLungs(canvas: Canvas, section: Section, { body, lungs, noise }: Sc
   const { z } = section;
   const reached = lungs.opacities.filter(({ centre, radii }) => Math.abs(z - centre[2]) < 1.55 * radii[2]);
   const unevenness = new Float32Array(reached.length > 0 ? hu.length : 0);
+  const at: [number, number, number] = [0, 0, z];
   for (let n = 0; n < lungCount; n++) {
     const i = lungAt[n]!;
     opacity[i] = affected[i] = 0;
-    if (reached.length > 0) unevenness[i] = unevennessAt(noise, body, [xs[i]!, ys[i]!, z]);
+    if (reached.length === 0) continue;
+    at[0] = xs[i]!;
+    at[1] = ys[i]!;
+    unevenness[i] = unevennessAt(noise, body, at);
   }
   for (const patch of reached) {
     const [x, y] = patch.centre;
     eachPixel(canvas, { x, y, reach: 1.55 * Math.max(patch.radii[0], patch.radii[1]) }, (i) => {
       if (lung[i] === 0) return;
-      const weight = opacityWeight(patch, [xs[i]!, ys[i]!, z], unevenness[i]!);
+      at[0] = xs[i]!;
+      at[1] = ys[i]!;
+      const weight = opacityWeight(patch, at, unevenness[i]!);
       opacity[i] = Math.max(opacity[i]!, patch.density * weight);
       if (weight >= AFFECTED) affected[i] = 1;
     });
