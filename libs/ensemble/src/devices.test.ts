@@ -15,7 +15,7 @@ test.each([
   ['auto', 3, machine(16), 'cpu:5,cpu:5,cpu:5'],
   ['auto', 3, machine(16, 8), 'gpu:0,gpu:1,gpu:2'],
   ['auto', 6, machine(16, 2), 'gpu:0,gpu:1'],
-])('%s for %i members', (list, members, on, expected) => {
+])('%s for %i members', (...[list, members, on, expected]) => {
   expect(written(list, members, on)).toBe(expected);
 });
 

@@ -5,6 +5,10 @@ import { randomStream, type RandomStream } from '@ct-ensemble/core';
 import { between, type Class, type PlannedScan } from './plan.ts';
 import type { SmoothNoise } from './texture.ts';
 
+// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
+// their own, as in tests.
+const { abs, hypot, max, min, sign, sqrt } = Math;
+
 /** What belongs to the patient and is the same in both of his or her scans. */
 export interface Body {
   /** Size of the chest across, relative to the mean. */
@@ -151,7 +155,7 @@ export function sectionAt(body: Body, z: number): Section {
   const { width, depth } = body;
   const level = z / body.height;
   const open = clamp(level / 0.5);
-  const growth = Math.sqrt(1 - (1 - open) ** 2);
+  const growth = sqrt(1 - (1 - open) ** 2);
   const lung = (side: -1 | 1): Ellipse => ({
     x: side * (30 + 39 * growth) * width,
     y: (16 - 12 * growth + 6 * ramp(level, 0.5, 1)) * depth,
@@ -161,7 +165,7 @@ export function sectionAt(body: Body, z: number): Section {
   const shoulders = 1 - ramp(level, -0.15, 0.3);
   const wall = body.fat + body.muscle;
   const heartSpan = 1 - ((level - 0.73) / 0.27) ** 2;
-  const heartSize = heartSpan > 0 ? Math.sqrt(heartSpan) * body.heart : 0;
+  const heartSize = heartSpan > 0 ? sqrt(heartSpan) * body.heart : 0;
   const aorta = level < 0.27 || level > 1.3 ? undefined : descendingAorta(body);
   return {
     z,
@@ -206,14 +210,14 @@ export function lungDistance(section: Section, x: number, y: number): number {
   const taper = 1 + (0.16 * (y - lung.y)) / (lung.ry + 1);
   let d = ellipseDistance(lung, lung.x + (x - lung.x) / taper, y);
   if (d > 12) return d;
-  d = Math.max(d, -ellipseDistance(section.mediastinum, x, y), -ellipseDistance(section.spine, x, y));
-  if (section.heart !== undefined) d = Math.max(d, -ellipseDistance(section.heart, x, y));
-  if (section.aorta !== undefined) d = Math.max(d, -ellipseDistance(section.aorta, x, y));
+  d = max(d, -ellipseDistance(section.mediastinum, x, y), -ellipseDistance(section.spine, x, y));
+  if (section.heart !== undefined) d = max(d, -ellipseDistance(section.heart, x, y));
+  if (section.aorta !== undefined) d = max(d, -ellipseDistance(section.aorta, x, y));
   const dome = section.domes[side]!;
   const u = (x - lung.x) / (0.97 * lung.rx);
   const v = (y - lung.y + 24) / lung.ry;
-  const floor = dome + (1 - dome) * Math.min(1.02, u * u + v * v);
-  return Math.max(d, 0.6 * (level - floor) * section.height);
+  const floor = dome + (1 - dome) * min(1.02, u * u + v * v);
+  return max(d, 0.6 * (level - floor) * section.height);
 }
 
 /** Signed distance to an ellipse along the ray from its centre: exact on the border, negative within. */
@@ -222,8 +226,8 @@ export function ellipseDistance(ellipse: Ellipse, x: number, y: number): number 
   const dy = y - ellipse.y;
   const u = dx / ellipse.rx;
   const v = dy / ellipse.ry;
-  const rho = Math.sqrt(u * u + v * v);
-  return rho < 1e-6 ? -Math.min(ellipse.rx, ellipse.ry) : (Math.sqrt(dx * dx + dy * dy) * (rho - 1)) / rho;
+  const rho = sqrt(u * u + v * v);
+  return rho < 1e-6 ? -min(ellipse.rx, ellipse.ry) : (sqrt(dx * dx + dy * dy) * (rho - 1)) / rho;
 }
 
 /** How strongly a point is inside an opacity, 0 … 1, its border frayed by the noise. */
@@ -231,7 +235,7 @@ export function opacityWeight(opacity: Blob, [x, y, z]: Point, unevenness: numbe
   const u = (x - opacity.centre[0]) / opacity.radii[0];
   const v = (y - opacity.centre[1]) / opacity.radii[1];
   const w = (z - opacity.centre[2]) / opacity.radii[2];
-  return ramp(1.15 - Math.sqrt(u * u + v * v + w * w) + 0.4 * unevenness, 0, 0.45);
+  return ramp(1.15 - sqrt(u * u + v * v + w * w) + 0.4 * unevenness, 0, 0.45);
 }
 
 /** A voxel counts as affected from this weight on. */
@@ -242,7 +246,7 @@ export function unevennessAt(noise: SmoothNoise, body: Body, [x, y, z]: Point) {
   return noise(x / 11 + body.offset, y / 11, z / 11);
 }
 
-export const clamp = (value: number) => Math.min(1, Math.max(0, value));
+export const clamp = (value: number) => min(1, max(0, value));
 
 /** 0 below `from`, 1 above `to`, smooth between. */
 export function ramp(value: number, from: number, to: number) {
@@ -298,11 +302,11 @@ function growVessels(random: RandomStream, { body, tissue, calibre }: VesselOpti
   };
   for (const side of [-1, 1]) {
     const hilum: Point = [side * 34 * body.width, 8 * body.depth, 0.47 * body.height];
-    const targets = tissue.filter(({ at, depth }) => Math.sign(at[0]) === side && depth < 16);
+    const targets = tissue.filter(({ at, depth }) => sign(at[0]) === side && depth < 16);
     for (let stem = 0; stem < 13; stem++) {
       const { at } = targets[random.integer(targets.length)]!;
       const way: Point = [at[0] - hilum[0], at[1] - hilum[1], at[2] - hilum[2]];
-      const length = Math.hypot(...way);
+      const length = hypot(...way);
       grow(hilum, along([0, 0, 0], way, 1 / length), {
         radius: calibre * between(random, [1.7, 3.2]),
         length: length * between(random, [0.2, 0.32]),
@@ -337,7 +341,7 @@ function growOpacities(random: RandomStream, options: OpacityOptions): Opacity[]
   while (count < targetFraction * tissue.length) {
     const place = tissue[random.integer(tissue.length)]!;
     if (random.uniform() > preference(place, body)) continue;
-    const size = between(random, [9, 16 + 30 * Math.sqrt(targetFraction)]);
+    const size = between(random, [9, 16 + 30 * sqrt(targetFraction)]);
     const opacity: Opacity = {
       centre: place.at,
       radii: [
@@ -360,7 +364,7 @@ function growOpacities(random: RandomStream, options: OpacityOptions): Opacity[]
 
 /** Chance that a patch drawn here stays: 1 under the pleura of the lower back, little in the core or in front. */
 function preference({ at, depth }: LungPoint, body: Body) {
-  const peripheral = Math.abs(at[0]) > 60 * body.width || at[1] > 45 * body.depth;
+  const peripheral = abs(at[0]) > 60 * body.width || at[1] > 45 * body.depth;
   const subpleural = peripheral && depth < 14 ? 1 : 0.12;
   const posterior = at[1] > 10 ? 1 : 0.35;
   const lower = at[2] > 0.45 * body.height ? 1 : 0.5;
@@ -377,5 +381,5 @@ function turned(random: RandomStream, direction: Point, amount: number): Point {
     direction[1] + amount * random.normal(),
     direction[2] + amount * random.normal(),
   ];
-  return along([0, 0, 0], moved, 1 / Math.hypot(...moved));
+  return along([0, 0, 0], moved, 1 / hypot(...moved));
 }

@@ -159,9 +159,11 @@ async function writeLists(folder: string, records: readonly ScanRecord[]) {
   await write('train_partition_covid_categories.csv', categories('train'));
   await write('val_partition_covid_categories.csv', categories('validation'));
   await write('test_truth.csv', ['name;class', ...test.map((r) => `${r.name};${r.class}`)]);
+  const labelled = records.filter(({ split }) => split !== 'test');
   await write('patients.csv', [
     'split,class,name,patient',
-    ...records.map((r) => [r.split, r.class, r.name, r.patient].join(',')),
+    ...labelled.map((r) => [r.split, r.class, r.name, r.patient].join(',')),
+    ...test.map((r) => [r.split, '', r.name, r.patient].join(',')),
   ]);
 }
 
@@ -179,8 +181,7 @@ async function holds(folder: string, wanted: object): Promise<boolean> {
     });
   }
   if (!isRecord(record)) return false;
-  const { scans: _, ...found } = record;
-  return isDeepStrictEqual(found, wanted);
+  return isDeepStrictEqual({ ...record, scans: [] }, { ...wanted, scans: [] });
 }
 
 async function list(folder: string): Promise<string[]> {

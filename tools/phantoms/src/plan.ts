@@ -61,7 +61,7 @@ export function countsOf(scans: number): Counts {
 /** Every scan of the data set, in a fixed order: split, class, number. */
 export function planScans(seed: number, counts: Counts): PlannedScan[] {
   let patients = 0;
-  return SPLITS.flatMap((split) => {
+  const plan = SPLITS.flatMap((split) => {
     const of = counts[split === 'validation' ? 'val' : split];
     const testNumbers = permutation(of.covid + of['non-covid'], { seed, purpose: 'test names' });
     return CLASSES.flatMap((label) =>
@@ -76,7 +76,7 @@ export function planScans(seed: number, counts: Counts): PlannedScan[] {
           split,
           class: label,
           name,
-          patient: `P${String(patients).padStart(4, '0')}`,
+          patient: String(patients),
           path: split === 'test' ? `test/${name}` : `${split}/${label}/${name}`,
           slices: SLICES.least + length.integer(SLICES.most - SLICES.least + 1),
           acquisition,
@@ -84,6 +84,12 @@ export function planScans(seed: number, counts: Counts): PlannedScan[] {
         };
       }),
     );
+  });
+  // Patients are numbered at random: in order, the number of a test scan's patient would tell its class.
+  const numbers = permutation(patients, { seed, purpose: 'patient numbers' });
+  return plan.map((scan) => {
+    const number = numbers[Number(scan.patient) - 1]! + 1;
+    return { ...scan, patient: `P${String(number).padStart(4, '0')}` };
   });
 }
 

@@ -20,6 +20,10 @@ import {
 } from './anatomy.ts';
 import { addGrain, type SmoothNoise } from './texture.ts';
 
+// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
+// their own, as in tests.
+const { abs, ceil, floor, hypot, max, min, round, sqrt } = Math;
+
 export interface ScanScene {
   body: Body;
   lungs: Lungs;
@@ -67,7 +71,7 @@ export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
     for (const organ of organsAt(section, body)) paintEllipse(canvas, organ);
     const affectedPixels = paintLungs(canvas, section, scene);
     // A slice averages over its thickness, here at most 5 mm.
-    paintVessels(canvas, scene.lungs.vessels, { z: section.z, half: Math.min(spacing, 5) / 2 });
+    paintVessels(canvas, scene.lungs.vessels, { z: section.z, half: min(spacing, 5) / 2 });
     for (const nodule of scene.lungs.nodules) paintNodule(canvas, nodule, section.z);
     const { noiseHu, gain, offsetHu } = acquisition;
     addGrain(canvas.hu, scene.grain, {
@@ -93,7 +97,7 @@ export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
 
 /** Grey value of a Hounsfield value in the window of COV19-CT-DB, −1150 … 350. */
 export function greyOf(hu: number) {
-  return Math.round(255 * clamp((hu + 1150) / 1500));
+  return round(255 * clamp((hu + 1150) / 1500));
 }
 
 interface Canvas {
@@ -127,7 +131,7 @@ function newCanvas({ size, body, acquisition }: ScanScene): Canvas {
   const y = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
     const px = ((i % size) - centre) * scale - shift[0];
-    const py = (Math.floor(i / size) - centre) * scale - shift[1];
+    const py = (floor(i / size) - centre) * scale - shift[1];
     x[i] = cos * px + sin * py;
     y[i] = cos * py - sin * px;
   }
@@ -164,7 +168,7 @@ function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScen
     const outside = outlineDistance(section.body, x, y);
     if (outside > scale) {
       const below = y - table - (x * x) / 1900;
-      hu[i] = AIR + 650 * (share(Math.abs(below) - 1.5, scale) + share(Math.abs(below - 16) - 2, scale));
+      hu[i] = AIR + 650 * (share(abs(below) - 1.5, scale) + share(abs(below - 16) - 2, scale));
       continue;
     }
     const unevenness = noise(x / 20 + body.offset, y / 20, z / 20);
@@ -195,8 +199,8 @@ function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScen
 function ribShare({ x, y, z }: { x: number; y: number; z: number }, within: number, body: Body) {
   const drop = 55 * ramp(-y, -90 * body.depth, 70 * body.depth);
   const phase = (z - drop) / 27 + body.ribPhase + (x < 0 ? 0.06 : 0);
-  const across = Math.abs(phase - Math.floor(phase) - 0.5) * 27;
-  return ramp(7.5 - across, 0, 2) * ramp(5 - Math.abs(within - 5), 0, 2);
+  const across = abs(phase - floor(phase) - 0.5) * 27;
+  return ramp(7.5 - across, 0, 2) * ramp(5 - abs(within - 5), 0, 2);
 }
 
 interface Organ extends Ellipse {
@@ -232,7 +236,7 @@ function organsAt(section: Section, body: Body): Organ[] {
     add(-950, { x: 60 * w, y: -46 * d, rx: 32 * size, ry: 15 * size });
   }
 
-  const disc = Math.abs((z / 28 + body.ribPhase) % 1) < 0.25;
+  const disc = abs((z / 28 + body.ribPhase) % 1) < 0.25;
   const spine = section.spine;
   add(disc ? 250 : BONE, { x: 0, y: spine.y, rx: 20 * w, ry: 17 * d });
   add(disc ? 90 : MARROW, { x: 0, y: spine.y, rx: 17 * w, ry: 14 * d });
@@ -269,7 +273,7 @@ function paintEllipse(canvas: Canvas, organ: Organ) {
   const cos = Math.cos(organ.angle ?? 0);
   const sin = Math.sin(organ.angle ?? 0);
   const upright = { x: 0, y: 0, rx: organ.rx, ry: organ.ry };
-  eachPixel(canvas, { ...organ, reach: Math.max(organ.rx, organ.ry) + scale }, (i) => {
+  eachPixel(canvas, { ...organ, reach: max(organ.rx, organ.ry) + scale }, (i) => {
     const dx = xs[i]! - organ.x;
     const dy = ys[i]! - organ.y;
     const inside = share(ellipseDistance(upright, cos * dx + sin * dy, cos * dy - sin * dx), scale);
@@ -281,7 +285,7 @@ function paintEllipse(canvas: Canvas, organ: Organ) {
 function paintLungs(canvas: Canvas, section: Section, { body, lungs, noise }: ScanScene): number {
   const { x: xs, y: ys, hu, lung, lungAt, lungCount, opacity, affected } = canvas;
   const { z } = section;
-  const reached = lungs.opacities.filter(({ centre, radii }) => Math.abs(z - centre[2]) < 1.55 * radii[2]);
+  const reached = lungs.opacities.filter(({ centre, radii }) => abs(z - centre[2]) < 1.55 * radii[2]);
   const unevenness = new Float32Array(reached.length > 0 ? hu.length : 0);
   const at: [number, number, number] = [0, 0, z];
   for (let n = 0; n < lungCount; n++) {
@@ -294,12 +298,12 @@ function paintLungs(canvas: Canvas, section: Section, { body, lungs, noise }: Sc
   }
   for (const patch of reached) {
     const [x, y] = patch.centre;
-    eachPixel(canvas, { x, y, reach: 1.55 * Math.max(patch.radii[0], patch.radii[1]) }, (i) => {
+    eachPixel(canvas, { x, y, reach: 1.55 * max(patch.radii[0], patch.radii[1]) }, (i) => {
       if (lung[i] === 0) return;
       at[0] = xs[i]!;
       at[1] = ys[i]!;
       const weight = opacityWeight(patch, at, unevenness[i]!);
-      opacity[i] = Math.max(opacity[i]!, patch.density * weight);
+      opacity[i] = max(opacity[i]!, patch.density * weight);
       if (weight >= AFFECTED) affected[i] = 1;
     });
   }
@@ -324,28 +328,28 @@ function paintVessels(canvas: Canvas, tubes: readonly Tube[], slab: { z: number;
     const low = slab.z - slab.half - radius;
     const high = slab.z + slab.half + radius;
     const rise = to[2] - from[2];
-    if (Math.max(from[2], to[2]) < low || Math.min(from[2], to[2]) > high) continue;
+    if (max(from[2], to[2]) < low || min(from[2], to[2]) > high) continue;
     // The part of the tube's axis that runs inside the slab, as fractions of its length.
-    const atLow = Math.abs(rise) < 1e-6 ? 0 : clamp((low - from[2]) / rise);
-    const atHigh = Math.abs(rise) < 1e-6 ? 1 : clamp((high - from[2]) / rise);
-    const start = Math.min(atLow, atHigh);
-    const run = Math.abs(atHigh - atLow);
+    const atLow = abs(rise) < 1e-6 ? 0 : clamp((low - from[2]) / rise);
+    const atHigh = abs(rise) < 1e-6 ? 1 : clamp((high - from[2]) / rise);
+    const start = min(atLow, atHigh);
+    const run = abs(atHigh - atLow);
     const ax = from[0] + start * (to[0] - from[0]);
     const ay = from[1] + start * (to[1] - from[1]);
     const bx = run * (to[0] - from[0]);
     const by = run * (to[1] - from[1]);
     const square = bx * bx + by * by + 1e-9;
     // A tube thinner than a pixel or than the slab leaves only its share of it, unless it runs through the slab upright.
-    const upright = Math.abs(rise) / Math.hypot(to[0] - from[0], to[1] - from[1], rise);
-    const strength = Math.min(1, (2 * radius) / scale) * Math.max(upright, Math.min(1, radius / slab.half));
-    const half = Math.max(radius, scale / 2);
-    const reach = Math.sqrt(square) / 2 + half + scale;
+    const upright = abs(rise) / hypot(to[0] - from[0], to[1] - from[1], rise);
+    const strength = min(1, (2 * radius) / scale) * max(upright, min(1, radius / slab.half));
+    const half = max(radius, scale / 2);
+    const reach = sqrt(square) / 2 + half + scale;
     eachPixel(canvas, { x: ax + bx / 2, y: ay + by / 2, reach }, (i) => {
       if (lung[i] === 0) return;
       const dx = xs[i]! - ax;
       const dy = ys[i]! - ay;
       const t = clamp((dx * bx + dy * by) / square);
-      const distance = Math.hypot(dx - t * bx, dy - t * by);
+      const distance = hypot(dx - t * bx, dy - t * by);
       const inside = strength * lung[i]! * share(distance - half, scale);
       if (inside > 0 && hu[i]! < BLOOD) hu[i]! += inside * (BLOOD - hu[i]!);
     });
@@ -355,7 +359,7 @@ function paintVessels(canvas: Canvas, tubes: readonly Tube[], slab: { z: number;
 function paintNodule(canvas: Canvas, { centre, radii }: Blob, z: number) {
   const square = radii[0] ** 2 - (z - centre[2]) ** 2;
   if (square <= 0) return;
-  const r = Math.sqrt(square);
+  const r = sqrt(square);
   paintEllipse(canvas, { x: centre[0], y: centre[1], rx: r, ry: r, hu: 30 });
 }
 
@@ -364,10 +368,10 @@ function eachPixel(canvas: Canvas, at: { x: number; y: number; reach: number }, 
   const { size, scale } = canvas;
   const [column, row] = canvas.pixelOf(at.x, at.y);
   const reach = at.reach / scale;
-  const left = Math.max(0, Math.floor(column - reach));
-  const right = Math.min(size - 1, Math.ceil(column + reach));
-  const bottom = Math.min(size - 1, Math.ceil(row + reach));
-  for (let y = Math.max(0, Math.floor(row - reach)); y <= bottom; y++)
+  const left = max(0, floor(column - reach));
+  const right = min(size - 1, ceil(column + reach));
+  const bottom = min(size - 1, ceil(row + reach));
+  for (let y = max(0, floor(row - reach)); y <= bottom; y++)
     for (let x = left; x <= right; x++) visit(y * size + x);
 }
 
@@ -377,8 +381,8 @@ function outlineDistance(ellipse: Ellipse, x: number, y: number) {
   const dy = y - ellipse.y;
   const u2 = (dx / ellipse.rx) ** 2;
   const v2 = (dy / ellipse.ry) ** 2;
-  const rho = 0.5 * (Math.sqrt(u2 + v2) + Math.sqrt(Math.sqrt(u2 * u2 + v2 * v2)));
-  return rho < 1e-6 ? -Math.min(ellipse.rx, ellipse.ry) : (Math.sqrt(dx * dx + dy * dy) * (rho - 1)) / rho;
+  const rho = 0.5 * (sqrt(u2 + v2) + sqrt(sqrt(u2 * u2 + v2 * v2)));
+  return rho < 1e-6 ? -min(ellipse.rx, ellipse.ry) : (sqrt(dx * dx + dy * dy) * (rho - 1)) / rho;
 }
 
 /** The share of a pixel on the inner side of a border at this signed distance. */
