@@ -105,7 +105,7 @@ export async function readDatasetIndex(root: string, options: { task?: Task } = 
   const labelled = wanted.filter(({ key }) => labels.has(key));
   const scans = await mapConcurrent(labelled, 16, async (scan): Promise<ScanEntry & { odd: Finding[] }> => {
     const { slices, failure, odd } = await readScanFolder(scan.folder);
-    const { key, split, name } = scan;
+    const { key, split } = scan;
     const patient = patients?.byScan.get(key) ?? null;
     return {
       key,

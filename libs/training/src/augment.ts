@@ -1,6 +1,6 @@
 // Augmentation on the device: the draws are made outside the step and come in as tensors.
 import { randomStream } from '@ct-ensemble/core';
-import tf, { type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import tf, { type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import type { Augmentation } from './options.ts';
 
 /** The draws of one batch; what the recipe leaves out is absent. */
