@@ -1,17 +1,18 @@
 """One training step of conv block + a torchvision network, timed: the peer of src/own-step.ts.
 
-Prints one JSON line: seconds of each step. channels_last, PyTorch's best layout on CPUs; focal loss as the authors
+One step for every line on standard input, each answered by a JSON line. channels_last, PyTorch's best layout on CPUs; focal loss as the authors
 wrote it; torch.optim.Adam.
 """
 import argparse
 import json
+import sys
 import time
 
 import torch
 import torchvision
 
 parser = argparse.ArgumentParser()
-for name, default in (("batch", 4), ("size", 224), ("depth", 64), ("steps", 4), ("threads", 2)):
+for name, default in (("batch", 4), ("size", 224), ("depth", 64), ("threads", 2)):
     parser.add_argument(f"--{name}", type=int, default=default)
 parser.add_argument("--architecture", default="densenet161")
 args = parser.parse_args()
@@ -34,14 +35,20 @@ member = Member().to(memory_format=torch.channels_last).train()
 optimizer = torch.optim.Adam(member.parameters(), lr=1e-4)
 x = torch.rand(args.batch, args.depth, args.size, args.size).contiguous(memory_format=torch.channels_last)
 y = torch.arange(args.batch) % 2
-seconds = []
-for _ in range(args.steps):
-    start = time.perf_counter()
+
+
+def step():
     optimizer.zero_grad()
     cross_entropy = torch.nn.functional.cross_entropy(member(x), y, reduction="none")
     loss = ((1 - torch.exp(-cross_entropy)) ** 1.5 * cross_entropy).mean()
     loss.backward()
     optimizer.step()
-    loss.item()
-    seconds.append(time.perf_counter() - start)
-print(json.dumps({"seconds": seconds, "library": f"PyTorch {torch.__version__}"}))
+    return loss.item()
+
+
+# One step for every line on standard input.
+print(f"PyTorch {torch.__version__}", flush=True)
+for _ in sys.stdin:
+    start = time.perf_counter()
+    loss = step()
+    print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss}), flush=True)

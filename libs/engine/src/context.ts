@@ -91,7 +91,9 @@ function configProto(device: Device): Uint8Array {
     ...deviceCount('CPU', cpus),
     ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : [0x32, 2, 0x20, 1]), // field 6: gpu_options.allow_growth
     ...(device.threads === undefined ? [] : [0x10, ...varint(device.threads)]), // field 2: intra_op threads
-    ...[0x28, 1], // field 5: inter_op threads
+    // Two ops at a time where there are two threads: the two gradients of a convolution need not wait for one another.
+    ...[0x28, device.threads === 1 ? 1 : 2], // field 5: inter_op threads
+    ...[0x82, 0x01, 2, 0x48, 1], // field 16: experimental.disable_thread_spinning: idle threads leave the cores to others
   ]);
 }
 

@@ -1,50 +1,66 @@
-// Times a training step beside PyTorch's: in turn, in processes of their own, and tells the ratio.
-import { spawnSync } from 'node:child_process';
+// Times a training step beside PyTorch's: two processes that take turns, one step each, so that whatever else the
+// machine does falls on both alike. Told is the median of the pairs' ratios.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '@ct-ensemble/core';
 import { stepOptions } from './options.ts';
 
 const options = stepOptions(process.argv.slice(2));
-const shared = ['architecture', 'batch', 'size', 'depth', 'steps', 'threads'] as const;
+const shared = ['architecture', 'batch', 'size', 'depth', 'threads'] as const;
 const args = shared.flatMap((name) => [`--${name}`, String(options[name])]);
-const own = [process.execPath, fileURLToPath(new URL('own-step.js', import.meta.url))] as const;
-const peer = [options.python, fileURLToPath(new URL('../pytorch-step.py', import.meta.url))] as const;
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-interface Timing {
+interface Runner {
   library: string;
-  /** Of each step; the first one is warming up. */
-  seconds: number[];
+  /** Has it do one step; returns seconds. */
+  step: () => Promise<number>;
+  end: () => void;
 }
 
-const [ours, theirs]: [number[], number[]] = [[], []];
-for (let round = 1; round <= options.rounds; round++) {
-  for (const [program, into] of [
-    [own, ours],
-    [peer, theirs],
-  ] as const) {
-    const { library, seconds } = time(program);
-    into.push(...seconds.slice(1));
-    console.log(
-      `round ${round}: ${library}: ${seconds.map((s) => s.toFixed(2)).join(' ')} s (first step: warm-up)`,
-    );
-  }
+const ours = await start(process.execPath, here('own-step.js'));
+const theirs = await start(options.python, here('../pytorch-step.py'));
+const warmUp = 3;
+const pairs: { own: number; peer: number }[] = [];
+for (let turn = 0; turn < warmUp + options.steps; turn++) {
+  const pair = { own: await ours.step(), peer: await theirs.step() };
+  if (turn >= warmUp) pairs.push(pair);
+  console.log(
+    `${turn < warmUp ? 'warm-up' : 'pair'}: ${pair.own.toFixed(3)} s ${ours.library}, ${pair.peer.toFixed(3)} s ${theirs.library}`,
+  );
 }
+ours.end();
+theirs.end();
+const { architecture, batch, depth, size, threads } = options;
 console.log(
-  `${options.architecture}, batch ${options.batch}, ${options.depth}×${options.size}×${options.size}, ${options.threads} threads`,
+  `${architecture}, batch ${batch}, ${depth}×${size}×${size}, ${threads} threads, ${pairs.length} pairs`,
 );
+const of = (which: 'own' | 'peer') => median(pairs.map((pair) => pair[which])).toFixed(3);
+console.log(`median seconds a step: ${of('own')} here, ${of('peer')} PyTorch`);
 console.log(
-  `seconds a step, median: ${median(ours).toFixed(3)} here, ${median(theirs).toFixed(3)} PyTorch; fastest: ${Math.min(...ours).toFixed(3)}, ${Math.min(...theirs).toFixed(3)}`,
+  `median of PyTorch / here: ${median(pairs.map(({ own, peer }) => peer / own)).toFixed(2)} (above 1: faster here)`,
 );
-console.log(`PyTorch / here: ${(median(theirs) / median(ours)).toFixed(2)} (above 1: faster here)`);
 
-function time([command, script]: readonly [string, string]): Timing {
-  const { status, stdout, stderr } = spawnSync(command, [script, ...args], { encoding: 'utf8' });
-  if (status !== 0) {
-    throw new UserError(`${command} ${script} failed: ${stderr.trim().split('\n').at(-1)}`, {
-      remedy: 'name a Python that has torch and torchvision with --python',
-    });
-  }
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Timing;
+async function start(command: string, script: string): Promise<Runner> {
+  const child = spawn(command, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const failed = new Promise<never>((_, reject) => {
+    const problem = () =>
+      new UserError(`${command} ${script} ended early`, {
+        remedy: 'name a Python that has torch and torchvision with --python',
+      });
+    child.on('error', () => reject(problem())).on('exit', (code) => code !== 0 && reject(problem()));
+  });
+  failed.catch(() => {});
+  const read = async () => String((await Promise.race([lines.next(), failed])).value);
+  return {
+    library: await read(),
+    step: async () => {
+      child.stdin.write('\n');
+      return (JSON.parse(await read()) as { seconds: number }).seconds;
+    },
+    end: () => child.stdin.end(),
+  };
 }
 
 function median(values: number[]): number {

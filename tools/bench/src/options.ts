@@ -8,14 +8,14 @@ export interface StepOptions {
   size: number;
   /** Slices of a volume. */
   depth: number;
+  /** Pairs of steps that are timed. */
   steps: number;
   threads: number;
-  rounds: number;
   /** The Python that has torch and torchvision. */
   python: string;
 }
 
-const defaults = { batch: 4, size: 224, depth: 64, steps: 4, threads: 2, rounds: 3 };
+const defaults = { batch: 4, size: 224, depth: 64, steps: 10, threads: 2 };
 
 export function stepOptions(args: string[]): StepOptions {
   const number = { type: 'string' } as const;
@@ -29,7 +29,6 @@ export function stepOptions(args: string[]): StepOptions {
       depth: number,
       steps: number,
       threads: number,
-      rounds: number,
     },
   });
   const numbers = Object.fromEntries(

@@ -6,6 +6,7 @@ import {
   batchNormTrainingKernel,
 } from './batch-norm-training.ts';
 import { castKernel, transposeKernel } from './bytes.ts';
+import { conv2dFilterGradientKernel } from './conv2d-filter-gradient.ts';
 import { reluGradient } from './relu.ts';
 import { transformKernel } from './transform.ts';
 

@@ -1,4 +1,5 @@
-// ReLU's gradient as one op of TensorFlow's instead of tfjs's three; other backends keep tfjs's.
+// ReLU's gradient as one op of TensorFlow's instead of tfjs's three, from the output: the input need not be kept, and
+// TensorFlow may fuse it away. Other backends keep tfjs's rule.
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import tf from '@tensorflow/tfjs';
 import { activeBackend } from '../backend.ts';
@@ -7,15 +8,15 @@ import { type } from './attributes.ts';
 
 export const reluGradient: GradConfig = {
   kernelName: 'Relu',
-  inputsToSave: ['x'],
+  outputsToSave: [true],
   gradFunc(dy, saved) {
     const backend = activeBackend();
-    const [x] = saved as [Tensor];
+    const [y] = saved as [Tensor];
     return {
       x: () =>
         backend
-          ? backend.run({ name: 'ReluGrad', attributes: [type('T', DataType.FLOAT)] }, [dy as Tensor, x])[0]!
-          : tf.mul(dy as Tensor, tf.cast(tf.step(x), 'float32')),
+          ? backend.run({ name: 'ReluGrad', attributes: [type('T', DataType.FLOAT)] }, [dy as Tensor, y])[0]!
+          : tf.mul(dy as Tensor, tf.cast(tf.step(y), 'float32')),
     };
   },
 };
