@@ -1,7 +1,7 @@
 // The command submit: the files that go to the competition.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { planFile, submitRun } from '@ct-ensemble/ensemble';
 
@@ -25,7 +25,7 @@ export async function submitCommand(options: { run?: string }): Promise<number> 
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
     console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
-    for (const file of files) console.log(`  ${relative('.', file)}`);
+    for (const file of files) console.log(`  ${file}`);
     for (const line of failed) console.log(`  without volume: ${line}`);
   }
   return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;

@@ -1,6 +1,6 @@
 // The command all-members: data set, volumes, plan, members, summary.
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -93,18 +93,17 @@ function describeRun(run: string, { plan, report, state }: PreparedRun) {
 
 function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
-  const here = (path: string) => relative('.', path) || '.';
   console.log('');
   for (const { member, macroF1 } of of('done')) {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
-    console.log(`done     ${member}${score}: ${here(memberFolder(run, member))}`);
+    console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
   for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
-  console.log(`plan: ${here(planFile(run))}; data set report: ${here(datasetFile(run))}`);
+  console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;
   if (of('stopped').length > 0) return 130;
-  console.log(`next: nx run evaluator:submit -- --run ${here(run)}`);
+  console.log(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
 }
 
