@@ -12,10 +12,12 @@ import { transformKernel } from './transform.ts';
 
 /** Registers them in place of tfjs-node's. Call after tfjs-node's kernels are registered. */
 export function registerOwnKernels() {
-  for (const kernel of [castKernel, transposeKernel])
-    tf.unregisterKernel(kernel.kernelName, kernel.backendName);
-  const kernels: KernelConfig[] = [castKernel, transposeKernel, transformKernel, batchNormTrainingKernel];
-  for (const kernel of kernels) tf.registerKernel(kernel);
+  const filterGradient = conv2dFilterGradientKernel(
+    tf.getKernel('Conv2DBackpropFilter', 'tensorflow').kernelFunc,
+  );
+  const better: KernelConfig[] = [castKernel, transposeKernel, filterGradient];
+  for (const { kernelName, backendName } of better) tf.unregisterKernel(kernelName, backendName);
+  for (const kernel of [...better, transformKernel, batchNormTrainingKernel]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);
   if (!tf.getGradient(BATCH_NORM_TRAINING)) tf.registerGradient(batchNormTrainingGradient);
