@@ -1,6 +1,7 @@
 // Fetches TensorFlow's C library once: pip downloads the pinned wheel and checks its hash, the two libraries are unpacked
 // beside it, and one rename puts them in the cache. Whatever goes wrong before the rename leaves nothing behind.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -143,14 +144,15 @@ async function download({ host, wheel, folder, report, signal }: Job): Promise<s
     ? undefined
     : setInterval(() => void reportSize(folder, { wheel, report }), 10_000);
   const lines: string[] = [];
-  createInterface(child.stderr!).on('line', (line) => {
+  const reader = createInterface(child.stderr!).on('line', (line) => {
     if (line.startsWith('WARNING')) report.line(`pip: ${line}`);
     lines.push(line);
   });
   try {
-    const exit = await new Promise<number | null>((done, fail) => {
+    const ended = new Promise<number | null>((done, fail) => {
       child.once('error', fail).once('close', done);
     });
+    const [exit] = await Promise.all([ended, once(reader, 'close')]); // its last lines come after the child's end
     signal.throwIfAborted();
     if (exit !== 0) throw pipError({ lines, exit, wheel });
   } catch (error) {
