@@ -10,7 +10,6 @@ import tf, {
 } from '@tensorflow/tfjs';
 import type { Binding } from './binding.ts';
 import { EngineError } from './errors.ts';
-import { registerOwnKernels } from './kernels/register.ts';
 import type { TensorMetadata } from './tensors.ts';
 import { type Attribute, DataType } from './types.ts';
 
@@ -116,15 +115,6 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     const entry = this.tensorMap.get(dataId);
     return entry.values !== null && entry.trace === this.engine.trace;
   }
-}
-
-/** Registers tfjs-node's kernels and our own, once. */
-let registered = false;
-export function registerKernels() {
-  if (registered) return;
-  registered = true;
-  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
-  registerOwnKernels();
 }
 
 /** The active backend if it is ours. */

@@ -151,6 +151,26 @@ describe('kernels of our own agree with tfjs on its CPU backend', () => {
     expect(variance.dataSync()[0]).toBeCloseTo(6, 5);
   });
 
+  it.each([
+    { kernel: 1, strides: 1, pad: 'same' },
+    { kernel: 1, strides: 1, pad: 'valid' },
+    { kernel: 1, strides: 2, pad: 'valid' },
+    { kernel: 3, strides: 1, pad: 'same' },
+  ] as const)('the gradients of a convolution %j', async ({ kernel, strides, pad }) => {
+    const compute = () =>
+      tf.tidy(() => {
+        const x = tf.tensor4d(values(2 * 5 * 4 * 3, 0.7), [2, 5, 4, 3]);
+        const filter = tf.tensor4d(values(kernel * kernel * 3 * 6, 1.1), [kernel, kernel, 3, 6]);
+        const f = (a: tf.Tensor, b: tf.Tensor) =>
+          tf.sum(tf.square(tf.conv2d(a as Tensor4D, b as Tensor4D, strides, pad))) as tf.Scalar;
+        return tf
+          .grads(f as never)([x, filter])
+          .map((gradient) => Array.from(gradient.dataSync()));
+      });
+    const [native, reference] = await onBoth(compute);
+    native.forEach((gradient, i) => expectClose(gradient, reference[i]!, 5e-3));
+  });
+
   it('the gradient of ReLU', async () => {
     const compute = () =>
       tf.tidy(() =>

@@ -1,10 +1,11 @@
 // Opening and closing an engine: the one place that decides what runs the tfjs code of this thread.
 import tf from '@tensorflow/tfjs';
-import { BACKEND_NAME, registerKernels, TensorFlowBackend } from './backend.ts';
+import { BACKEND_NAME, TensorFlowBackend } from './backend.ts';
 import { openBinding } from './binding.ts';
 import type { Device } from './context.ts';
 import { loadTensorFlow } from './declarations.ts';
 import { EngineError } from './errors.ts';
+import { registerKernels } from './kernels/register.ts';
 import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library.ts';
 

@@ -1,17 +1,20 @@
-// Kernels that tfjs-node lacks, or that this engine does better, for the backend 'tensorflow'.
+// The kernels of the backend 'tensorflow': tfjs-node's, and those that it lacks or that this engine does better.
+import { createRequire } from 'node:module';
 import tf, { type KernelConfig } from '@tensorflow/tfjs';
-import {
-  BATCH_NORM_TRAINING,
-  batchNormTrainingGradient,
-  batchNormTrainingKernel,
-} from './batch-norm-training.ts';
+import { batchNormTrainingGradient, batchNormTrainingKernel } from './batch-norm-training.ts';
 import { castKernel, transposeKernel } from './bytes.ts';
 import { conv2dFilterGradientKernel } from './conv2d-filter-gradient.ts';
 import { reluGradient } from './relu.ts';
 import { transformKernel } from './transform.ts';
 
-/** Registers them in place of tfjs-node's. Call after tfjs-node's kernels are registered. */
-export function registerOwnKernels() {
+const require = createRequire(import.meta.url);
+let registered = false;
+
+/** Registers tfjs-node's kernels, then our own in place of them; once. */
+export function registerKernels() {
+  if (registered) return;
+  registered = true;
+  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
   const filterGradient = conv2dFilterGradientKernel(
     tf.getKernel('Conv2DBackpropFilter', 'tensorflow').kernelFunc,
   );
@@ -20,5 +23,5 @@ export function registerOwnKernels() {
   for (const kernel of [...better, transformKernel, batchNormTrainingKernel]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);
-  if (!tf.getGradient(BATCH_NORM_TRAINING)) tf.registerGradient(batchNormTrainingGradient);
+  tf.registerGradient(batchNormTrainingGradient);
 }
