@@ -16,8 +16,8 @@ test("five steps are torch.optim.Adam's, also when the learning rate changes", a
       () => tf.sum(tf.mul(tf.pow(variable, 3), factors)) as Scalar,
       [variable],
     );
-    const { rate, correction } = adamRates(options, step <= 3 ? 0.01 : 0.001, step);
-    adam.update(grads, { rate: tf.scalar(rate), correction: tf.scalar(correction) });
+    const { rate, epsilon } = adamRates(options, step <= 3 ? 0.01 : 0.001, step);
+    adam.update(grads, { rate: tf.scalar(rate), epsilon: tf.scalar(epsilon) });
     path.push(Array.from(variable.dataSync()));
   }
   // PyTorch 2.15, float64, loss = Σ factors · p³.

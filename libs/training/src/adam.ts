@@ -8,16 +8,19 @@ export interface AdamOptions {
   epsilon: number;
 }
 
-/** What changes from step to step, as inputs of the step. */
+/** What changes from step to step, as inputs of the step; t = 1, 2, … is the step's number. */
 export interface AdamRates {
-  /** Learning rate / (1 − β₁ᵗ), t = 1, 2, … */
+  /** learning rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · (1 − β₁) / √(1 − β₂) */
   rate: Scalar;
-  /** 1 / √(1 − β₂ᵗ) */
-  correction: Scalar;
+  /** ε · √(1 − β₂ᵗ) / √(1 − β₂) */
+  epsilon: Scalar;
 }
 
 export interface Adam {
-  /** The two moments of each parameter, in tfjs's layout, by the parameter's name. */
+  /**
+   * The two moments of each parameter, in tfjs's layout, by the parameter's name. They are kept as plain sums, m / (1 − β₁) and
+   * v / (1 − β₂) in the paper's terms: fewer passes over memory.
+   */
   readonly moments: ReadonlyMap<string, { parameter: Parameter; first: Variable; second: Variable }>;
   /** Updates parameters and moments. Plain tfjs: may run inside a captured step. Gradients by tfjs variable name. */
   update(gradients: NamedTensorMap, rates: AdamRates): void;
@@ -31,17 +34,17 @@ export function createAdam(parameters: readonly Parameter[], options: AdamOption
       return [parameter.name, { parameter, first: zeros(), second: zeros() }];
     }),
   );
-  const { beta1, beta2, epsilon } = options;
+  const { beta1, beta2 } = options;
   return {
     moments,
-    update(gradients, { rate, correction }) {
+    update(gradients, { rate, epsilon }) {
       for (const { parameter, first, second } of moments.values()) {
         const gradient = gradients[parameter.variable.name];
         if (gradient === undefined) throw new Error(`the loss does not reach ${parameter.name}`);
         tf.tidy(() => {
-          const m: Tensor = tf.add(first, tf.mul(tf.sub(gradient, first), 1 - beta1));
-          const v: Tensor = tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2));
-          const step = tf.div(tf.mul(m, rate), tf.add(tf.mul(tf.sqrt(v), correction), epsilon));
+          const m: Tensor = tf.add(tf.mul(first, beta1), gradient);
+          const v: Tensor = tf.add(tf.mul(second, beta2), tf.square(gradient));
+          const step = tf.mul(tf.div(m, tf.add(tf.sqrt(v), epsilon)), rate);
           first.assign(m);
           second.assign(v);
           parameter.variable.assign(tf.sub(parameter.variable, step));
@@ -59,12 +62,10 @@ export function createAdam(parameters: readonly Parameter[], options: AdamOption
 
 /** The step's inputs for a learning rate and the number of the step, counted from 1. */
 export function adamRates(
-  options: AdamOptions,
+  { beta1, beta2, epsilon }: AdamOptions,
   learningRate: number,
   step: number,
-): { rate: number; correction: number } {
-  return {
-    rate: learningRate / (1 - options.beta1 ** step),
-    correction: 1 / Math.sqrt(1 - options.beta2 ** step),
-  };
+): { rate: number; epsilon: number } {
+  const second = Math.sqrt((1 - beta2 ** step) / (1 - beta2));
+  return { rate: (learningRate * second * (1 - beta1)) / (1 - beta1 ** step), epsilon: epsilon * second };
 }

@@ -13,7 +13,7 @@ export type TrainingInputs = {
   /** [batch, classes], one-hot */
   truth: Tensor2D;
   rate: Scalar;
-  correction: Scalar;
+  epsilon: Scalar;
 } & Draws;
 export type TrainingOutputs = { loss: Scalar };
 
@@ -25,13 +25,13 @@ export function trainingStep(options: {
 }): CapturedStep<TrainingInputs, TrainingOutputs> {
   const { model, adam, gamma } = options;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
-  return capture(({ volumes, truth, rate, correction, ...draws }: TrainingInputs) => {
+  return capture(({ volumes, truth, rate, epsilon, ...draws }: TrainingInputs) => {
     const x = unitRange(augment(channelsLast(volumes), draws));
     const { value: loss, grads } = tf.variableGrads(
       () => focalLoss(model.forward(x, { training: true }), truth, gamma),
       variables,
     );
-    adam.update(grads, { rate, correction });
+    adam.update(grads, { rate, epsilon });
     return { loss };
   });
 }

@@ -150,7 +150,7 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
           .as2D(-1, options.classes),
       ),
       rate: tf.scalar(rates.rate),
-      correction: tf.scalar(rates.correction),
+      epsilon: tf.scalar(rates.epsilon),
     };
     const loss = await valueOf((await options.step(inputs)).loss);
     tf.dispose(inputs);

@@ -23,12 +23,12 @@ let steps = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   void line;
   const started = performance.now();
-  const { rate, correction } = adamRates(adamOptions, 1e-4, ++steps);
+  const { rate, epsilon } = adamRates(adamOptions, 1e-4, ++steps);
   const volumes = volumesTensor(bytes, [batch, depth, size, size]);
-  const inputs = { volumes, truth, rate: tf.scalar(rate), correction: tf.scalar(correction) };
+  const inputs = { volumes, truth, rate: tf.scalar(rate), epsilon: tf.scalar(epsilon) };
   const output = await step(inputs);
   const loss = (await output.loss.data())[0];
   console.log(JSON.stringify({ seconds: (performance.now() - started) / 1000, loss }));
-  tf.dispose([inputs.volumes, inputs.rate, inputs.correction, output.loss]);
+  tf.dispose([inputs.volumes, inputs.rate, inputs.epsilon, output.loss]);
 }
 engine.close();
