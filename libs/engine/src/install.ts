@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, open, readdir, rename, rm, stat, statfs, writeFile } fr
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { stripVTControlCharacters } from 'node:util';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { openPromise, type Entry } from 'yauzl';
@@ -144,7 +145,8 @@ async function download({ host, wheel, folder, report, signal }: Job): Promise<s
     ? undefined
     : setInterval(() => void reportSize(folder, { wheel, report }), 10_000);
   const lines: string[] = [];
-  const reader = createInterface(child.stderr!).on('line', (line) => {
+  const reader = createInterface(child.stderr!).on('line', (coloured) => {
+    const line = stripVTControlCharacters(coloured);
     if (line.startsWith('WARNING')) report.line(`pip: ${line}`);
     lines.push(line);
   });
