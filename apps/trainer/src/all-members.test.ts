@@ -132,6 +132,10 @@ test.each([
   [['--recipe', 'quik'], /There is no recipe "quik".*did you mean "?quick/i],
   [['--data', 'nowhere', '--recipe', 'tiny.yaml'], /nowhere/],
   [['--data', 'data', '--recipe', 'tiny.yaml', '--devices', 'tpu'], /"tpu" is no device/],
+  [
+    ['--data', 'data', '--recipe', 'tiny.yaml', '--engine', 'cpu', '--devices', 'gpu:0'],
+    /names a GPU, which --engine cpu/,
+  ],
   [['--engine', 'abacus'], /abacus/],
 ])('bad arguments %j: one clear error', async (args, message) => {
   const { code, output } = await train([...args, '--run', 'bad']);

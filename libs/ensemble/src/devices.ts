@@ -1,7 +1,7 @@
 // The list of devices that members are trained on, as a person writes it: `gpu:0,gpu:1`, `cpu:2`, `auto`.
 import { availableParallelism } from 'node:os';
 import { UserError } from '@ct-ensemble/core';
-import { type Device, usableGpus } from '@ct-ensemble/engine';
+import { type Device, type EngineKind, usableGpus } from '@ct-ensemble/engine';
 
 export interface Machine {
   /** CPU cores this process may use. */
@@ -10,7 +10,11 @@ export interface Machine {
   gpus: number;
 }
 
-export const thisMachine = (): Machine => ({ cores: availableParallelism(), gpus: usableGpus() });
+/** This machine, as far as the engine can use it: tfjs's CPU backend knows no GPU and asks for no native library. */
+export const thisMachine = (engine: EngineKind = 'tensorflow'): Machine => ({
+  cores: availableParallelism(),
+  gpus: engine === 'cpu' ? 0 : usableGpus(),
+});
 
 const remedy =
   "write 'auto', or a list such as 'gpu:0,gpu:1' (which GPU) or 'cpu:2,cpu:2' (threads of each member)";

@@ -10,7 +10,7 @@ import {
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { architectureNames } from '@ct-ensemble/models';
-import { deviceName, parseDevices } from './devices.ts';
+import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
 import { datasetFile, writeScans } from './run-folder.ts';
@@ -49,7 +49,12 @@ export function openRecipe(nameOrFile: string): Promise<Recipe> {
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
   const { data, recipe, run, engine, onProgress, signal } = options;
-  const devices = parseDevices(options.devices, recipe.members.length);
+  const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
+  if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
+    throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {
+      remedy: 'leave --engine out, or name cpu:1',
+    });
+  }
   const index = await readDatasetIndex(data, { task: recipe.task });
   const prepared = await prepareDataset({
     index,
