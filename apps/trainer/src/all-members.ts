@@ -33,6 +33,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
   const run = options.run ?? join('runs', recipe.name);
+  const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const claim = await claimRun(run);
   try {
@@ -44,7 +45,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
       run,
       devices: options.devices,
       engine: options.engine,
-      store: options.volumes ?? join(cacheFolder(), 'volumes'),
+      store,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });
@@ -54,7 +55,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
       run,
       plan: prepared.plan,
       devices: prepared.devices,
-      store: options.volumes ?? join(cacheFolder(), 'volumes'),
+      store,
       onEvent: display.event,
       signal: stopping.signal,
     });

@@ -3,7 +3,7 @@ import { type Context, type Device, openContext } from './context.ts';
 import type { TensorFlowApi } from './declarations.ts';
 import { execute } from './eager.ts';
 import { EngineError } from './errors.ts';
-import { openTrace, type Trace } from './graph.ts';
+import { openTrace, type Trace, usedOutside } from './graph.ts';
 import {
   type AnyTensor,
   download,
@@ -31,9 +31,7 @@ export function openBinding(api: TensorFlowApi, device: Device) {
   const eager = (id: number) => {
     const tensor = tensors.get(id);
     if (!isSymbolic(tensor)) return tensor;
-    throw new EngineError('capture', 'a tensor made inside a captured step was used outside of it', {
-      remedy: 'return it from the step as an output',
-    });
+    throw usedOutside();
   };
 
   return {

@@ -132,7 +132,6 @@ function trace(backend: TensorFlowBackend, step: (inputs: Tensors) => Tensors, i
       return { inputs: Object.keys(inputs), outputs: Object.keys(results), written } as never;
     });
   } catch (error) {
-    engine.trace = undefined;
     recording.abandon();
     throw error;
   } finally {
@@ -144,6 +143,7 @@ function trace(backend: TensorFlowBackend, step: (inputs: Tensors) => Tensors, i
   }
   const variables = new Map(before.map(({ id, variable }) => [id, variable]));
   const captured = recording.captured;
+  for (const tensor of captured) if (variables.has(tensor.id)) recording.release(tensor);
   return {
     ...made,
     sources: captured.map((tensor) => variables.get(tensor.id) ?? tensor),

@@ -1,10 +1,10 @@
 // Eager execution: one TensorFlow op, or one captured function, run now.
+import { setAttribute } from './attributes.ts';
 import type { Context } from './context.ts';
-import type { Pointer, TensorFlowApi } from './declarations.ts';
-import { EngineError } from './errors.ts';
+import type { Pointer } from './declarations.ts';
 import { check } from './status.ts';
-import { describe, type EagerTensor, int64s } from './tensors.ts';
-import { type Attribute, AttributeType } from './types.ts';
+import { describe, type EagerTensor } from './tensors.ts';
+import type { Attribute } from './types.ts';
 
 export interface Call {
   /** A TensorFlow op's name, or a captured function's. */
@@ -54,7 +54,7 @@ function prepare(context: Context, call: Call): Pointer {
       context.check(call.name);
     }
     for (const attribute of call.attributes) {
-      setAttribute(api, op, attribute, status);
+      setAttribute(context, { family: 'TFE_Op', pointer: op }, attribute);
       context.check(call.name);
     }
     return op;
@@ -70,32 +70,4 @@ function room(outputs: number) {
 
 function take(context: Context, handles: BigUint64Array, count: Int32Array): EagerTensor[] {
   return Array.from(handles.subarray(0, count[0]), (handle) => describe(context, handle));
-}
-
-// eslint-disable-next-line max-params -- the C API's own order
-function setAttribute(api: TensorFlowApi, op: Pointer, { name, type, value }: Attribute, status: Pointer) {
-  switch (type) {
-    case AttributeType.STRING: {
-      const bytes = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array);
-      return api.TFE_OpSetAttrString(op, name, bytes, bytes.length);
-    }
-    case AttributeType.INT:
-      if (!Array.isArray(value)) return api.TFE_OpSetAttrInt(op, name, value as number);
-      return api.TFE_OpSetAttrIntList(op, name, int64s(value), value.length);
-    case AttributeType.FLOAT:
-      return api.TFE_OpSetAttrFloat(op, name, value as number);
-    case AttributeType.BOOL:
-      return api.TFE_OpSetAttrBool(op, name, value ? 1 : 0);
-    case AttributeType.TYPE:
-      return api.TFE_OpSetAttrType(op, name, value as number);
-    case AttributeType.SHAPE: {
-      const shape = value as number[];
-      return api.TFE_OpSetAttrShape(op, name, int64s(shape), shape.length, status);
-    }
-    default:
-      throw new EngineError(
-        'tensorflow',
-        `attribute ${name} has a kind (${type}) that this engine does not know`,
-      );
-  }
 }

@@ -1,4 +1,5 @@
 // A step while it is being captured: ops become nodes of a TensorFlow graph, the graph becomes a function.
+import { setAttribute } from './attributes.ts';
 import type { Context } from './context.ts';
 import { bytesOfBuffer, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from './errors.ts';
@@ -43,9 +44,18 @@ export interface Trace {
   /** The tensor as this graph sees it: an eager one becomes an input of the function. */
   symbolOf(id: number, tensor: AnyTensor): SymbolicTensor;
   readonly captured: readonly CapturedTensor[];
+  /** Lets go of a captured tensor's value; the function's input stays. */
+  release(tensor: CapturedTensor): void;
   /** Makes the function. The graph is gone afterwards. */
   finish(inputs: readonly SymbolicTensor[], outputs: readonly SymbolicTensor[]): GraphFunction;
   abandon(): void;
+}
+
+/** For a symbolic tensor that is used where its graph is not. */
+export function usedOutside(): EngineError {
+  return new EngineError('capture', 'a tensor made inside a captured step was used outside of it', {
+    remedy: 'return it from the step as an output',
+  });
 }
 
 let functions = 0;
@@ -139,7 +149,8 @@ export function openTrace(context: Context): Trace {
     }
     const counts = new Set(lists.map(({ countedBy }) => countedBy));
     for (const attribute of attributes)
-      if (!counts.has(attribute.name)) setAttribute(context, description, attribute);
+      if (!counts.has(attribute.name))
+        setAttribute(context, { family: 'TF_', pointer: description }, attribute);
     const oper = end(description, name);
     return Array.from({ length: outputs }, (_, index) => symbol({ oper, index }, name));
   };
@@ -147,10 +158,10 @@ export function openTrace(context: Context): Trace {
   const close = () => {
     api.TF_DeleteGraph(graph);
   };
-  const release = () => {
-    for (const { tensor } of captured.values()) api.TFE_DeleteTensorHandle(tensor.handle);
-    captured.clear();
+  const release = ({ id, tensor }: CapturedTensor) => {
+    if (captured.delete(id)) api.TFE_DeleteTensorHandle(tensor.handle);
   };
+  const releaseAll = () => [...captured.values()].forEach(release);
 
   return {
     placeholder,
@@ -167,9 +178,7 @@ export function openTrace(context: Context): Trace {
     symbolOf(id, tensor) {
       if (isSymbolic(tensor)) {
         if (tensor.graph === token) return tensor;
-        throw new EngineError('capture', 'a tensor made inside a captured step was used outside of it', {
-          remedy: 'return it from the step as an output',
-        });
+        throw usedOutside();
       }
       let known = captured.get(id);
       if (known === undefined) {
@@ -183,6 +192,7 @@ export function openTrace(context: Context): Trace {
     get captured() {
       return [...captured.values()];
     },
+    release,
     finish(inputs, outputs) {
       // An Identity for each output: a function may not return an input, nor one tensor twice.
       const ends = outputs.map((output) => {
@@ -204,41 +214,14 @@ export function openTrace(context: Context): Trace {
         nodes,
         outputs: ends.length,
         close() {
-          release();
+          releaseAll();
           api.TFE_ContextRemoveFunction(context.handle, name, status);
         },
       };
     },
     abandon() {
       close();
-      release();
+      releaseAll();
     },
   };
-}
-
-function setAttribute({ api }: Context, description: Pointer, { name, type, value }: Attribute) {
-  switch (type) {
-    case AttributeType.STRING: {
-      const bytes = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array);
-      return api.TF_SetAttrString(description, name, bytes, bytes.length);
-    }
-    case AttributeType.INT:
-      if (!Array.isArray(value)) return api.TF_SetAttrInt(description, name, value as number);
-      return api.TF_SetAttrIntList(description, name, int64s(value), value.length);
-    case AttributeType.FLOAT:
-      return api.TF_SetAttrFloat(description, name, value as number);
-    case AttributeType.BOOL:
-      return api.TF_SetAttrBool(description, name, value ? 1 : 0);
-    case AttributeType.TYPE:
-      return api.TF_SetAttrType(description, name, value as number);
-    case AttributeType.SHAPE: {
-      const shape = value as number[];
-      return api.TF_SetAttrShape(description, name, int64s(shape), shape.length);
-    }
-    default:
-      throw new EngineError(
-        'tensorflow',
-        `attribute ${name} has a kind (${type}) that this engine does not know`,
-      );
-  }
 }

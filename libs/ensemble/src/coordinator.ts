@@ -46,19 +46,16 @@ export interface MemberOutcome {
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
   const { run, plan, devices, signal } = options;
   const outcomes = new Map<string, MemberOutcome>();
-  const finish = (outcome: MemberOutcome, event: MemberEvent) => {
-    outcomes.set(outcome.member, outcome);
+  const tell = (event: MemberEvent) => {
+    const outcome = outcomeOf(event);
+    if (outcome) outcomes.set(event.member, outcome);
     options.onEvent?.(event);
   };
   const waiting: MemberPlan[] = [];
   for (const member of plan.members) {
     const done = (await readJson(doneFile(run, member.name))) as { macroF1: number | null } | undefined;
     if (done === undefined) waiting.push(member);
-    else
-      finish(
-        { member: member.name, status: 'done', macroF1: done.macroF1 },
-        { member: member.name, kind: 'skipped', macroF1: done.macroF1 },
-      );
+    else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
   }
   const pool = new Piscina<MemberTask, MemberResult>({
     // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
@@ -76,23 +73,17 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     for (let member = next(device); member !== undefined; member = next(device)) {
       const { name } = member;
       if (signal?.aborted) {
-        finish({ member: name, status: 'stopped', macroF1: null }, { member: name, kind: 'stopped' });
+        tell({ member: name, kind: 'stopped' });
         continue;
       }
-      options.onEvent?.({ member: name, kind: 'started', device: deviceName(device) });
+      tell({ member: name, kind: 'started', device: deviceName(device) });
       try {
         const { status, macroF1 } = await runMember(pool, member, { ...options, device });
-        finish(
-          { member: name, status, macroF1 },
-          status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status },
-        );
+        tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
         const reason = messageOf(error);
         await writeJson(failedFile(run, name), { reason });
-        finish(
-          { member: name, status: 'failed', macroF1: null, reason },
-          { member: name, kind: 'failed', reason },
-        );
+        tell({ member: name, kind: 'failed', reason });
       }
     }
   };
@@ -102,6 +93,25 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     await pool.destroy();
   }
   return plan.members.map(({ name }) => outcomes.get(name)!);
+}
+
+/** How a member ended, if the event says so. */
+function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
+  const { member } = event;
+  switch (event.kind) {
+    case 'started':
+    case 'progress':
+      return undefined;
+    case 'skipped':
+    case 'done':
+      return { member, status: 'done', macroF1: event.macroF1 };
+    case 'stopped':
+      return { member, status: 'stopped', macroF1: null };
+    case 'failed':
+      return { member, status: 'failed', macroF1: null, reason: event.reason };
+    default:
+      return event satisfies never;
+  }
 }
 
 async function runMember(

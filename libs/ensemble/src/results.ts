@@ -1,6 +1,6 @@
 // What a run came to: its members' probabilities, scored and submitted.
 import { UserError, writeJson } from '@ct-ensemble/core';
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluate, type Evaluation } from './evaluation.ts';
 import { type Plan, readPlan } from './plan.ts';
@@ -21,7 +21,7 @@ export interface RunEvaluation {
 /** @throws UserError when there is no run, or no member is done. */
 export async function evaluateRun(run: string): Promise<RunEvaluation> {
   const plan = await readPlan(run);
-  const { done, missing } = await membersOf(run, plan);
+  const { done, missing } = membersOf(run, plan);
   if (done.length === 0) {
     throw new UserError('no member of this run is done', {
       file: run,
@@ -75,7 +75,7 @@ export interface RunSubmission {
  */
 export async function submitRun(run: string): Promise<RunSubmission> {
   const plan = await readPlan(run);
-  const { done } = await membersOf(run, plan);
+  const { done } = membersOf(run, plan);
   const split = await splitToSubmit(run, done);
   const submissions: SubmissionResult[] = [];
   for (const { name, members } of plan.recipe.submissions) {
@@ -110,15 +110,8 @@ async function splitToSubmit(run: string, done: readonly string[]): Promise<'val
   return test.scans.length + test.failed.length > 0 ? 'test' : 'val';
 }
 
-async function membersOf(run: string, plan: Plan): Promise<{ done: string[]; missing: string[] }> {
-  const done: string[] = [];
-  const missing: string[] = [];
-  for (const { name } of plan.members) {
-    const isDone = await access(doneFile(run, name)).then(
-      () => true,
-      () => false,
-    );
-    (isDone ? done : missing).push(name);
-  }
-  return { done, missing };
+function membersOf(run: string, plan: Plan): { done: string[]; missing: string[] } {
+  const names = plan.members.map(({ name }) => name);
+  const isDone = (name: string) => existsSync(doneFile(run, name));
+  return { done: names.filter(isDone), missing: names.filter((name) => !isDone(name)) };
 }

@@ -5,8 +5,7 @@
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
-import { open, readFile, rm } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';

@@ -87,12 +87,14 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       classes,
       seed: member.seed,
     });
+    const predict = predictionStep(model);
     const state = await trainMember({
       model,
       folder,
       seed: member.seed,
       classes,
       training,
+      predict,
       train: usable('train'),
       val: usable('val').filter(({ label }) => label !== null),
       store,
@@ -100,14 +102,19 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       onProgress: (progress) => void observer.progress(progress),
       stop,
     });
-    const step = predictionStep(model);
     for (const split of ['val', 'test'] as const) {
       const chosen = usable(split);
-      const rows = await predictScans({ step, scans: chosen, store, batchSize: training.batchSize, stop });
+      const rows = await predictScans({
+        step: predict,
+        scans: chosen,
+        store,
+        batchSize: training.batchSize,
+        stop,
+      });
       const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
       await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
     }
-    step.dispose();
+    predict.dispose();
     const macroF1 = state.best?.macroF1 ?? null;
     const bestEpoch = state.best === null ? null : state.best.epoch + 1;
     await writeJson(doneFile(run, member.name), {

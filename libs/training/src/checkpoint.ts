@@ -11,7 +11,7 @@ import {
   toPyTorch,
   writeSafetensors,
 } from '@ct-ensemble/models';
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Adam } from './adam.ts';
@@ -63,7 +63,7 @@ export async function loadCheckpoint(
   path: string,
   into: { parameters: Parameters; adam?: Adam },
 ): Promise<RunState | undefined> {
-  if (!(await exists(path))) return undefined;
+  if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
   const state = runState.safeParse(JSON.parse(metadata['state'] ?? 'null'));
   if (!state.success) {
@@ -96,11 +96,4 @@ export async function loadCheckpoint(
     }
   }
   return state.data;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

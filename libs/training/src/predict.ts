@@ -31,13 +31,19 @@ export async function predictScans({
   for await (const batch of readBatches({ scans, order, batchSize, store })) {
     if (stop?.()) throw new StoppedError('stopped as asked');
     const [size, ...volume] = batch.shape;
-    const full = new Uint8Array((batch.data.length / size) * batchSize);
-    full.set(batch.data);
-    const volumes = volumesTensor(full, [batchSize, ...volume]);
+    const volumes = volumesTensor(filledUp(batch.data, size, batchSize), [batchSize, ...volume]);
     const { probabilities } = await step({ volumes });
     rows.push(...((await probabilities.array()) as number[][]).slice(0, size));
     probabilities.dispose();
     volumes.dispose();
   }
   return rows;
+}
+
+/** The bytes of `size` volumes, followed by black ones up to `batchSize`. */
+function filledUp(bytes: Uint8Array, size: number, batchSize: number): Uint8Array {
+  if (size === batchSize) return bytes;
+  const full = new Uint8Array((bytes.length / size) * batchSize);
+  full.set(bytes);
+  return full;
 }

@@ -9,6 +9,7 @@ import { buildModel } from '@ct-ensemble/models';
 import { lastCheckpoint } from './checkpoint.ts';
 import type { TrainingOptions } from './options.ts';
 import { StoppedError } from './predict.ts';
+import { predictionStep } from './step.ts';
 import { type Progress, trainMember, type TrainOptions } from './train.ts';
 
 let engine: Engine;
@@ -63,6 +64,7 @@ async function train(options: Partial<TrainOptions> = {}) {
   const model = buildModel('densenet_small', { depth, classes: 2, seed: 5 });
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'ct-ensemble-train-')));
   const progress: Progress[] = [];
+  const predict = predictionStep(model);
   try {
     const state = await trainMember({
       model,
@@ -70,6 +72,7 @@ async function train(options: Partial<TrainOptions> = {}) {
       seed: 5,
       classes: 2,
       training,
+      predict,
       train: scans('train', 10),
       val: scans('val', 6),
       store,
@@ -79,6 +82,7 @@ async function train(options: Partial<TrainOptions> = {}) {
     });
     return { state, folder, progress };
   } finally {
+    predict.dispose();
     model.dispose();
   }
 }

@@ -17,7 +17,7 @@ import {
 } from './checkpoint.ts';
 import { learningRateAt, type TrainingOptions } from './options.ts';
 import { predictScans, StoppedError } from './predict.ts';
-import { predictionStep, trainingStep, type TrainingInputs, volumesTensor } from './step.ts';
+import { type predictionStep, trainingStep, type TrainingInputs, volumesTensor } from './step.ts';
 
 export interface TrainOptions {
   model: Model;
@@ -26,6 +26,8 @@ export interface TrainOptions {
   seed: number;
   classes: number;
   training: TrainingOptions;
+  /** The model's prediction step; the caller disposes it. */
+  predict: ReturnType<typeof predictionStep>;
   /** Scans with a volume and a label. */
   train: readonly StoredScan[];
   val: readonly StoredScan[];
@@ -63,7 +65,6 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
   const adam = createAdam(model.parameters.trainable(), training.optimizer);
   const step = trainingStep({ model, adam, gamma: training.loss.gamma });
-  const predict = predictionStep(model);
   const stepsPerEpoch = Math.ceil(train.length / training.batchSize);
   try {
     const last = lastCheckpoint(folder);
@@ -84,7 +85,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     for (let epoch = state.epochs; epoch < training.epochs; epoch++) {
       const started = performance.now();
       const loss = await trainEpoch({ ...options, step, epoch, steps: state.steps, report });
-      const macroF1 = await scoreOf(options, predict);
+      const macroF1 = await scoreOf(options);
       const best = isBetter(macroF1, state.best?.macroF1) ? { epoch, macroF1 } : state.best;
       const record: EpochRecord = {
         epoch,
@@ -114,7 +115,6 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     return state;
   } finally {
     step.dispose();
-    predict.dispose();
     adam.dispose();
   }
 }
@@ -170,11 +170,8 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
   return sum / train.length;
 }
 
-async function scoreOf(
-  options: TrainOptions,
-  predict: ReturnType<typeof predictionStep>,
-): Promise<number | null> {
-  const { val, store, training, stop } = options;
+async function scoreOf(options: TrainOptions): Promise<number | null> {
+  const { predict, val, store, training, stop } = options;
   if (val.length === 0) return null;
   const rows = await predictScans({
     step: predict,
