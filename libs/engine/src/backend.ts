@@ -7,11 +7,18 @@ import tf, {
   type KernelBackend,
   type Tensor,
   type TensorInfo,
+  type Variable,
 } from '@tensorflow/tfjs';
 import type { Binding } from './binding.ts';
+import { execute } from './eager.ts';
 import { EngineError } from './errors.ts';
+import { type } from './kernels/attributes.ts';
+import type { Trace, TraceOptions } from './graph.ts';
+import { currentOp } from './op-name.ts';
+import type { Remembered } from './remember.ts';
 import type { TensorMetadata } from './tensors.ts';
 import { type Attribute, DataType } from './types.ts';
+import type { VariableTensor } from './variables.ts';
 
 export const BACKEND_NAME = 'tensorflow';
 
@@ -46,6 +53,8 @@ interface NodeBackend extends KernelBackend {
 
 export class TensorFlowBackend extends NodeJSKernelBackend {
   readonly engine: Binding;
+  /** While a step is captured: each variable's tensor as it was before. */
+  #homes: ReadonlyMap<Variable, Tensor> = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(binding: Binding) {
@@ -68,7 +77,9 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
 
   override readSync(dataId: DataId) {
     if (this.engine.trace && !this.#isConstant(dataId)) {
-      throw new EngineError('capture', `a tensor's values were read inside a captured step${currentOp()}`, {
+      const op = currentOp();
+      const where = op === undefined ? '' : ` (tf.${op})`;
+      throw new EngineError('capture', `a tensor's values were read inside a captured step${where}`, {
         remedy:
           'return the tensor from the step and read it afterwards, or give the value to the step as an input',
       });
@@ -95,6 +106,86 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     return this.engine
       .executeOp(op.name, op.attributes, ids, op.outputs ?? 1)
       .map((output) => this.tensorOf(output));
+  }
+
+  /** The resource of a variable, which no other tensor shares: fit to be updated in place. */
+  owned(variable: Variable): VariableTensor {
+    const id = this.idOf(variable);
+    if (this.refCount(variable.dataId) > 1) {
+      const own = this.tensorOf(this.engine.moveResident(id));
+      variable.assign(own);
+      own.dispose();
+    }
+    return this.engine.resident(this.idOf(variable));
+  }
+
+  /** Has an op of TensorFlow's update variables in place; it takes their resources before its inputs. */
+  update(
+    op: { name: string; attributes: readonly Attribute[] },
+    variables: readonly Variable[],
+    inputs: readonly TensorInfo[],
+  ) {
+    const { engine } = this;
+    const { trace } = engine;
+    const ids = this.getInputTensorIds(inputs);
+    if (trace === undefined) {
+      const targets = variables.map((variable) => this.owned(variable));
+      for (const target of targets) target.changed();
+      const operands = [...targets.map(({ resource }) => resource), ...ids.map(engine.eager)];
+      execute(engine.context, { ...op, inputs: operands, outputs: 0 });
+      return;
+    }
+    const symbols = ids.map(engine.symbolOf);
+    const targets = variables.map((variable) => this.flush(variable));
+    trace.update({ ...op, inputs: symbols, outputs: 0 }, targets);
+  }
+
+  /** Opens a trace; what the step assigns to these variables is undone by whoever remembers them. */
+  beginTrace(remembered: readonly Remembered[], options: TraceOptions): Trace {
+    const ids = new Set(remembered.map(({ variable }) => this.idOf(variable)));
+    this.#homes = new Map(remembered.map(({ variable, value }) => [variable, value]));
+    return this.engine.beginTrace(ids, options);
+  }
+
+  endTrace() {
+    this.engine.endTrace();
+    this.#homes = new Map();
+  }
+
+  /** Has the trace write to the variable's resource what the step assigned to the variable, and tells the resource. */
+  flush(variable: Variable): { id: number; variable: VariableTensor } {
+    const { engine } = this;
+    const id = this.idOf(variable);
+    const home = this.#homes.get(variable);
+    if (home?.dataId === variable.dataId) return { id, variable: engine.resident(id) };
+    if (home === undefined) {
+      throw new EngineError('capture', `the variable ${variable.name} was created inside the step`, {
+        remedy: 'create it before the step is captured',
+      });
+    }
+    const value = engine.symbolOf(id);
+    const homeId = this.idOf(home);
+    const target = { id: homeId, variable: engine.resident(homeId) };
+    engine.trace!.assign(target, value);
+    variable.assign(home);
+    return target;
+  }
+
+  /** x, but not before y has been computed: what is computed from it again is not taken for what was computed before. */
+  after(x: TensorInfo, y: TensorInfo): Tensor {
+    const { engine } = this;
+    const [from, to] = this.getInputTensorIds([x, y]) as [number, number];
+    if (engine.trace === undefined)
+      return this.run({ name: 'Identity', attributes: [type('T', engine.typeOf(from))] }, [x])[0]!;
+    const input = engine.symbolOf(from);
+    const [result] = engine.trace.operation({
+      name: 'Identity',
+      attributes: [type('T', input.dtype)],
+      inputs: [input],
+      outputs: 1,
+      after: [engine.symbolOf(to).output.oper],
+    });
+    return this.tensorOf(engine.add(result!));
   }
 
   /** Runs one asynchronous piece of work after the other. */
@@ -132,9 +223,4 @@ export function tensorOfBytes(bytes: Uint8Array, shape: number[]): Tensor {
   if (backend === undefined) return tf.tensor(Int32Array.from(bytes), shape, 'int32');
   const id = backend.engine.uploadTensor(shape, DataType.UINT8, bytes);
   return backend.tensorOf({ id, shape, dtype: DataType.UINT8 });
-}
-
-function currentOp(): string {
-  const name = tf.engine().state.activeScope?.name;
-  return name?.endsWith('__op') ? ` (tf.${name.slice(0, -'__op'.length)})` : '';
 }

@@ -3,17 +3,19 @@ import { type Context, type Device, openContext } from './context.ts';
 import type { TensorFlowApi } from './declarations.ts';
 import { execute } from './eager.ts';
 import { EngineError } from './errors.ts';
-import { openTrace, type Trace, usedOutside } from './graph.ts';
+import { openTrace, type Trace, type TraceOptions, usedOutside } from './graph.ts';
 import {
   type AnyTensor,
   download,
   isSymbolic,
+  isVariable,
   type SymbolicTensor,
   type TensorMetadata,
   tensorTable,
   upload,
 } from './tensors.ts';
 import { type Attribute, AttributeType, DataType } from './types.ts';
+import { openVariable, type VariableTensor } from './variables.ts';
 
 export type Binding = ReturnType<typeof openBinding>;
 
@@ -22,16 +24,28 @@ export function openBinding(api: TensorFlowApi, device: Device) {
   const context: Context = openContext(api, device);
   const tensors = tensorTable(context);
   let trace: Trace | undefined;
+  /** Numbers of the tensors that are variables to the trace. */
+  let variableIds: ReadonlySet<number> = new Set();
 
   const add = (tensor: AnyTensor): TensorMetadata => tensors.add(tensor);
-  const symbolOf = (id: number): SymbolicTensor => {
-    if (trace === undefined) throw new EngineError('capture', 'no step is being captured');
-    return trace.symbolOf(id, tensors.get(id));
-  };
   const eager = (id: number) => {
     const tensor = tensors.get(id);
+    if (isVariable(tensor)) return tensor.value();
     if (!isSymbolic(tensor)) return tensor;
     throw usedOutside();
+  };
+  const resident = (id: number): VariableTensor => {
+    const tensor = tensors.get(id);
+    if (isVariable(tensor)) return tensor;
+    const value = eager(id);
+    const variable = openVariable(context, value);
+    tensors.replace(id, variable);
+    api.TFE_DeleteTensorHandle(value.handle);
+    return variable;
+  };
+  const symbolOf = (id: number): SymbolicTensor => {
+    if (trace === undefined) throw new EngineError('capture', 'no step is being captured');
+    return trace.symbolOf(id, variableIds.has(id) ? resident(id) : tensors.get(id));
   };
 
   return {
@@ -83,13 +97,31 @@ export function openBinding(api: TensorFlowApi, device: Device) {
     get trace(): Trace | undefined {
       return trace;
     },
-    set trace(value: Trace | undefined) {
-      trace = value;
+    /** Opens a trace, to which these tensors are variables; ops are recorded until `endTrace`. */
+    beginTrace(ids: ReadonlySet<number>, options: TraceOptions): Trace {
+      variableIds = ids;
+      trace = openTrace(context, options);
+      return trace;
     },
-    openTrace: () => openTrace(context),
+    endTrace() {
+      trace = undefined;
+      variableIds = new Set();
+    },
     symbolOf,
     eager,
     add,
+    /** The tensor as a variable in a TensorFlow resource, which it becomes at the first call. */
+    resident,
+    /** Gives the resource another number; under the old one its present value stays. */
+    moveResident(id: number): TensorMetadata {
+      const variable = resident(id);
+      const value = variable.value();
+      const handle = api.TFE_TensorHandleCopySharingTensor(value.handle, context.status);
+      context.check('keep a value of a variable');
+      variable.changed();
+      tensors.replace(id, { ...value, handle });
+      return add(variable);
+    },
     /** Uploads values at once, also while a step is being captured. */
     uploadTensor: (shape: readonly number[], dtype: number, values: unknown) =>
       add(upload(context, shape, { dtype, values })).id,

@@ -1,17 +1,45 @@
 // A whole step as one TensorFlow function: traced once, then run as often as wanted.
 import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { activeBackend, type TensorFlowBackend } from './backend.ts';
-import { executeAsync } from './eager.ts';
+import { execute, executeAsync } from './eager.ts';
 import { EngineError } from './errors.ts';
-import type { CapturedTensor, GraphFunction, Trace } from './graph.ts';
+import type { CapturedTensor, GraphFunction } from './graph.ts';
+import { bool, text } from './kernels/attributes.ts';
+import {
+  BFLOAT16_OPS,
+  BFLOAT16_PASS,
+  choosePrecision,
+  type Precision,
+  type PrecisionChoice,
+} from './precision.ts';
+import { rememberVariables, restoreVariables } from './remember.ts';
+import type { EagerTensor, SymbolicTensor } from './tensors.ts';
+import type { Attribute } from './types.ts';
 
 export type Tensors = Record<string, Tensor>;
+
+export interface CaptureOptions {
+  /** Default `float32`. Other backends than this engine's ignore it. */
+  precision?: Precision;
+  /** Has XLA compile the whole step; the first run of each set of shapes then takes long. Default false. */
+  jit?: boolean;
+  /** Looks at every float result: the first NaN or infinity ends the run with an error that names the op. Slow. */
+  checkNumerics?: boolean;
+}
+
+/** What became of a capture. */
+export interface CaptureReport extends PrecisionChoice {
+  /** Seconds that recording the step took. */
+  traceSeconds: number;
+  /** Seconds of the first run, in which TensorFlow optimises the function, or XLA compiles it. */
+  firstRunSeconds: number;
+}
 
 /** A step that runs as one function. The caller disposes the outputs; inputs stay the caller's. */
 export interface CapturedStep<Inputs extends Tensors, Outputs extends Tensors> {
   (inputs: Inputs): Promise<Outputs>;
-  /** How many times the step was traced: once for every set of input shapes and types. */
-  readonly traces: number;
+  /** One for each trace: every set of input shapes and types is traced once. Empty on other backends. */
+  readonly reports: readonly CaptureReport[];
   /** Frees the captured functions. */
   dispose(): void;
 }
@@ -20,18 +48,19 @@ export interface CapturedStep<Inputs extends Tensors, Outputs extends Tensors> {
  * Makes a captured step of a plain tfjs function.
  *
  * On the engine's backend the function is called once for each set of input shapes, to record its ops; from then on
- * the record runs, without JavaScript, on another thread. Variables that the step assigns are written back after each
- * run. Whatever changes from step to step must be an input: the learning rate, random draws, the step's number. All
- * other tensors that the step uses keep the value they have now, but for variables. On other backends the function
- * is simply called.
+ * the record runs, without JavaScript, on another thread. The variables it uses live in TensorFlow resources from then on: what
+ * the step assigns is written in place; they are to be read between runs, not during one. Whatever changes from step
+ * to step must be an input: the learning rate, random draws, the step's number. All other tensors that the step uses
+ * keep the value they have now, but for variables. A step that creates variables at its first call is called twice.
+ * On other backends the function is simply called.
  *
- * @param step takes named tensors and returns named tensors; synchronous. It may create and assign no variable that
- *   does not exist yet.
- * @throws EngineError 'capture' when the step reads a value, draws random numbers in JavaScript, creates a variable,
- *   or makes a tensor whose shape depends on values.
+ * @param step takes named tensors and returns named tensors; synchronous.
+ * @throws EngineError 'capture' when the step reads a value, draws random numbers in JavaScript, creates variables at
+ *   every call, or makes a tensor whose shape depends on values; 'not-finite' with `checkNumerics`.
  */
 export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   step: (inputs: Inputs) => Outputs,
+  options: CaptureOptions = {},
 ): CapturedStep<Inputs, Outputs> {
   const known = new Map<string, Captured>();
   let owner: TensorFlowBackend | undefined;
@@ -45,7 +74,8 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
       const key = signatureOf(backend, inputs);
       let captured = known.get(key);
       if (captured === undefined) {
-        captured = trace(backend, step as unknown as (inputs: Tensors) => Tensors, inputs);
+        const job = { backend, step: step as unknown as Step, inputs, options };
+        captured = trace(job);
         known.set(key, captured);
       }
       return (await replay(backend, captured, inputs)) as Outputs;
@@ -53,27 +83,38 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   };
   return Object.defineProperty(
     Object.assign(run, {
-      traces: 0,
+      reports: [],
       dispose() {
         if (owner === activeBackend()) for (const { made } of known.values()) made.close();
         known.clear();
       },
     }),
-    'traces',
-    { get: () => known.size },
+    'reports',
+    { get: () => Array.from(known.values(), ({ report }) => report) },
   );
+}
+
+type Step = (inputs: Tensors) => Tensors;
+
+interface Job {
+  backend: TensorFlowBackend;
+  step: Step;
+  inputs: Tensors;
+  options: CaptureOptions;
 }
 
 interface Captured {
   made: GraphFunction;
+  attributes: Attribute[];
   /** Names of the step's inputs, in the function's order. */
   inputs: string[];
-  /** What the function takes after them: a variable's present value, or a tensor as it was. */
-  sources: (Variable | CapturedTensor)[];
+  /** What the function takes after them: tensors as they were when the step was captured, … */
+  constants: readonly CapturedTensor[];
+  /** … and the resources of these variables. */
+  variables: { variable: Variable; written: boolean }[];
   /** Names of the step's outputs, in the function's order. */
   outputs: string[];
-  /** The variables that the function's further outputs are written to. */
-  written: Variable[];
+  report: CaptureReport;
 }
 
 function signatureOf(backend: TensorFlowBackend, inputs: Tensors): string {
@@ -84,104 +125,137 @@ function signatureOf(backend: TensorFlowBackend, inputs: Tensors): string {
   return parts.sort().join(' ');
 }
 
-/** Calls the step with symbolic inputs and makes a function of what it did; the variables are left as they were. */
-function trace(backend: TensorFlowBackend, step: (inputs: Tensors) => Tensors, inputs: Tensors): Captured {
+/** Traces the step; where that shows that it creates variables, gives them their first values and traces it again. */
+function trace(job: Job): Captured {
+  const first = record(job);
+  if ('made' in first) return first;
+  const second = record(job);
+  if ('made' in second) return second;
+  for (const variable of [...first.created, ...second.created]) variable.dispose();
+  const names = second.created.map(({ name }) => name).join(', ');
+  throw new EngineError('capture', `the step creates variables at every call (${names})`, {
+    remedy: 'create them before the step is captured',
+  });
+}
+
+/**
+ * Calls the step with symbolic inputs and makes a function of what it did; the variables are left as they were.
+ * When the step created variables, no function is made: they get their first values, and the step is to be recorded again.
+ */
+function record({ backend, step, inputs, options }: Job): Captured | { created: Variable[] } {
   const { engine } = backend;
-  const before = registeredVariables().map((variable) => ({
-    variable,
-    value: tf.keep(tf.clone(variable)),
-    id: backend.idOf(variable),
-    dataId: variable.dataId,
-  }));
-  const types = new Map(
-    Object.entries(inputs).map(([name, tensor]) => [name, engine.typeOf(backend.idOf(tensor))]),
-  );
-  const recording = engine.openTrace();
-  engine.trace = recording;
-  let made: Omit<Captured, 'made' | 'sources'>;
-  let starts: ReturnType<Trace['placeholder']>[] = [];
-  let ends: ReturnType<Trace['placeholder']>[] = [];
+  const started = performance.now();
+  const choice = choosePrecision(options.precision ?? 'float32', engine.context);
+  const onGpu = engine.isUsingGpuDevice();
+  const mixed = choice.compute === 'bfloat16';
+  const types = Object.values(inputs).map((tensor) => engine.typeOf(backend.idOf(tensor)));
+  const before = rememberVariables();
+  const byId = new Map(before.map(({ variable }) => [backend.idOf(variable), variable]));
+  const recording = backend.beginTrace(before, {
+    ...(mixed && onGpu ? { bfloat16: BFLOAT16_OPS } : {}),
+    ...(options.checkNumerics ? { checkNumerics: true } : {}),
+  });
+  const created: { variable: Variable; start: SymbolicTensor }[] = [];
+  const onCreate = (variable: Variable, start: Tensor) => {
+    created.push({ variable, start: engine.symbolOf(backend.idOf(start)) });
+  };
   try {
-    made = tf.tidy(() => {
+    const starts: SymbolicTensor[] = [];
+    const ends = new Map<string, SymbolicTensor>();
+    tf.tidy(() => {
       const symbolic: Tensors = {};
-      starts = Object.entries(inputs).map(([name, { shape }]) => {
-        const placeholder = recording.placeholder(types.get(name)!, shape);
-        symbolic[name] = backend.tensorOf(engine.add(placeholder));
-        return placeholder;
+      Object.entries(inputs).forEach(([name, { shape }], i) => {
+        starts[i] = recording.placeholder(types[i]!, shape);
+        symbolic[name] = backend.tensorOf(engine.add(starts[i]));
       });
-      const results = withoutHostRandomness(() => step(symbolic));
+      const results = recorded(() => step(symbolic), onCreate);
       checkOutputs(results);
-      const fresh = registeredVariables().filter(
-        (variable) => !before.some((old) => old.variable === variable),
-      );
-      if (fresh.length > 0) {
-        for (const variable of fresh) variable.dispose();
-        throw new EngineError(
-          'capture',
-          `the step creates variables (${fresh.map(({ name }) => name).join(', ')})`,
-          {
-            remedy: 'create them before the step is captured',
-          },
-        );
-      }
-      const written = before
-        .filter(({ variable, dataId }) => variable.dataId !== dataId)
-        .map(({ variable }) => variable);
-      ends = [...Object.values(results), ...written].map((tensor) => engine.symbolOf(backend.idOf(tensor)));
-      for (const tensor of Object.values(results)) tensor.dispose();
-      return { inputs: Object.keys(inputs), outputs: Object.keys(results), written } as never;
+      for (const [name, tensor] of Object.entries(results))
+        ends.set(name, engine.symbolOf(backend.idOf(tensor)));
+      tf.dispose(results);
     });
+    for (const { variable, dataId } of before) if (variable.dataId !== dataId) backend.flush(variable);
+    const { captured, variables } = recording;
+    const symbols = [...starts, ...[...captured, ...variables].map(({ symbol }) => symbol)];
+    const result = {
+      inputs: Object.keys(inputs),
+      constants: captured,
+      variables: variables.map(({ id, written }) => ({ variable: byId.get(id)!, written })),
+    };
+    if (created.length > 0) {
+      const made = recording.toFunction(symbols, {
+        outputs: created.map(({ start }) => start),
+        writes: false,
+      });
+      const operands = operandsOf(backend, { ...result, variables: result.variables }, inputs);
+      const call = { name: made.name, attributes: [], inputs: operands, outputs: made.outputs };
+      execute(engine.context, call).forEach((value, i) => {
+        const tensor = backend.tensorOf(engine.add(value));
+        created[i]!.variable.assign(tensor);
+        tensor.dispose();
+      });
+      made.close();
+      return { created: created.map(({ variable }) => variable) };
+    }
+    return {
+      ...result,
+      made: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
+      attributes: [
+        ...(mixed && !onGpu ? [text('config_proto', BFLOAT16_PASS)] : []),
+        ...(options.jit ? [bool('_XlaMustCompile', true)] : []),
+      ],
+      outputs: [...ends.keys()],
+      report: { ...choice, traceSeconds: secondsSince(started), firstRunSeconds: NaN },
+    };
   } catch (error) {
-    recording.abandon();
+    for (const { variable } of created) variable.dispose();
     throw error;
   } finally {
-    for (const { variable, value, dataId } of before) {
-      if (!variable.isDisposed && variable.dataId !== dataId) variable.assign(value);
-      value.dispose();
-    }
-    engine.trace = undefined;
+    backend.endTrace();
+    restoreVariables(before);
+    recording.close();
   }
-  const variables = new Map(before.map(({ id, variable }) => [id, variable]));
-  const captured = recording.captured;
-  for (const tensor of captured) if (variables.has(tensor.id)) recording.release(tensor);
-  return {
-    ...made,
-    sources: captured.map((tensor) => variables.get(tensor.id) ?? tensor),
-    made: recording.finish([...starts, ...captured.map(({ symbol }) => symbol)], ends),
-  };
 }
 
 async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Tensors): Promise<Tensors> {
   const { engine } = backend;
-  const present = (tensor: Tensor) => engine.eager(backend.idOf(tensor));
-  const operands = [
-    ...captured.inputs.map((name) => present(inputs[name]!)),
-    ...captured.sources.map((source) => {
-      if ('tensor' in source) return source.tensor;
-      if (source.isDisposed) {
-        throw new EngineError('capture', `the variable ${source.name} of this captured step was disposed`, {
+  const { made, attributes, report } = captured;
+  const started = performance.now();
+  const written = captured.variables.flatMap(({ variable, written }) => (written ? [variable] : []));
+  const operands = operandsOf(backend, captured, inputs);
+  const targets = written.map((variable) => backend.owned(variable));
+  for (const target of targets) target.changed();
+  const call = { name: made.name, attributes, inputs: operands, outputs: made.outputs };
+  const results = await executeAsync(engine.context, call);
+  for (const target of targets) target.changed();
+  if (Number.isNaN(report.firstRunSeconds)) report.firstRunSeconds = secondsSince(started);
+  return Object.fromEntries(
+    captured.outputs.map((name, i) => [name, backend.tensorOf(engine.add(results[i]!))]),
+  );
+}
+
+/** The tensors that the function takes, in its order. */
+function operandsOf(
+  backend: TensorFlowBackend,
+  captured: Pick<Captured, 'inputs' | 'constants' | 'variables'>,
+  inputs: Tensors,
+): EagerTensor[] {
+  const { engine } = backend;
+  return [
+    ...captured.inputs.map((name) => engine.eager(backend.idOf(inputs[name]!))),
+    ...captured.constants.map(({ tensor }) => tensor),
+    ...captured.variables.map(({ variable, written }) => {
+      if (variable.isDisposed) {
+        throw new EngineError('capture', `the variable ${variable.name} of this captured step was disposed`, {
           remedy: 'capture the step again',
         });
       }
-      return present(source);
+      return (written ? backend.owned(variable) : engine.resident(backend.idOf(variable))).resource;
     }),
   ];
-  const { name, outputs } = captured.made;
-  const call = { name, attributes: [], inputs: operands, outputs };
-  const results = (await executeAsync(engine.context, call)).map((tensor) =>
-    backend.tensorOf(engine.add(tensor)),
-  );
-  captured.written.forEach((variable, i) => {
-    const value = results[captured.outputs.length + i]!;
-    variable.assign(value);
-    value.dispose();
-  });
-  return Object.fromEntries(captured.outputs.map((key, i) => [key, results[i]!]));
 }
 
-function registeredVariables(): Variable[] {
-  return Object.values(tf.engine().state.registeredVariables);
-}
+const secondsSince = (started: number) => (performance.now() - started) / 1000;
 
 function checkOutputs(results: unknown): asserts results is Tensors {
   if (typeof (results as { then?: unknown } | undefined)?.then === 'function') {
@@ -204,24 +278,30 @@ const randomOps = new Set(
   ),
 ); // prettier-ignore
 
-function withoutHostRandomness<T>(work: () => T): T {
+/** Runs the step so that drawing in JavaScript is refused and variables that it creates are told. */
+function recorded<T>(work: () => T, onCreate: (variable: Variable, start: Tensor) => void): T {
   const refuse = (what: string) => {
     throw new EngineError('capture', `${what} draws random numbers in JavaScript, inside a captured step`, {
       remedy: 'draw before the step and give the numbers to it as an input',
     });
   };
   const engine = tf.engine();
-  const { startScope } = engine;
+  const { startScope, makeVariable } = engine;
   const { random } = Math;
   engine.startScope = (name?: string) => {
     if (name !== undefined && randomOps.has(name)) refuse(`tf.${name.slice(0, -'__op'.length)}`);
     startScope.call(engine, name);
   };
+  engine.makeVariable = (start, ...rest) => {
+    const variable = makeVariable.call(engine, start, ...rest);
+    onCreate(variable, start);
+    return variable;
+  };
   Math.random = () => refuse('Math.random') as never;
   try {
     return work();
   } finally {
-    engine.startScope = startScope;
+    Object.assign(engine, { startScope, makeVariable });
     Math.random = random;
   }
 }

@@ -35,6 +35,7 @@ const functions = {
   TFE_ContextListDevices: [ptr, [ptr, ptr]],
   TF_DeviceListCount: ['int', [ptr]],
   TF_DeviceListName: ['str', [ptr, 'int', ptr]],
+  TF_DeviceListMemoryBytes: ['int64_t', [ptr, 'int', ptr]],
   TF_DeleteDeviceList: ['void', [ptr]],
 
   TF_AllocateTensor: [ptr, ['int', ptr, 'int', 'size_t']],
@@ -83,22 +84,14 @@ const functions = {
   TF_OperationOutputType: ['int', [outputType]],
   TF_GraphGetTensorNumDims: ['int', [ptr, outputType, ptr]],
   TF_GraphGetTensorShape: ['void', [ptr, outputType, ptr, 'int', ptr]],
-  TF_GraphToFunction: [
+  TF_GraphSetTensorShape: ['void', [ptr, outputType, ptr, 'int', ptr]],
+  TF_AddControlInput: ['void', [ptr, ptr]],
+  TF_GraphToFunctionWithControlOutputs: [
     ptr,
     [
-      ptr,
-      'str',
-      'uint8_t',
-      'int',
-      ptr,
-      'int',
-      koffi.pointer(outputType),
-      'int',
-      koffi.pointer(outputType),
-      ptr,
-      ptr,
-      'str',
-      ptr,
+      ...[ptr, 'str', 'uint8_t', 'int', ptr],
+      ...['int', koffi.pointer(outputType), 'int', koffi.pointer(outputType), ptr],
+      ...['int', ptr, ptr, ptr, 'str', ptr],
     ],
   ],
   TF_DeleteFunction: ['void', [ptr]],
@@ -118,7 +111,16 @@ type Declared = typeof functions;
 export type TensorFlowApi = { [Name in keyof Declared]: (...args: Arg[]) => Result<Declared[Name][0]> } & {
   /** TFE_Execute on a thread of libuv's pool; the promise is fulfilled when it returns. */
   executeAsync(op: Pointer, outputs: BigUint64Array, count: Int32Array, status: Pointer): Promise<void>;
+  /** C++ functions without a place in the C API; undefined in a build that does not export them. */
+  readonly switches: Record<Switch, ((on: boolean) => void) | undefined>;
 };
+
+/** `tsl::EnableOpDeterminism(bool)` and `tsl::enable_tensor_float_32_execution(bool)`: both hold for the process. */
+const switches = {
+  determinism: '_ZN3tsl19EnableOpDeterminismEb',
+  tf32: '_ZN3tsl32enable_tensor_float_32_executionEb',
+};
+export type Switch = keyof typeof switches;
 
 let loaded: TensorFlowApi | undefined;
 
@@ -132,7 +134,7 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
       name,
       main.func(name, result, [...parameters]),
     ]),
-  ) as unknown as TensorFlowApi & { TFE_Execute: KoffiFunc<(...args: unknown[]) => void> };
+  ) as unknown as TensorFlowApi & { switches: TensorFlowApi['switches']; TFE_Execute: KoffiFunc<(...args: unknown[]) => void> };
   const version = api.TF_Version();
   if (version !== TENSORFLOW_VERSION) {
     throw new EngineError(
@@ -151,8 +153,18 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
         error ? reject(error) : resolve(),
       );
     });
+  const framework = koffi.load(library.framework, { lazy: true, global: true });
+  api.switches = { determinism: cppSwitch(framework, 'determinism'), tf32: cppSwitch(framework, 'tf32') };
   loaded = api;
   return api;
+}
+
+function cppSwitch(library: LibraryHandle, name: Switch): ((on: boolean) => void) | undefined {
+  try {
+    return library.func(switches[name], 'void', ['bool']) as (on: boolean) => void;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The bytes of a TF_Buffer. */

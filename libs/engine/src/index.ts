@@ -1,10 +1,22 @@
 // TensorFlow 2.21's C library under tfjs: library, devices, binding, captured steps.
 export { tensorOfBytes } from './backend.ts';
 export { batchNormTraining, type BatchNormTrainingArgs, type BatchNormTrainingResult } from './batch-norm.ts';
-export { capture, type CapturedStep, type Tensors } from './capture.ts';
+export {
+  capture,
+  type CapturedStep,
+  type CaptureOptions,
+  type CaptureReport,
+  type Tensors,
+} from './capture.ts';
 export type { Device } from './context.ts';
-export { type Engine, type EngineKind, openEngine } from './engine.ts';
+export { type DeviceInfo, listDevices } from './devices.ts';
+export { type Engine, type EngineKind, type EngineOptions, openEngine } from './engine.ts';
 export { EngineError } from './errors.ts';
+export { dropout, type DropoutOptions } from './dropout.ts';
+export { type Adam, type AdamOptions, type AdamSlots, createAdam } from './optimizer.ts';
+export type { Precision } from './precision.ts';
+export { recompute } from './recompute.ts';
 export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library.ts';
 export { installTensorFlow } from './install.ts';
+export type { Numerics } from './numerics.ts';
 export { usableGpus } from './gpus.ts';

@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { bytesAt, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from './errors.ts';
 import { bytesPerElement, DataType, nameOfType, type TypedArray } from './types.ts';
+import type { VariableTensor } from './variables.ts';
 
 /** A tensor that has values: a TFE_TensorHandle. */
 export interface EagerTensor {
@@ -19,9 +20,10 @@ export interface SymbolicTensor {
   readonly shape: number[];
 }
 
-export type AnyTensor = EagerTensor | SymbolicTensor;
+export type AnyTensor = EagerTensor | SymbolicTensor | VariableTensor;
 
 export const isSymbolic = (tensor: AnyTensor): tensor is SymbolicTensor => 'output' in tensor;
+export const isVariable = (tensor: AnyTensor): tensor is VariableTensor => 'resource' in tensor;
 
 /** What tfjs is told of a tensor. */
 export interface TensorMetadata {
@@ -33,6 +35,8 @@ export interface TensorMetadata {
 export interface TensorTable {
   add(tensor: AnyTensor): TensorMetadata;
   get(id: number): AnyTensor;
+  /** Puts another tensor under the number; the old one stays the caller's. */
+  replace(id: number, tensor: AnyTensor): void;
   /** Deletes the tensor and its native memory. */
   delete(id: number): void;
   readonly size: number;
@@ -43,7 +47,8 @@ export function tensorTable({ api }: Context): TensorTable {
   const tensors = new Map<number, AnyTensor>();
   let next = 1;
   const free = (tensor: AnyTensor) => {
-    if (!isSymbolic(tensor)) api.TFE_DeleteTensorHandle(tensor.handle);
+    if (isVariable(tensor)) tensor.close();
+    else if (!isSymbolic(tensor)) api.TFE_DeleteTensorHandle(tensor.handle);
   };
   const get = (id: number) => {
     const tensor = tensors.get(id);
@@ -58,6 +63,9 @@ export function tensorTable({ api }: Context): TensorTable {
       return { id, shape: tensor.shape, dtype: tensor.dtype };
     },
     get,
+    replace(id, tensor) {
+      tensors.set(id, tensor);
+    },
     delete(id) {
       free(get(id));
       tensors.delete(id);

@@ -11,10 +11,10 @@ import {
   toPyTorch,
   writeSafetensors,
 } from '@ct-ensemble/models';
+import type { Adam } from '@ct-ensemble/engine';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Adam } from './adam.ts';
 
 const epochRecord = z.object({
   epoch: z.int(),
@@ -47,12 +47,13 @@ export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'b
 /** Writes weights and state, and the optimizer's moments where given. */
 export async function saveCheckpoint(
   path: string,
-  content: { parameters: Parameters; adam?: Adam; state: RunState },
+  content: { parameters: Parameters; optimizer?: Adam; state: RunState },
 ) {
   const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
-  for (const [name, { parameter, first, second }] of content.adam?.moments ?? []) {
-    tensors.set(`adam.first.${name}`, await toPyTorch(first, parameter.layout));
-    tensors.set(`adam.second.${name}`, await toPyTorch(second, parameter.layout));
+  for (const [name, { first, second }] of content.optimizer?.slots ?? []) {
+    const { layout } = content.parameters.byName.get(name)!;
+    tensors.set(`adam.exp_avg.${name}`, await toPyTorch(first, layout));
+    tensors.set(`adam.exp_avg_sq.${name}`, await toPyTorch(second, layout));
   }
   await writeSafetensors(path, tensors, { state: JSON.stringify(content.state) });
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
@@ -61,7 +62,7 @@ export async function saveCheckpoint(
 /** Loads a checkpoint; undefined when there is none. */
 export async function loadCheckpoint(
   path: string,
-  into: { parameters: Parameters; adam?: Adam },
+  into: { parameters: Parameters; optimizer?: Adam },
 ): Promise<RunState | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
@@ -78,10 +79,10 @@ export async function loadCheckpoint(
     tensors.delete(name);
   }
   importTensors(into.parameters, tensors, path);
-  for (const [name, { parameter, first, second }] of into.adam?.moments ?? []) {
+  for (const [name, { first, second }] of into.optimizer?.slots ?? []) {
     for (const [kind, variable] of [
-      ['first', first],
-      ['second', second],
+      ['exp_avg', first],
+      ['exp_avg_sq', second],
     ] as const) {
       const stored = moments.get(`adam.${kind}.${name}`);
       if (stored?.dtype !== 'F32') {
@@ -90,7 +91,7 @@ export async function loadCheckpoint(
           remedy: 'delete the file to start this member anew',
         });
       }
-      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, parameter.layout);
+      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, into.parameters.byName.get(name)!.layout);
       variable.assign(values);
       values.dispose();
     }

@@ -1,5 +1,4 @@
 // One member's run: loss, schedule, loop, checkpoints.
-export { adamRates, createAdam, type Adam, type AdamOptions } from './adam.ts';
 export { augment, drawAugmentation, type Draws } from './augment.ts';
 export {
   bestCheckpoint,
@@ -12,5 +11,5 @@ export {
 export { focalLoss } from './loss.ts';
 export { type Augmentation, learningRateAt, type TrainingOptions } from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
-export { predictionStep, trainingStep, volumesTensor } from './step.ts';
+export { memberOptimizer, predictionStep, trainingStep, volumesTensor } from './step.ts';
 export { type Progress, trainMember, type TrainOptions } from './train.ts';

@@ -1,8 +1,15 @@
 // The training step and the prediction step: plain tfjs, captured as one function each where the engine can.
-import { capture, type CapturedStep, tensorOfBytes } from '@ct-ensemble/engine';
+import {
+  type Adam,
+  type AdamOptions,
+  capture,
+  type CapturedStep,
+  type CaptureOptions,
+  createAdam,
+  tensorOfBytes,
+} from '@ct-ensemble/engine';
 import type { Model } from '@ct-ensemble/models';
-import tf, { type Scalar, type Tensor, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
-import type { Adam } from './adam.ts';
+import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { augment, type Draws } from './augment.ts';
 import { focalLoss } from './loss.ts';
 
@@ -12,38 +19,53 @@ export type TrainingInputs = {
   volumes: Tensor;
   /** [batch, classes], one-hot */
   truth: Tensor2D;
-  rate: Scalar;
-  epsilon: Scalar;
+  /** The optimizer's, for this step. */
+  rates: Tensor1D;
 } & Draws;
 export type TrainingOutputs = { loss: Scalar };
+
+/** Adam on everything that a loss moves, under PyTorch's names. */
+export function memberOptimizer(model: Model, options: AdamOptions): Adam {
+  return createAdam(
+    new Map(model.parameters.trainable().map(({ name, variable }) => [name, variable])),
+    options,
+  );
+}
 
 /** One step: volumes in, parameters and moments updated, loss out. */
 export function trainingStep(options: {
   model: Model;
-  adam: Adam;
+  optimizer: Adam;
   gamma: number;
+  capture?: CaptureOptions;
 }): CapturedStep<TrainingInputs, TrainingOutputs> {
-  const { model, adam, gamma } = options;
+  const { model, optimizer, gamma } = options;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
-  return capture(({ volumes, truth, rate, epsilon, ...draws }: TrainingInputs) => {
+  return capture(({ volumes, truth, rates, ...draws }: TrainingInputs) => {
     const x = unitRange(augment(channelsLast(volumes), draws));
     const { value: loss, grads } = tf.variableGrads(
       () => focalLoss(model.forward(x, { training: true }), truth, gamma),
       variables,
     );
-    adam.update(grads, { rate, epsilon });
+    optimizer.update(grads, rates);
     return { loss };
-  });
+  }, options.capture);
 }
 
 export type PredictionInputs = { volumes: Tensor };
 export type PredictionOutputs = { probabilities: Tensor2D };
 
 /** Softmax of the logits in evaluation mode, [batch, classes]. */
-export function predictionStep(model: Model): CapturedStep<PredictionInputs, PredictionOutputs> {
-  return capture(({ volumes }: PredictionInputs) => ({
-    probabilities: tf.softmax(model.forward(unitRange(channelsLast(volumes)), { training: false })),
-  }));
+export function predictionStep(
+  model: Model,
+  options: CaptureOptions = {},
+): CapturedStep<PredictionInputs, PredictionOutputs> {
+  return capture(
+    ({ volumes }: PredictionInputs) => ({
+      probabilities: tf.softmax(model.forward(unitRange(channelsLast(volumes)), { training: false })),
+    }),
+    options,
+  );
 }
 
 /** A batch of volumes as a tensor, [batch, depth, height, width], unsigned bytes. */

@@ -2,9 +2,9 @@
 import { permutation, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
 import type { Model } from '@ct-ensemble/models';
+import type { Adam } from '@ct-ensemble/engine';
 import tf, { type Scalar } from '@tensorflow/tfjs';
 import { join } from 'node:path';
-import { adamRates, createAdam } from './adam.ts';
 import { drawAugmentation } from './augment.ts';
 import {
   bestCheckpoint,
@@ -17,7 +17,13 @@ import {
 } from './checkpoint.ts';
 import { learningRateAt, type TrainingOptions } from './options.ts';
 import { predictScans, StoppedError } from './predict.ts';
-import { type predictionStep, trainingStep, type TrainingInputs, volumesTensor } from './step.ts';
+import {
+  memberOptimizer,
+  type predictionStep,
+  trainingStep,
+  type TrainingInputs,
+  volumesTensor,
+} from './step.ts';
 
 export interface TrainOptions {
   model: Model;
@@ -63,12 +69,12 @@ export interface Progress {
  */
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
-  const adam = createAdam(model.parameters.trainable(), training.optimizer);
-  const step = trainingStep({ model, adam, gamma: training.loss.gamma });
+  const optimizer = memberOptimizer(model, training.optimizer);
+  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma });
   const stepsPerEpoch = Math.ceil(train.length / training.batchSize);
   try {
     const last = lastCheckpoint(folder);
-    const resumed = await loadCheckpoint(last, { parameters: model.parameters, adam });
+    const resumed = await loadCheckpoint(last, { parameters: model.parameters, optimizer });
     let state = resumed ?? freshState();
     const report = (kind: Progress['kind'], now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>) => {
       const macroF1 = state.history.at(-1)?.macroF1 ?? null;
@@ -84,7 +90,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
       });
     for (let epoch = state.epochs; epoch < training.epochs; epoch++) {
       const started = performance.now();
-      const loss = await trainEpoch({ ...options, step, epoch, steps: state.steps, report });
+      const loss = await trainEpoch({ ...options, step, optimizer, epoch, steps: state.steps, report });
       const macroF1 = await scoreOf(options);
       const best = isBetter(macroF1, state.best?.macroF1) ? { epoch, macroF1 } : state.best;
       const record: EpochRecord = {
@@ -102,7 +108,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
       };
       if (best?.epoch === epoch)
         await saveCheckpoint(bestCheckpoint(folder), { parameters: model.parameters, state });
-      await saveCheckpoint(last, { parameters: model.parameters, adam, state });
+      await saveCheckpoint(last, { parameters: model.parameters, optimizer, state });
       await writeHistory(folder, state.history);
       report('epoch', {
         epoch: epoch + 1,
@@ -115,12 +121,13 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     return state;
   } finally {
     step.dispose();
-    adam.dispose();
+    optimizer.dispose();
   }
 }
 
 interface EpochOptions extends TrainOptions {
   step: ReturnType<typeof trainingStep>;
+  optimizer: Adam;
   epoch: number;
   /** Optimizer steps done before this epoch. */
   steps: number;
@@ -139,7 +146,6 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
     const started = performance.now();
     done++;
     const [, , height, width] = batch.shape;
-    const rates = adamRates(training.optimizer, learningRate, options.steps + done);
     const scans = batch.samples.map((sample) => train[sample]!.key);
     const inputs: TrainingInputs = {
       ...drawAugmentation(training.augmentation, { seed, epoch, scans, height, width }),
@@ -149,8 +155,7 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
           .cast(tf.oneHot(tf.tensor1d(batch.labels, 'int32'), options.classes), 'float32')
           .as2D(-1, options.classes),
       ),
-      rate: tf.scalar(rates.rate),
-      epsilon: tf.scalar(rates.epsilon),
+      rates: options.optimizer.rates(learningRate, options.steps + done),
     };
     const loss = await valueOf((await options.step(inputs)).loss);
     tf.dispose(inputs);

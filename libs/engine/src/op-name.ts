@@ -1,0 +1,8 @@
+// The tfjs op at work, for error messages and for the names of graph nodes.
+import tf from '@tensorflow/tfjs';
+
+/** The name of the tfjs op that is running (`conv2d`), or undefined outside of one. */
+export function currentOp(): string | undefined {
+  const name = tf.engine().state.activeScope?.name;
+  return name?.endsWith('__op') ? name.slice(0, -'__op'.length) : undefined;
+}
