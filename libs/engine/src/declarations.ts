@@ -25,6 +25,7 @@ const functions = {
   TF_GetCode: ['int', [ptr]],
   TF_Message: ['str', [ptr]],
   TF_NewBuffer: [ptr, []],
+  TF_NewBufferFromString: [ptr, [ptr, 'size_t']],
   TF_DeleteBuffer: ['void', [ptr]],
 
   TFE_NewContextOptions: [ptr, []],
@@ -42,6 +43,9 @@ const functions = {
   TF_TensorData: [ptr, [ptr]],
   TF_TensorByteSize: ['size_t', [ptr]],
   TF_DeleteTensor: ['void', [ptr]],
+  TF_TensorFromProto: ['void', [ptr, ptr, ptr]],
+  TF_StringGetDataPointer: [ptr, [ptr]],
+  TF_StringGetSize: ['size_t', [ptr]],
   TFE_NewTensorHandle: [ptr, [ptr, ptr]],
   TFE_TensorHandleResolve: [ptr, [ptr, ptr]],
   TFE_TensorHandleCopySharingTensor: [ptr, [ptr, ptr]],
@@ -134,7 +138,10 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
       name,
       main.func(name, result, [...parameters]),
     ]),
-  ) as unknown as TensorFlowApi & { switches: TensorFlowApi['switches']; TFE_Execute: KoffiFunc<(...args: unknown[]) => void> };
+  ) as unknown as TensorFlowApi & {
+    switches: TensorFlowApi['switches'];
+    TFE_Execute: KoffiFunc<(...args: unknown[]) => void>;
+  };
   const version = api.TF_Version();
   if (version !== TENSORFLOW_VERSION) {
     throw new EngineError(

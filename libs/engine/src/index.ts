@@ -17,6 +17,7 @@ export { type Adam, type AdamOptions, type AdamSlots, createAdam } from './optim
 export type { Precision } from './precision.ts';
 export { recompute } from './recompute.ts';
 export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library.ts';
+export { groupedConv2d, type GroupedConv2dArgs } from './grouped-conv.ts';
 export { installTensorFlow } from './install.ts';
 export type { Numerics } from './numerics.ts';
 export { usableGpus } from './gpus.ts';

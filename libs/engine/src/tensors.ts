@@ -2,6 +2,7 @@
 import type { Context } from './context.ts';
 import { bytesAt, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from './errors.ts';
+import { allocateStrings, readStrings } from './strings.ts';
 import { bytesPerElement, DataType, nameOfType, type TypedArray } from './types.ts';
 import type { VariableTensor } from './variables.ts';
 
@@ -82,11 +83,12 @@ export function tensorTable({ api }: Context): TensorTable {
 
 /** Copies values into a new TF_Tensor; the caller deletes it. */
 export function allocateTensor(
-  { api }: Context,
+  context: Context,
   shape: readonly number[],
   content: { dtype: number; values: unknown },
 ): Pointer {
   const { dtype, values } = content;
+  if (dtype === DataType.STRING) return allocateStrings(context, shape, values as Uint8Array[]);
   const width = bytesPerElement(dtype);
   if (width === undefined) {
     throw new EngineError('tensorflow', `tensors of ${nameOfType(dtype)} are not supported by this engine`, {
@@ -101,12 +103,13 @@ export function allocateTensor(
       `a ${nameOfType(dtype)} tensor of shape [${shape.join(', ')}] takes ${length} bytes, not ${source.byteLength}`,
     );
   }
+  const { api } = context;
   const tensor = api.TF_AllocateTensor(dtype, int64s(shape), shape.length, length);
   bytesAt(api.TF_TensorData(tensor), length).set(source);
   return tensor;
 }
 
-/** Uploads values; float32, int32, uint8, bool, complex64 (interleaved) or int64. */
+/** Uploads values; float32, int32, uint8, bool, complex64 (interleaved), int64, or strings as bytes. */
 export function upload(
   context: Context,
   shape: readonly number[],
@@ -120,14 +123,18 @@ export function upload(
 }
 
 /** Waits for the tensor and copies its values out. */
-export function download({ api, status, check }: Context, tensor: EagerTensor): TypedArray {
-  const width = bytesPerElement(tensor.dtype);
-  if (width === undefined)
+export function download(context: Context, tensor: EagerTensor): TypedArray | Uint8Array[] {
+  const { api, status, check } = context;
+  const strings = tensor.dtype === DataType.STRING;
+  if (!strings && bytesPerElement(tensor.dtype) === undefined)
     throw new EngineError('tensorflow', `a ${nameOfType(tensor.dtype)} tensor cannot be read`);
   const resolved = api.TFE_TensorHandleResolve(tensor.handle, status);
   check('read a tensor');
-  const bytes = bytesAt(api.TF_TensorData(resolved), Number(api.TF_TensorByteSize(resolved))).slice();
+  const bytes = strings
+    ? readStrings(context, resolved)
+    : bytesAt(api.TF_TensorData(resolved), Number(api.TF_TensorByteSize(resolved))).slice();
   api.TF_DeleteTensor(resolved);
+  if (Array.isArray(bytes)) return bytes;
   switch (tensor.dtype) {
     case DataType.INT32:
       return new Int32Array(bytes.buffer);

@@ -47,12 +47,8 @@ export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
         init: pytorchDefault(shape),
       })
     : undefined;
-  // What TensorFlow calls 'same' pads a strided convolution on one side only.
-  const same = stride === 1 && kernel % 2 === 1 && padding === kernel >> 1;
   return (x) => {
-    const y = same
-      ? tf.conv2d(x, weight, 1, 'same')
-      : tf.conv2d(padImage(x, padding), weight, stride, 'valid');
+    const y = tf.conv2d(x, weight, stride, padding);
     return offset === undefined ? y : tf.add<Tensor4D>(y, offset);
   };
 }

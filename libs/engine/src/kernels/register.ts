@@ -3,7 +3,11 @@ import { createRequire } from 'node:module';
 import tf, { type KernelConfig } from '@tensorflow/tfjs';
 import { batchNormTrainingGradient, batchNormTrainingKernel } from './batch-norm-training.ts';
 import { castKernel, transposeKernel } from './bytes.ts';
-import { conv2dFilterGradientKernel } from './conv2d-filter-gradient.ts';
+import { convolutionKernels } from './convolution.ts';
+import { elementwiseKernels } from './elementwise.ts';
+import { groupedConv2dGradient, groupedConv2dKernel } from './grouped-conv2d.ts';
+import { multinomialKernel } from './multinomial.ts';
+import { poolingKernels } from './pooling.ts';
 import { reluGradient } from './relu.ts';
 import { transformKernel } from './transform.ts';
 
@@ -15,13 +19,18 @@ export function registerKernels() {
   if (registered) return;
   registered = true;
   require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
-  const filterGradient = conv2dFilterGradientKernel(
-    tf.getKernel('Conv2DBackpropFilter', 'tensorflow').kernelFunc,
-  );
-  const better: KernelConfig[] = [castKernel, transposeKernel, filterGradient];
+  const better: KernelConfig[] = [
+    castKernel,
+    transposeKernel,
+    multinomialKernel,
+    ...convolutionKernels,
+    ...poolingKernels,
+    ...elementwiseKernels(),
+  ];
   for (const { kernelName, backendName } of better) tf.unregisterKernel(kernelName, backendName);
-  for (const kernel of [...better, transformKernel, batchNormTrainingKernel]) tf.registerKernel(kernel);
+  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel];
+  for (const kernel of [...better, ...further]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);
-  tf.registerGradient(batchNormTrainingGradient);
+  for (const gradient of [batchNormTrainingGradient, groupedConv2dGradient]) tf.registerGradient(gradient);
 }

@@ -1,0 +1,17 @@
+// Registers this engine's backend for the suite, which makes and disposes backends by the hundred: the library and the
+// context stay open below them.
+import tf from '@tensorflow/tfjs';
+import { BACKEND_NAME, TensorFlowBackend } from '../dist/backend.js';
+import { openBinding } from '../dist/binding.js';
+import { loadTensorFlow } from '../dist/declarations.js';
+import { registerKernels } from '../dist/kernels/register.js';
+import { requireTensorFlow } from '../dist/library.js';
+import { setNumerics } from '../dist/numerics.js';
+
+// CT_ENSEMBLE_CONFORMANCE_DEVICE=gpu:0 runs the suite on a GPU.
+const gpu = /^gpu:(\d+)$/.exec(process.env['CT_ENSEMBLE_CONFORMANCE_DEVICE'] ?? '')?.[1];
+const api = loadTensorFlow(requireTensorFlow());
+setNumerics(api, {});
+const binding = openBinding(api, { kind: gpu ? 'gpu' : 'cpu', index: Number(gpu ?? 0), threads: 1 });
+registerKernels();
+tf.registerBackend(BACKEND_NAME, () => new TensorFlowBackend(binding));

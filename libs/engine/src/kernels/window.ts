@@ -1,0 +1,36 @@
+// A window that slides over an image: the attributes that TensorFlow's convolutions and pools share.
+import type { backend_util, Tensor4D } from '@tensorflow/tfjs';
+import type { Attribute } from '../types.ts';
+import { ints, text } from './attributes.ts';
+
+/** Zeros (or −∞, for a maximum) around an NHWC image, as tf.pad and `explicit_paddings` take them. */
+export type Paddings = [[0, 0], [number, number], [number, number], [0, 0]];
+
+/**
+ * What lies around the image so that the window fits exactly `outHeight` × `outWidth` times, as TensorFlow counts:
+ * tfjs may round the number of windows up, or leave a remainder that no window reaches.
+ */
+export function paddingsOf(info: backend_util.Conv2DInfo): Paddings {
+  const { top, left } = info.padInfo;
+  const bottom = (info.outHeight - 1) * info.strideHeight + info.effectiveFilterHeight - info.inHeight - top;
+  const right = (info.outWidth - 1) * info.strideWidth + info.effectiveFilterWidth - info.inWidth - left;
+  return [[0, 0], [top, Math.max(bottom, 0)], [left, Math.max(right, 0)], [0, 0]]; // prettier-ignore
+}
+
+/** tfjs does not tell gradients how it rounded the number of windows; dy, NHWC, does. */
+export function asRounded(info: backend_util.Conv2DInfo, { shape }: Tensor4D): backend_util.Conv2DInfo {
+  return { ...info, outHeight: shape[1], outWidth: shape[2] };
+}
+
+/** Strides, padding and layout (NHWC) of an op that knows the padding EXPLICIT. */
+export function windowAttributes(info: backend_util.Conv2DInfo): Attribute[] {
+  const paddings = paddingsOf(info).flat();
+  const explicit = info.padInfo.type !== 'SAME' && paddings.some((size) => size > 0);
+  const padding = explicit ? 'EXPLICIT' : info.padInfo.type === 'SAME' ? 'SAME' : 'VALID';
+  return [
+    ints('strides', [1, info.strideHeight, info.strideWidth, 1]),
+    text('padding', padding),
+    ...(explicit ? [ints('explicit_paddings', paddings)] : []),
+    text('data_format', 'NHWC'),
+  ];
+}
