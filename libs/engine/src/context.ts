@@ -1,6 +1,9 @@
 // One TensorFlow context on one device: what a thread needs to compute.
+import { availableParallelism } from 'node:os';
 import type { Pointer, TensorFlowApi } from './declarations.ts';
 import { EngineError } from './errors.ts';
+import { forgetWholeGpus, GPU_REMEDY, takeGpu } from './gpu-shares.ts';
+import { agreeOn, Place } from './process-state.ts';
 import { check } from './status.ts';
 
 /** Where a member computes. */
@@ -10,9 +13,16 @@ export interface Device {
   index: number;
   /**
    * CPU threads within one op; default: all cores. TensorFlow's pool belongs to the process, so the first context
-   * that is opened decides for all.
+   * that is opened decides for all; a later one that asks for another number is told so in `Engine.notes`.
    */
   threads?: number;
+  /**
+   * Bytes of a GPU's memory that this engine may take, for the tensors; CUDA and cuDNN take some hundred MB beside
+   * them. The GPU is divided in shares of this size, each with an allocator and a stream of its own, so that all
+   * engines of a process must give the same limit or none. Without it the engines of a process share a GPU's memory,
+   * which grows with their need, and take turns on its one stream.
+   */
+  memoryLimit?: number;
 }
 
 export interface Context {
@@ -24,77 +34,144 @@ export interface Context {
   readonly device: string;
   /** Every device this context can see, by full name. */
   readonly devices: readonly string[];
+  /** Where this context got something else than it asked for, one line each. */
+  readonly notes: readonly string[];
   /** Throws if the last synchronous call failed. */
   check(doing: string): void;
   close(): void;
 }
 
-/** Opens a context. Throws an EngineError 'device' when TensorFlow has no such device. */
+/**
+ * Opens a context.
+ * @throws EngineError 'device' when TensorFlow has no such device, or not as it was asked for.
+ */
 export function openContext(api: TensorFlowApi, device: Device): Context {
-  const status = api.TF_NewStatus();
-  const options = api.TFE_NewContextOptions();
-  const config = configProto(device);
-  api.TFE_ContextOptionsSetConfig(options, config, config.length, status);
-  check(api, status, 'configure the context');
-  const handle = api.TFE_NewContext(options, status);
-  api.TFE_DeleteContextOptions(options);
-  check(api, status, 'open a context');
-  const devices = listDevices(api, handle, status);
-  const suffix = `:${device.kind.toUpperCase()}:${device.index}`;
-  const name = devices.find((candidate) => candidate.endsWith(suffix));
-  if (name === undefined) {
-    api.TFE_DeleteContext(handle);
-    api.TF_DeleteStatus(status);
-    throw new EngineError(
-      'device',
-      `TensorFlow sees no device ${device.kind}:${device.index}, only ${devices.join(', ')}`,
-      {
-        remedy:
-          device.kind === 'gpu'
-            ? 'check the driver and the CUDA libraries, or use --devices cpu:1'
-            : 'name a device that exists',
-      },
-    );
+  if (device.kind === 'cpu' && device.memoryLimit !== undefined) {
+    throw new EngineError('device', 'memoryLimit is for GPUs, and this engine computes on a CPU', {
+      remedy: 'leave it out; the memory of a CPU member is the process’s',
+    });
   }
-  return {
-    api,
-    handle,
-    status,
-    device: name,
-    devices,
-    check: (doing) => check(api, status, doing),
-    close() {
+  const notes = threadNotes(device);
+  const gpu = device.kind === 'gpu' ? takeGpu(device) : undefined;
+  try {
+    const { status, handle } = newContext(api, configProto(device, gpu?.shares));
+    const devices = deviceList({ api, handle, status }).map(({ fullName }) => fullName);
+    const close = () => {
       api.TFE_DeleteContext(handle);
       api.TF_DeleteStatus(status);
-    },
-  };
+      gpu?.release();
+    };
+    const suffix = `:${device.kind.toUpperCase()}:${gpu?.index ?? device.index}`;
+    const name = devices.find((candidate) => candidate.endsWith(suffix));
+    if (name === undefined) {
+      close();
+      if (!devices.some((candidate) => candidate.includes(':GPU:'))) forgetWholeGpus();
+      throw new EngineError(
+        'device',
+        `TensorFlow sees no device ${device.kind}:${device.index}, only ${devices.join(', ')}`,
+        { remedy: device.kind === 'gpu' ? GPU_REMEDY : 'name a device that exists' },
+      );
+    }
+    return {
+      api,
+      handle,
+      status,
+      device: name,
+      devices,
+      notes,
+      check: (doing) => check(api, status, doing),
+      close,
+    };
+  } catch (error) {
+    gpu?.release();
+    throw error;
+  }
 }
 
-function listDevices(api: TensorFlowApi, context: Pointer, status: Pointer): string[] {
-  const list = api.TFE_ContextListDevices(context, status);
+export interface ListedDevice {
+  /** TensorFlow's full name. */
+  fullName: string;
+  /** Bytes; for a GPU what TensorFlow may take of it. */
+  memory: number;
+}
+
+/** The devices of a context of their own. In a process that computes, its settings would hold for all that follow. */
+export function contextDevices(api: TensorFlowApi): ListedDevice[] {
+  const context = newContext(api, configProto({ kind: 'gpu', index: 0 }));
+  try {
+    return deviceList({ api, ...context });
+  } finally {
+    api.TFE_DeleteContext(context.handle);
+    api.TF_DeleteStatus(context.status);
+  }
+}
+
+function newContext(api: TensorFlowApi, config: Uint8Array): { handle: Pointer; status: Pointer } {
+  const status = api.TF_NewStatus();
+  const options = api.TFE_NewContextOptions();
+  try {
+    api.TFE_ContextOptionsSetConfig(options, config, config.length, status);
+    check(api, status, 'configure the context');
+    const handle = api.TFE_NewContext(options, status);
+    check(api, status, 'open a context');
+    return { handle, status };
+  } catch (error) {
+    api.TF_DeleteStatus(status);
+    throw error;
+  } finally {
+    api.TFE_DeleteContextOptions(options);
+  }
+}
+
+function deviceList(context: { api: TensorFlowApi; handle: Pointer; status: Pointer }): ListedDevice[] {
+  const { api, handle, status } = context;
+  const list = api.TFE_ContextListDevices(handle, status);
   check(api, status, 'list the devices');
-  const names = Array.from({ length: api.TF_DeviceListCount(list) }, (_, i) =>
-    api.TF_DeviceListName(list, i, status),
-  );
+  const devices = Array.from({ length: api.TF_DeviceListCount(list) }, (_, i) => ({
+    fullName: api.TF_DeviceListName(list, i, status),
+    memory: Number(api.TF_DeviceListMemoryBytes(list, i, status)),
+  }));
   api.TF_DeleteDeviceList(list);
-  return names;
+  return devices;
 }
 
-/** A serialised tensorflow.ConfigProto (config.proto): the few fields that matter here. */
-function configProto(device: Device): Uint8Array {
-  const deviceCount = (kind: string, count: number) => {
-    const entry = [0x0a, kind.length, ...Buffer.from(kind), 0x10, count];
-    return [0x0a, entry.length, ...entry]; // field 1, map device_count
-  };
+function threadNotes({ threads }: Device): string[] {
+  const wanted = threads ?? availableParallelism();
+  const held = agreeOn(Place.THREADS, wanted);
+  if (held === wanted || threads === undefined) return [];
+  return [
+    `asked for ${wanted} CPU threads and computes with ${held}: TensorFlow's pool belongs to the process, and its first ` +
+      'engine asked for that; engines with different numbers need processes of their own',
+  ];
+}
+
+/**
+ * A serialised tensorflow.ConfigProto (config.proto): the few fields that matter here. `shares`: MiB of each share of
+ * each GPU.
+ */
+export function configProto(device: Device, shares?: readonly (readonly number[])[]): Uint8Array {
+  const deviceCount = (kind: string, count: number) =>
+    message(1, [...message(1, [...Buffer.from(kind)]), 0x10, count]); // map device_count
   const cpus = device.kind === 'cpu' ? device.index + 1 : 1;
+  // field 9: experimental, field 1: virtual_devices, field 1: memory_limit_mb
+  const divided = (shares ?? []).flatMap((limits) =>
+    message(1, message(1, [...new Uint8Array(Float32Array.from(limits).buffer)])),
+  );
+  const growth = [0x20, 1]; // field 4: allow_growth
+  const gpuOptions = message(6, shares ? [...growth, ...message(9, divided)] : growth);
   return Uint8Array.from([
     ...deviceCount('CPU', cpus),
-    ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : [0x32, 2, 0x20, 1]), // field 6: gpu_options.allow_growth
+    ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : gpuOptions),
     ...(device.threads === undefined ? [] : [0x10, ...varint(device.threads)]), // field 2: intra_op threads
     // Two ops at a time where there are two threads: the two gradients of a convolution need not wait for one another.
     ...[0x28, device.threads === 1 ? 1 : 2], // field 5: inter_op threads
-    ...[0x82, 0x01, 2, 0x48, 1], // field 16: experimental.disable_thread_spinning: idle threads leave the cores to others
+    ...message(16, [0x48, 1]), // experimental.disable_thread_spinning: idle threads leave the cores to others
   ]);
+}
+
+/** A field of bytes: a string, a message, or packed numbers. */
+function message(field: number, bytes: number[]): number[] {
+  return [...varint(field * 8 + 2), ...varint(bytes.length), ...bytes];
 }
 
 function varint(value: number): number[] {

@@ -4,10 +4,13 @@ import { BACKEND_NAME, TensorFlowBackend } from './backend.ts';
 import { openBinding } from './binding.ts';
 import type { Device } from './context.ts';
 import { loadTensorFlow } from './declarations.ts';
+import { listDevices } from './devices.ts';
 import { EngineError } from './errors.ts';
+import { divideGpus } from './gpu-shares.ts';
 import { registerKernels } from './kernels/register.ts';
 import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library.ts';
+import { type Numerics, type NumericsInForce, setNumerics } from './numerics.ts';
 
 /** `tensorflow`: TensorFlow's C library; `cpu`: tfjs's own CPU backend, slow, without any native library. */
 export type EngineKind = 'tensorflow' | 'cpu';
@@ -16,6 +19,8 @@ export interface Engine {
   readonly kind: EngineKind;
   /** What computes, for a person: `TensorFlow 2.21.0 on CPU:0`. */
   readonly description: string;
+  /** Where the engine got something else than it asked for, or changed it for others; one line each. */
+  readonly notes: readonly string[];
   /** Every device TensorFlow sees. */
   readonly devices: readonly string[];
   /** Tensors that live in the engine's memory; 0 on the engine `cpu`, which does not count. */
@@ -26,30 +31,40 @@ export interface Engine {
 
 let open: Engine | undefined;
 
+export interface EngineOptions extends Numerics {
+  engine?: EngineKind;
+  /** Where it computes; default: `{ kind: 'cpu', index: 0 }`. */
+  device?: Device;
+}
+
 /**
  * Opens the engine of this thread and makes it tfjs's backend. One at a time in a thread.
  *
  * @throws EngineError 'library-missing', 'library-version', 'library-damaged', 'device'.
  */
-export async function openEngine(options: { engine?: EngineKind; device?: Device } = {}): Promise<Engine> {
+export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
   if (open)
     throw new EngineError('device', `this thread already has an engine: ${open.description}`, {
       remedy: 'close it first',
     });
   const kind = options.engine ?? 'tensorflow';
-  open = kind === 'cpu' ? await openCpu() : await openTensorFlow(options.device ?? { kind: 'cpu', index: 0 });
+  open = kind === 'cpu' ? await openCpu() : await openTensorFlow(options);
   return open;
 }
 
-async function openTensorFlow(device: Device): Promise<Engine> {
+async function openTensorFlow(options: EngineOptions): Promise<Engine> {
+  const device = options.device ?? { kind: 'cpu', index: 0 };
   const api = loadTensorFlow(requireTensorFlow());
+  await divideGpus(device, listDevices);
+  const numerics = setNumerics(api, options);
   const binding = openBinding(api, device);
   registerKernels();
   tf.registerBackend(BACKEND_NAME, () => new TensorFlowBackend(binding));
   await tf.setBackend(BACKEND_NAME);
   return {
     kind: 'tensorflow',
-    description: `TensorFlow ${binding.TF_Version} on ${binding.context.device.split('/device:')[1]}`,
+    description: describe(device, { version: binding.TF_Version, numerics }),
+    notes: [...binding.context.notes, ...numerics.notes],
     devices: binding.context.devices,
     get tensors() {
       return binding.tensors.size;
@@ -63,6 +78,15 @@ async function openTensorFlow(device: Device): Promise<Engine> {
   };
 }
 
+function describe(device: Device, told: { version: string; numerics: NumericsInForce }): string {
+  const { version, numerics } = told;
+  const place = `${device.kind.toUpperCase()}:${device.index}`;
+  const limit =
+    device.memoryLimit === undefined ? '' : ` (${Math.floor(device.memoryLimit / 2 ** 20)} MiB of it)`;
+  const tf32 = device.kind === 'gpu' ? `, TF32 ${numerics.tf32 ? 'on' : 'off'}` : '';
+  return `TensorFlow ${version} on ${place}${limit}${tf32}${numerics.deterministic ? ', deterministic ops' : ''}`;
+}
+
 async function openCpu(): Promise<Engine> {
   await tf.setBackend('cpu');
   mendCpuTransform();
@@ -70,6 +94,7 @@ async function openCpu(): Promise<Engine> {
   return {
     kind: 'cpu',
     description: `tfjs ${tf.version_core} on its CPU backend (slow)`,
+    notes: [],
     devices: ['CPU'],
     tensors: 0,
     close() {

@@ -1,7 +1,6 @@
 // Whether this machine has GPUs that the TensorFlow found here could use, told without loading TensorFlow.
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { findTensorFlow } from './library.ts';
+import { readdirSync } from 'node:fs';
+import { findTensorFlow, hasCuda } from './library.ts';
 
 /**
  * How many GPUs a device list `auto` may count on: those of NVIDIA's driver (Linux), as far as CUDA_VISIBLE_DEVICES
@@ -9,7 +8,7 @@ import { findTensorFlow } from './library.ts';
  */
 export function usableGpus(): number {
   const library = findTensorFlow();
-  if (library === null || !existsSync(join(dirname(library.folder), 'nvidia'))) return 0;
+  if (library === null || !hasCuda(library)) return 0;
   const visible = process.env['CUDA_VISIBLE_DEVICES'];
   if (visible !== undefined)
     return visible.split(',').filter((id) => id.trim() !== '' && id.trim() !== '-1').length;

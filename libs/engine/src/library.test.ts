@@ -4,7 +4,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   cacheFolder,
-  cachedLibraryFolder,
+  cachedCopy,
+  findGpuTensorFlow,
   findTensorFlow,
   platformOf,
   requireTensorFlow,
@@ -97,7 +98,7 @@ describe('CT_ENSEMBLE_TENSORFLOW', () => {
 });
 
 function putCached(host: Host) {
-  const at = putLibraries(cachedLibraryFolder(host));
+  const at = putLibraries(cachedCopy(host, 'cpu'));
   const files = { [MAIN]: MAIN.length, [FRAMEWORK]: FRAMEWORK.length };
   const source = { package: 'tensorflow-cpu', version: '2.21.0', sha256: '', files };
   writeFileSync(join(at, 'source.json'), JSON.stringify(source));
@@ -154,6 +155,23 @@ const python = spawnSync('python3', ['--version']).status === 0;
       version,
       source: 'python',
     });
+  });
+
+  test('with CUDA beside it comes before the cache where a driver is, and only there', () => {
+    const site = putPackage('tensorflow', '2.21.0');
+    const host = { ...withPackages(site), nvidia: true };
+    const at = putCached(host);
+    expect(findTensorFlow(host)?.folder).toBe(at);
+    mkdirSync(join(site, 'nvidia'));
+    expect(findTensorFlow(host)?.folder).toBe(join(site, 'tensorflow'));
+    expect(findTensorFlow({ ...host, nvidia: false })?.folder).toBe(at);
+    expect(findGpuTensorFlow({ ...host, nvidia: false })?.folder).toBe(join(site, 'tensorflow'));
+  });
+
+  test('tensorflow-cpu beside the CUDA libraries of another package is not for GPUs', () => {
+    const site = putPackage('tensorflow-cpu', '2.21.0');
+    mkdirSync(join(site, 'nvidia'));
+    expect(findGpuTensorFlow(withPackages(site))).toBeNull();
   });
 
   test('another version is passed over, and told in the error', () => {

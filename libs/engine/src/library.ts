@@ -1,4 +1,5 @@
-// Where TensorFlow's C library is on this machine: the variable, the cache, then python3's packages.
+// Where TensorFlow's C library is on this machine: the variable, the cache, then python3's packages; with an NVIDIA
+// driver, those that have the CUDA libraries beside them first.
 // Finds, never fetches (install.ts does) and never loads.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -28,19 +29,26 @@ export interface Host {
   env: NodeJS.ProcessEnv;
   /** Undefined on a Linux without glibc, and elsewhere. */
   readonly glibc: string | undefined;
+  /** Whether NVIDIA's driver is there; default: no. */
+  readonly nvidia?: boolean;
 }
 
 /** The platforms for which TensorFlow is published with its C library. */
 export type Platform = 'linux-x64' | 'linux-arm64' | 'darwin-arm64';
 
-/** What `source.json` beside the cached libraries says of them. */
+/** What `source.json` in a cached copy says of it. */
 export interface LibrarySource {
   package: string;
   version: string;
   sha256: string;
-  /** Bytes of each library. */
+  /** The other wheels of a copy for GPUs. */
+  cuda?: { package: string; version: string; sha256: string }[];
+  /** Bytes of each file, by its path in the copy. */
   files: Record<string, number>;
 }
+
+/** A copy for CPUs, the two libraries in one folder; or one for GPUs, laid out as a site-packages folder. */
+export type Variant = 'cpu' | 'gpu';
 
 export function thisHost(): Host {
   return {
@@ -51,16 +59,45 @@ export function thisHost(): Host {
       const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
       return header?.glibcVersionRuntime;
     },
+    get nvidia() {
+      const signs = ['/proc/driver/nvidia/gpus', '/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'];
+      return signs.some((path) => existsSync(path));
+    },
   };
 }
 
 /**
- * The library, or null when there is none. Quick: python3 is asked only when variable and cache have nothing.
+ * The library, or null when there is none. Quick: python3 is asked only when variable and cache have nothing that suits
+ * the machine, a GPU's driver or none.
  * @throws EngineError `library-missing` or `library-version` when CT_ENSEMBLE_TENSORFLOW is set but wrong,
  *   `library-damaged` when the cached copy is not whole.
  */
 export function findTensorFlow(host: Host = thisHost()): TensorFlowLibrary | null {
   return search(host).library;
+}
+
+/**
+ * The library that can use GPUs, whether this machine has one or not; null when there is none.
+ * @throws EngineError as `findTensorFlow` does, and `library-missing` when CT_ENSEMBLE_TENSORFLOW is set to one that
+ *   cannot.
+ */
+export function findGpuTensorFlow(host: Host = thisHost()): TensorFlowLibrary | null {
+  const own = fromVariable(host);
+  if (own !== null && !hasCuda(own)) {
+    throw new EngineError(
+      'library-missing',
+      `${VARIABLE} is ${host.env[VARIABLE]}, which has no CUDA libraries (nvidia/*/lib) beside it`,
+      { remedy: 'unset it, or point it at a `pip install tensorflow[and-cuda]`' },
+    );
+  }
+  return own ?? inCache(host, 'gpu') ?? withCuda(fromPython(host).library);
+}
+
+/** Whether the CUDA libraries lie beside TensorFlow, as `pip install tensorflow[and-cuda]` puts them. */
+export function hasCuda({ folder }: TensorFlowLibrary): boolean {
+  const site = dirname(folder);
+  // The package tensorflow-cpu may share its site-packages folder with a PyTorch that brings CUDA.
+  return existsSync(join(site, 'nvidia')) && !readdirSync(site).some((name) => /^tensorflow_cpu-/.test(name));
 }
 
 /**
@@ -77,7 +114,7 @@ export function requireTensorFlow(host: Host = thisHost()): TensorFlowLibrary {
     `TensorFlow ${TENSORFLOW_VERSION} is not on this machine${others}`,
     {
       remedy:
-        `run \`nx run engine:install\`, or \`pip install tensorflow-cpu==${TENSORFLOW_VERSION}\`, ` +
+        `run \`nx run engine:install\` (\`--gpu\` for GPUs), or \`pip install tensorflow-cpu==${TENSORFLOW_VERSION}\`, ` +
         `or set ${VARIABLE} to a folder that has it, or use \`--engine cpu\``,
     },
   );
@@ -91,9 +128,10 @@ export function cacheFolder(host: Host = thisHost()): string {
   return join(homedir(), host.platform === 'darwin' ? 'Library/Caches' : '.cache', 'ct-ensemble');
 }
 
-/** The folder in the cache that holds the libraries of this version and platform. */
-export function cachedLibraryFolder(host: Host): string {
-  return join(cacheFolder(host), `tensorflow-${TENSORFLOW_VERSION}-${host.platform}-${host.arch}`);
+/** The folder in the cache that holds the copy of this version and platform. */
+export function cachedCopy(host: Host, variant: Variant): string {
+  const name = `tensorflow-${TENSORFLOW_VERSION}-${host.platform}-${host.arch}`;
+  return join(cacheFolder(host), variant === 'gpu' ? `${name}-gpu` : name);
 }
 
 /** File names of the two libraries, in the order of loading. */
@@ -123,14 +161,14 @@ export function platformOf(host: Host): Platform {
 }
 
 /** The library in the cache, or null. Throws `library-damaged` when it is there in part. */
-export function inCache(host: Host): TensorFlowLibrary | null {
-  const folder = cachedLibraryFolder(host);
-  if (!existsSync(folder)) return null;
-  const library = librariesIn(folder, host);
-  const source = readSource(folder);
-  if (library === null || source === null || !hasSizes(folder, source)) {
-    throw new EngineError('library-damaged', `the TensorFlow in ${folder} is not whole`, {
-      remedy: 'delete that folder and run `nx run engine:install`',
+export function inCache(host: Host, variant: Variant): TensorFlowLibrary | null {
+  const copy = cachedCopy(host, variant);
+  if (!existsSync(copy)) return null;
+  const library = librariesIn(variant === 'gpu' ? join(copy, 'tensorflow') : copy, host);
+  const source = readSource(copy);
+  if (library === null || source === null || !hasSizes(copy, source)) {
+    throw new EngineError('library-damaged', `the TensorFlow in ${copy} is not whole`, {
+      remedy: `delete that folder and run \`nx run engine:install${variant === 'gpu' ? ' --gpu' : ''}\``,
     });
   }
   return { ...library, version: source.version, source: 'cache' };
@@ -144,8 +182,14 @@ interface Search {
 
 function search(host: Host): Search {
   if (host.platform === 'win32') return { library: null, seen: [] };
-  const library = fromVariable(host) ?? inCache(host);
+  const forGpu = () => inCache(host, 'gpu') ?? withCuda(fromPython(host).library);
+  const library =
+    fromVariable(host) ?? (host.nvidia ? forGpu() : null) ?? inCache(host, 'cpu') ?? inCache(host, 'gpu');
   return library === null ? fromPython(host) : { library, seen: [] };
+}
+
+function withCuda(library: TensorFlowLibrary | null): TensorFlowLibrary | null {
+  return library !== null && hasCuda(library) ? library : null;
 }
 
 function fromVariable(host: Host): TensorFlowLibrary | null {
@@ -213,9 +257,10 @@ function librariesIn(folder: string, host: Host) {
 
 /** Versions told by what lies beside the libraries: our `source.json`, or pip's metadata beside `tensorflow/`. */
 function versionsBeside(folder: string): string[] {
-  const source = readSource(folder);
+  const inPackage = basename(folder) === 'tensorflow';
+  const source = readSource(folder) ?? (inPackage ? readSource(dirname(folder)) : null);
   if (source !== null) return [source.version];
-  if (basename(folder) !== 'tensorflow') return [];
+  if (!inPackage) return [];
   return readdirSync(dirname(folder))
     .sort()
     .flatMap((name) => /^tensorflow(?:_cpu)?-(.+)\.dist-info$/.exec(name)?.[1] ?? []);
