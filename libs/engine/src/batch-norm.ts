@@ -11,14 +11,16 @@ export interface BatchNormTrainingArgs {
   /** β, [channels] */
   offset: Tensor1D;
   epsilon: number;
+  /** Running statistics so far, [channels] each, and how far the batch's move them: 0.1 is PyTorch's default. */
+  running?: { mean: Tensor1D; variance: Tensor1D; momentum: number };
 }
 
 export interface BatchNormTrainingResult {
   /** [batch, height, width, channels] */
   y: Tensor4D;
-  /** The batch's mean, [channels]; carries no gradient. */
+  /** The running mean with this batch; without `running` the batch's own. [channels]; carries no gradient. */
   mean: Tensor1D;
-  /** The batch's variance, divided by n − 1 as PyTorch's running variance has it, [channels]; carries no gradient. */
+  /** As `mean`, of the batch's variance divided by n − 1, as PyTorch's running variance has it. */
   variance: Tensor1D;
 }
 
@@ -31,17 +33,27 @@ export function batchNormTraining({
   scale,
   offset,
   epsilon,
+  running,
 }: BatchNormTrainingArgs): BatchNormTrainingResult {
   if (activeBackend()) {
-    const outputs = tf.engine().runKernel(BATCH_NORM_TRAINING, { x, scale, offset }, { epsilon }) as Tensor[];
-    const [y, mean, variance] = outputs;
+    const statistics = running && { mean: running.mean, variance: running.variance };
+    const attributes = { epsilon, momentum: running?.momentum ?? 1 };
+    const outputs = tf
+      .engine()
+      .runKernel(BATCH_NORM_TRAINING, { x, scale, offset, ...statistics }, attributes);
+    const [y, mean, variance] = outputs as Tensor[];
     return { y: y as Tensor4D, mean: mean as Tensor1D, variance: variance as Tensor1D };
   }
   const { mean, variance } = tf.moments(x, [0, 1, 2]);
   const n = x.size / x.shape[3];
+  const unbiased = tf.mul(variance, n / Math.max(n - 1, 1)) as Tensor1D;
   return {
     y: tf.batchNorm(x, mean as Tensor1D, variance as Tensor1D, offset, scale, epsilon) as Tensor4D,
-    mean: mean as Tensor1D,
-    variance: tf.mul(variance, n / Math.max(n - 1, 1)) as Tensor1D,
+    mean: running ? moved(running.mean, mean as Tensor1D, running.momentum) : (mean as Tensor1D),
+    variance: running ? moved(running.variance, unbiased, running.momentum) : unbiased,
   };
+}
+
+function moved(from: Tensor1D, to: Tensor1D, momentum: number): Tensor1D {
+  return tf.add(tf.mul(from, 1 - momentum), tf.mul(to, momentum));
 }

@@ -117,6 +117,8 @@ describe('kernels of our own agree with tfjs on its CPU backend', () => {
         const offset = tf.tensor1d([0, 1, -1, 0.5]);
         const weight = tf.tensor4d(values(2 * 3 * 3 * 4, 1.3), [2, 3, 3, 4]);
         const { mean, variance } = batchNormTraining({ x, scale, offset, epsilon: 1e-5 });
+        const running = { mean: scale, variance: tf.abs(scale) as Tensor1D, momentum: 0.25 };
+        const moved = batchNormTraining({ x, scale, offset, epsilon: 1e-5, running });
         const f = (a: tf.Tensor, b: tf.Tensor, c: tf.Tensor) =>
           tf.sum(
             tf.mul(
@@ -132,7 +134,8 @@ describe('kernels of our own agree with tfjs on its CPU backend', () => {
             ),
           ) as tf.Scalar;
         const { value, grads } = tf.valueAndGrads(f as never)([x, scale, offset]);
-        return [mean, variance, value, ...grads].map((tensor) => Array.from(tensor.dataSync()));
+        const tensors = [mean, variance, moved.mean, moved.variance, moved.y, value, ...grads];
+        return tensors.map((tensor) => Array.from(tensor.dataSync()));
       });
     const [native, reference] = await onBoth(compute);
     native.forEach((tensor, i) => expectClose(tensor, reference[i]!, 2e-3));

@@ -126,3 +126,23 @@ it('names a variable that the loss does not reach', async () => {
   const adam = createAdam(new Map([['classifier.bias', tf.variable(tf.scalar(1))]]), base);
   expect(() => adam.update({}, adam.rates(0.01, 1))).toThrow('the loss does not reach classifier.bias');
 });
+
+it('leaves no tensor behind when it is not captured', async () => {
+  engine = await openEngine();
+  const variable = tf.variable(tf.tensor1d(start));
+  const adam = createAdam(new Map([['p', variable]]), {
+    ...base,
+    clipNorm: 1,
+    accumulate: 2,
+    averageDecay: 0.9,
+  });
+  const once = () =>
+    tf.tidy(() => {
+      adam.accumulate(lossAndGradients(variable).grads);
+      adam.update(lossAndGradients(variable).grads, adam.rates(0.01, 1)).gradientNorm!.dispose();
+    });
+  once();
+  const before = { tfjs: tf.memory().numTensors, engine: engine.tensors };
+  once();
+  expect({ tfjs: tf.memory().numTensors, engine: engine.tensors }).toEqual(before);
+});

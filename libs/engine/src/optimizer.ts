@@ -99,28 +99,36 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
       for (const { sum, gradient } of gradientsOf(gradients))
         tf.tidy(() => sum!.assign(tf.add(sum!, gradient)));
     },
-    update(gradients, rates) {
-      const updates = gradientsOf(gradients).map(({ sum, gradient, ...slot }) => {
-        if (sum === undefined) return { ...slot, gradient };
-        const mean = tf.div(tf.add(sum, gradient), accumulate);
-        tf.tidy(() => sum.assign(tf.zerosLike(sum)));
-        return { ...slot, gradient: mean };
-      });
-      const [rate, scaledEpsilon, decay] = tf.unstack(rates) as [Scalar, Scalar, Scalar];
-      const norm = clipNorm === undefined ? undefined : globalNorm(updates.map(({ gradient }) => gradient));
-      const scale = norm && tf.minimum(1, tf.div(clipNorm!, tf.add(norm, 1e-6)));
-      for (const { variable, first, second, average, gradient } of updates) {
-        tf.tidy(() => {
-          if (weightDecay !== 0) variable.assign(tf.mul(variable, decay));
-          const scaled = scale === undefined ? gradient : tf.mul(gradient, scale);
-          const slot = { variable, first, second };
-          apply(slot, scaled, { beta1, beta2, rate, epsilon: scaledEpsilon });
-          if (average && averageDecay !== undefined)
-            average.assign(tf.add(tf.mul(average, averageDecay), tf.mul(variable, 1 - averageDecay)));
+    update: (gradients, rates) =>
+      tf.tidy(() => {
+        const updates = gradientsOf(gradients).map(({ sum, gradient, ...slot }) => {
+          if (sum === undefined) return { ...slot, gradient };
+          const mean = tf.div(tf.add(sum, gradient), accumulate);
+          sum.assign(tf.zerosLike(sum));
+          return { ...slot, gradient: mean };
         });
-      }
-      return norm === undefined ? {} : { gradientNorm: norm };
-    },
+        const [rate, scaledEpsilon, decay] = tf.unstack(rates) as [Scalar, Scalar, Scalar];
+        const coefficients = {
+          rate,
+          epsilon: scaledEpsilon,
+          beta1: tf.scalar(beta1),
+          beta2: tf.scalar(beta2),
+          none: tf.scalar(0),
+        };
+        const norm = clipNorm === undefined ? undefined : globalNorm(updates.map(({ gradient }) => gradient));
+        const scale = norm && tf.minimum(1, tf.div(clipNorm!, tf.add(norm, 1e-6)));
+        for (const { variable, first, second, average, gradient } of updates) {
+          tf.tidy(() => {
+            if (weightDecay !== 0) variable.assign(tf.mul(variable, decay));
+            const scaled = scale === undefined ? gradient : tf.mul(gradient, scale);
+            const slot = { variable, first, second };
+            apply(slot, scaled, coefficients);
+            if (average && averageDecay !== undefined)
+              average.assign(tf.add(tf.mul(average, averageDecay), tf.mul(variable, 1 - averageDecay)));
+          });
+        }
+        return norm === undefined ? {} : { gradientNorm: norm };
+      }),
     dispose() {
       for (const { first, second, sum, average } of slots.values())
         tf.dispose([first, second, sum, average] as Variable[]);
@@ -129,26 +137,26 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
 }
 
 interface Coefficients {
-  beta1: number;
-  beta2: number;
+  beta1: Scalar;
+  beta2: Scalar;
   /** Learning rate with both bias corrections. */
   rate: Scalar;
   /** Epsilon with the second moment's bias correction. */
   epsilon: Scalar;
+  /** 0 for the op's own bias correction, whose powers of the betas would be float32. */
+  none: Scalar;
 }
 
 /** m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; w ← w − rate · m / (√v + ε). */
 function apply(
   { variable, first, second }: Pick<AdamSlots, 'variable' | 'first' | 'second'>,
   gradient: Tensor,
-  { beta1, beta2, rate, epsilon }: Coefficients,
+  { beta1, beta2, rate, epsilon, none }: Coefficients,
 ) {
   const backend = activeBackend();
   if (backend) {
-    // The op would correct the bias itself, from powers of the betas in float32: 0 keeps it from doing so.
-    const none = tf.scalar(0);
     const attributes = [type('T', DataType.FLOAT), bool('use_locking', true)];
-    const scalars = [none, none, rate, tf.scalar(beta1), tf.scalar(beta2), epsilon];
+    const scalars = [none, none, rate, beta1, beta2, epsilon];
     backend.update(
       { name: 'ResourceApplyAdam', attributes },
       [variable, first, second],
@@ -156,8 +164,8 @@ function apply(
     );
     return;
   }
-  first.assign(tf.add(tf.mul(first, beta1), tf.mul(gradient, 1 - beta1)));
-  second.assign(tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2)));
+  first.assign(tf.add(tf.mul(first, beta1), tf.mul(gradient, tf.sub(1, beta1))));
+  second.assign(tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), tf.sub(1, beta2))));
   variable.assign(tf.sub(variable, tf.mul(rate, tf.div(first, tf.add(tf.sqrt(second), epsilon)))));
 }
 

@@ -64,19 +64,16 @@ export function batchNorm(scope: Scope, channels: number): Layer {
   scope.counter('num_batches_tracked');
   return (x, { training }) => {
     if (!training) return tf.batchNorm4d(x, runningMean, runningVariance, offset, scale, epsilon);
-    const { y, mean, variance } = batchNormTraining({ x, scale, offset, epsilon });
-    moveTowards(runningMean, mean);
-    moveTowards(runningVariance, variance);
+    const running = { mean: runningMean, variance: runningVariance, momentum };
+    const { y, mean, variance } = batchNormTraining({ x, scale, offset, epsilon, running });
+    runningMean.assign(mean);
+    runningVariance.assign(variance);
     return y;
   };
 }
 
 const momentum = 0.1;
 const epsilon = 1e-5;
-
-function moveTowards(running: Variable<Rank.R1>, batch: Tensor1D) {
-  running.assign(tf.add(tf.mul(running, 1 - momentum), tf.mul(batch, momentum)));
-}
 
 /** [N, in] → [N, out]. */
 export function linear(

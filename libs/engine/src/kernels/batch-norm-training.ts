@@ -1,10 +1,8 @@
 // Batch normalisation by the batch's own statistics: TensorFlow's fused op and its gradient as a tfjs kernel.
-import type { GradConfig, KernelConfig, Tensor, TensorInfo } from '@tensorflow/tfjs';
+import tf, { type GradConfig, type KernelConfig, type Tensor, type TensorInfo } from '@tensorflow/tfjs';
 import { activeBackend, type TensorFlowBackend } from '../backend.ts';
-import { type Attribute } from '../types.ts';
-import { DataType } from '../types.ts';
+import { type Attribute, DataType } from '../types.ts';
 import { bool, float, text, type } from './attributes.ts';
-import tf from '@tensorflow/tfjs';
 
 export const BATCH_NORM_TRAINING = 'BatchNormTraining';
 
@@ -16,15 +14,20 @@ const attributesOf = (epsilon: number): Attribute[] => [
   bool('is_training', true),
 ];
 
-/** Outputs: y, the batch's mean, its unbiased variance, and three that only the gradient understands. */
+/**
+ * Outputs: y, mean and (unbiased) variance of the batch, or those given moved towards them by `momentum`, and three that
+ * only the gradient understands.
+ */
 export const batchNormTrainingKernel: KernelConfig = {
   kernelName: BATCH_NORM_TRAINING,
   backendName: 'tensorflow',
   kernelFunc({ inputs, attrs, backend }) {
     const engine = backend as TensorFlowBackend;
+    const { epsilon, momentum } = attrs as unknown as { epsilon: number; momentum: number };
     const none = tf.tensor1d([], 'float32');
-    const attributes = [...attributesOf(attrs?.['epsilon'] as number), float('exponential_avg_factor', 1)];
-    const operands = [inputs['x'], inputs['scale'], inputs['offset'], none, none] as TensorInfo[];
+    const { x, scale, offset, mean = none, variance = none } = inputs as Record<string, TensorInfo>;
+    const attributes = [...attributesOf(epsilon), float('exponential_avg_factor', momentum)];
+    const operands = [x!, scale!, offset!, mean, variance];
     const results = engine.run({ name: 'FusedBatchNormV3', attributes, outputs: 6 }, operands);
     none.dispose();
     return results;
