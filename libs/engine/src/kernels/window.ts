@@ -25,12 +25,28 @@ export function asRounded(info: backend_util.Conv2DInfo, { shape }: Tensor4D): b
 /** Strides, padding and layout (NHWC) of an op that knows the padding EXPLICIT. */
 export function windowAttributes(info: backend_util.Conv2DInfo): Attribute[] {
   const paddings = paddingsOf(info).flat();
-  const explicit = info.padInfo.type !== 'SAME' && paddings.some((size) => size > 0);
-  const padding = explicit ? 'EXPLICIT' : info.padInfo.type === 'SAME' ? 'SAME' : 'VALID';
+  const explicit = isExplicit(info);
+  const padding = explicit ? 'EXPLICIT' : paddings.some((size) => size > 0) ? 'SAME' : 'VALID';
   return [
     ints('strides', [1, info.strideHeight, info.strideWidth, 1]),
     text('padding', padding),
     ...(explicit ? [ints('explicit_paddings', paddings)] : []),
     text('data_format', 'NHWC'),
   ];
+}
+
+/** The padding is neither none nor what TensorFlow calls SAME. */
+export function isExplicit(info: backend_util.Conv2DInfo): boolean {
+  const around = (size: number, stride: number, window: number) => {
+    const total = Math.max((Math.ceil(size / stride) - 1) * stride + window - size, 0);
+    return [total >> 1, total - (total >> 1)];
+  };
+  const same = [
+    ...[0, 0],
+    ...around(info.inHeight, info.strideHeight, info.effectiveFilterHeight),
+    ...around(info.inWidth, info.strideWidth, info.effectiveFilterWidth),
+    ...[0, 0],
+  ];
+  const paddings = paddingsOf(info).flat();
+  return paddings.some((size) => size > 0) && paddings.some((size, i) => size !== same[i]);
 }
