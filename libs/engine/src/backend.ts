@@ -11,7 +11,7 @@ import tf, {
 } from '@tensorflow/tfjs';
 import type { Binding } from './binding.ts';
 import { execute } from './eager.ts';
-import { EngineError } from './errors.ts';
+import { EngineError, stoppedError } from './errors.ts';
 import { type } from './kernels/attributes.ts';
 import type { Trace, TraceOptions } from './graph.ts';
 import { currentOp } from './op-name.ts';
@@ -190,7 +190,10 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
 
   /** Runs one asynchronous piece of work after the other. */
   queue<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(() => {
+      if (this.engine.context.stopped) throw stoppedError();
+      return work();
+    });
     this.#last = result.catch(() => {});
     return result;
   }

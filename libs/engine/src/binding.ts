@@ -127,9 +127,15 @@ export function openBinding(api: TensorFlowApi, device: Device) {
       add(upload(context, shape, { dtype, values })).id,
     /** TensorFlow's own type of a tensor, which tfjs may know under another name (uint8 is int32 to tfjs). */
     typeOf: (id: number) => tensors.get(id).dtype,
+    /** Frees everything; where a step runs on another thread, when it has ended: TensorFlow cannot break it off. */
     close() {
-      tensors.clear();
-      context.close();
+      context.stopped = true;
+      const free = () => {
+        tensors.clear();
+        context.close();
+      };
+      if (context.running.size === 0) free();
+      else void Promise.allSettled(context.running).then(free);
     },
   };
 }

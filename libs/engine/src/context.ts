@@ -36,8 +36,15 @@ export interface Context {
   readonly devices: readonly string[];
   /** Where this context got something else than it asked for, one line each. */
   readonly notes: readonly string[];
+  /** Calls that other threads run now. */
+  readonly running: Set<Promise<unknown>>;
+  /** Nothing may be run any more, and what runs now gives no result. */
+  stopped: boolean;
+  /** What must be freed before the context: functions, and the tensors they keep. */
+  readonly kept: Set<() => void>;
   /** Throws if the last synchronous call failed. */
-  check(doing: string): void;
+  check(doing: string | (() => string)): void;
+  /** Only when nothing runs. */
   close(): void;
 }
 
@@ -56,7 +63,9 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
   try {
     const { status, handle } = newContext(api, configProto(device, gpu?.shares));
     const devices = deviceList({ api, handle, status }).map(({ fullName }) => fullName);
+    const kept = new Set<() => void>();
     const close = () => {
+      for (const free of kept) free();
       api.TFE_DeleteContext(handle);
       api.TF_DeleteStatus(status);
       gpu?.release();
@@ -79,6 +88,9 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
       device: name,
       devices,
       notes,
+      running: new Set(),
+      stopped: false,
+      kept,
       check: (doing) => check(api, status, doing),
       close,
     };

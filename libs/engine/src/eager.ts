@@ -2,6 +2,8 @@
 import { setAttribute } from './attributes.ts';
 import type { Context } from './context.ts';
 import type { Pointer } from './declarations.ts';
+import { stoppedError } from './errors.ts';
+import { labelled } from './op-name.ts';
 import { check } from './status.ts';
 import { describe, type EagerTensor } from './tensors.ts';
 import type { Attribute } from './types.ts';
@@ -22,12 +24,18 @@ export function execute(context: Context, call: Call): EagerTensor[] {
   const { handles, count } = room(call.outputs);
   api.TFE_Execute(op, handles, count, status);
   api.TFE_DeleteOp(op);
-  context.check(call.name);
+  context.check(() => labelled(call.name));
   return take(context, handles, count);
 }
 
-/** Runs a call on another thread; this one stays free meanwhile. */
-export async function executeAsync(context: Context, call: Call): Promise<EagerTensor[]> {
+/** Runs a call on another thread; this one stays free meanwhile. When the engine is closed meanwhile, it ends with an error 'stopped'. */
+export function executeAsync(context: Context, call: Call): Promise<EagerTensor[]> {
+  const result = executeElsewhere(context, call);
+  context.running.add(result);
+  return result.finally(() => context.running.delete(result));
+}
+
+async function executeElsewhere(context: Context, call: Call): Promise<EagerTensor[]> {
   const { api } = context;
   const op = prepare(context, call);
   const { handles, count } = room(call.outputs);
@@ -39,23 +47,26 @@ export async function executeAsync(context: Context, call: Call): Promise<EagerT
     api.TFE_DeleteOp(op);
     api.TF_DeleteStatus(status);
   }
-  return take(context, handles, count);
+  const results = take(context, handles, count);
+  if (!context.stopped) return results;
+  for (const { handle } of results) api.TFE_DeleteTensorHandle(handle);
+  throw stoppedError();
 }
 
 function prepare(context: Context, call: Call): Pointer {
   const { api, status } = context;
   const op = api.TFE_NewOp(context.handle, call.name, status);
-  context.check(call.name);
+  context.check(() => labelled(call.name));
   try {
     api.TFE_OpSetDevice(op, context.device, status);
-    context.check(call.name);
+    context.check(() => labelled(call.name));
     for (const input of call.inputs) {
       api.TFE_OpAddInput(op, input.handle, status);
-      context.check(call.name);
+      context.check(() => labelled(call.name));
     }
     for (const attribute of call.attributes) {
       setAttribute(context, { family: 'TFE_Op', pointer: op }, attribute);
-      context.check(call.name);
+      context.check(() => labelled(call.name));
     }
     return op;
   } catch (error) {

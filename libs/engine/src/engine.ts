@@ -1,4 +1,5 @@
 // Opening and closing an engine: the one place that decides what runs the tfjs code of this thread.
+import { isMainThread } from 'node:worker_threads';
 import tf from '@tensorflow/tfjs';
 import { BACKEND_NAME, TensorFlowBackend } from './backend.ts';
 import { openBinding } from './binding.ts';
@@ -25,7 +26,11 @@ export interface Engine {
   readonly devices: readonly string[];
   /** Tensors that live in the engine's memory; 0 on the engine `cpu`, which does not count. */
   readonly tensors: number;
-  /** Disposes all variables and tensors of this thread and frees the native memory. */
+  /**
+   * Disposes all variables and tensors of this thread and frees the native memory. A captured step that runs now
+   * runs to its end, since TensorFlow cannot break it off, and the memory is freed then; it and those that wait reject
+   * with an EngineError 'stopped'. A worker thread that ends closes its engine by itself, unless it is terminated.
+   */
   close(): void;
 }
 
@@ -61,6 +66,17 @@ async function openTensorFlow(options: EngineOptions): Promise<Engine> {
   registerKernels();
   tf.registerBackend(BACKEND_NAME, () => new TensorFlowBackend(binding));
   await tf.setBackend(BACKEND_NAME);
+  let closed = false;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    process.off('exit', close);
+    open = undefined;
+    tf.disposeVariables();
+    tf.removeBackend(BACKEND_NAME);
+    binding.close();
+  };
+  if (!isMainThread) process.once('exit', close); // the process lives on, and so would the native memory
   return {
     kind: 'tensorflow',
     description: describe(device, { version: binding.TF_Version, numerics }),
@@ -69,12 +85,7 @@ async function openTensorFlow(options: EngineOptions): Promise<Engine> {
     get tensors() {
       return binding.tensors.size;
     },
-    close() {
-      open = undefined;
-      tf.disposeVariables();
-      tf.removeBackend(BACKEND_NAME);
-      binding.close();
-    },
+    close,
   };
 }
 

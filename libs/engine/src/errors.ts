@@ -13,6 +13,7 @@ export type EngineErrorCode =
   | 'capture'
   | 'device'
   | 'out-of-memory'
+  | 'not-finite'
   | 'stopped';
 
 export interface EngineErrorOptions {
@@ -34,6 +35,11 @@ export class EngineError extends Error {
     this.code = code;
     this.remedy = options.remedy;
   }
+}
+
+/** For what an engine that was closed meanwhile could not finish. */
+export function stoppedError(): EngineError {
+  return new EngineError('stopped', 'the engine was closed before this captured step was done');
 }
 
 /** The text of anything that was thrown. */

@@ -4,7 +4,7 @@ import type { Context } from './context.ts';
 import { bytesOfBuffer, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from './errors.ts';
 import { type InputDefinition, readInputDefinitions } from './op-definition.ts';
-import { currentOp } from './op-name.ts';
+import { currentOp, labelled } from './op-name.ts';
 import {
   allocateTensor,
   type AnyTensor,
@@ -113,7 +113,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     api.TF_NewOperation(graph, type, `${currentOp() ?? 'step'}/${type}_${nodes++}`);
   const end = (description: Pointer, doing: string) => {
     const oper = api.TF_FinishOperation(description, status);
-    context.check(`${labelled(doing)} (while capturing a step)`);
+    context.check(() => `${labelled(doing)} inside a captured step`);
     return oper;
   };
 
@@ -353,23 +353,17 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
       api.TF_DeleteFunction(made);
       context.check('register the captured step');
       used = true;
-      return {
-        name,
-        outputs: ends.length,
-        close() {
-          release();
-          api.TFE_ContextRemoveFunction(context.handle, name, status);
-        },
+      const close = () => {
+        context.kept.delete(close);
+        release();
+        api.TFE_ContextRemoveFunction(context.handle, name, status);
       };
+      context.kept.add(close);
+      return { name, outputs: ends.length, close };
     },
     close() {
       api.TF_DeleteGraph(graph);
       if (!used) release();
     },
   };
-}
-
-function labelled(op: string): string {
-  const name = currentOp();
-  return name === undefined ? op : `tf.${name} (${op})`;
 }

@@ -6,3 +6,9 @@ export function currentOp(): string | undefined {
   const name = tf.engine().state.activeScope?.name;
   return name?.endsWith('__op') ? name.slice(0, -'__op'.length) : undefined;
 }
+
+/** A TensorFlow op as a person knows it: `tf.conv2d (Conv2D)`. */
+export function labelled(op: string): string {
+  const name = currentOp();
+  return name === undefined ? op : `tf.${name} (${op})`;
+}

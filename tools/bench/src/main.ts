@@ -1,70 +1,81 @@
-// Times a training step beside PyTorch's: two processes that take turns, one step each, so that whatever else the
-// machine does falls on both alike. Told is the median of the pairs' ratios.
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { UserError } from '@ct-ensemble/core';
-import { stepOptions } from './options.ts';
+// The engine's benchmark: training and evaluation beside PyTorch's, in turn. A missed target is a result, not an error.
+import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { codeOf, messageOf, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { EngineError } from '@ct-ensemble/engine';
+import { chooseCases } from './cases.ts';
+import { describeMachine } from './machine.ts';
+import { measureCase } from './measure.ts';
+import { type Options, readOptions, usage } from './options.ts';
+import { markdown, type Report, resultLines, withTable } from './report.ts';
+import { sidesWith } from './side.ts';
+import { writeStartFiles } from './start-files.ts';
 
-const options = stepOptions(process.argv.slice(2));
-const shared = ['architecture', 'batch', 'size', 'depth', 'threads'] as const;
-const args = shared.flatMap((name) => [`--${name}`, String(options[name])]);
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-
-interface Runner {
-  library: string;
-  /** Has it do one step; returns seconds. */
-  step: () => Promise<number>;
-  end: () => void;
+async function bench({ cases: names, common, replacements, python, ...files }: Options) {
+  const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-bench-'));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      rmSync(folder, { recursive: true, force: true });
+      process.exit(1); // the sides end when their standard input does
+    });
+  }
+  try {
+    const start = {
+      weights: join(folder, 'weights.safetensors'),
+      volumes: join(folder, 'volumes.safetensors'),
+    };
+    const cases = chooseCases(names, { ...common, ...start }, replacements);
+    if (files.markdown !== undefined) withTable(await textOf(files.markdown), '', files.markdown);
+    if (cases.some(({ peer }) => peer.library === 'pytorch')) await requirePyTorch(python);
+    const machine = await describeMachine();
+    const report: Report = { date: new Date().toISOString().slice(0, 10), machine, cases: [] };
+    await writeStartFiles(start, { ...common, batch: Math.max(...cases.map(({ here }) => here.batch)) });
+    for (const benchCase of cases) {
+      const result = await measureCase(benchCase, sidesWith(python), console.log);
+      report.cases.push(result);
+      for (const line of resultLines(result)) console.log(line);
+      if (files.json !== undefined) await writeJson(files.json, report); // after every case: a later one may fail
+    }
+    const text = markdown(report);
+    console.log(`\n${text}`);
+    if (files.markdown !== undefined) {
+      const document = await textOf(files.markdown);
+      await writeFileAtomic(files.markdown, withTable(document, text, files.markdown));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
-const ours = await start(process.execPath, here('own-step.js'));
-const theirs = await start(options.python, here('../pytorch-step.py'));
-const warmUp = 3;
-const pairs: { own: number; peer: number }[] = [];
-for (let turn = 0; turn < warmUp + options.steps; turn++) {
-  const pair = { own: await ours.step(), peer: await theirs.step() };
-  if (turn >= warmUp) pairs.push(pair);
-  console.log(
-    `${turn < warmUp ? 'warm-up' : 'pair'}: ${pair.own.toFixed(3)} s ${ours.library}, ${pair.peer.toFixed(3)} s ${theirs.library}`,
-  );
-}
-ours.end();
-theirs.end();
-const { architecture, batch, depth, size, threads } = options;
-console.log(
-  `${architecture}, batch ${batch}, ${depth}×${size}×${size}, ${threads} threads, ${pairs.length} pairs`,
-);
-const of = (which: 'own' | 'peer') => median(pairs.map((pair) => pair[which])).toFixed(3);
-console.log(`median seconds a step: ${of('own')} here, ${of('peer')} PyTorch`);
-console.log(
-  `median of PyTorch / here: ${median(pairs.map(({ own, peer }) => peer / own)).toFixed(2)} (above 1: faster here)`,
-);
-
-async function start(command: string, script: string): Promise<Runner> {
-  const child = spawn(command, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const failed = new Promise<never>((_, reject) => {
-    const problem = () =>
-      new UserError(`${command} ${script} ended early`, {
-        remedy: 'name a Python that has torch and torchvision with --python',
-      });
-    child.on('error', () => reject(problem())).on('exit', (code) => code !== 0 && reject(problem()));
+async function requirePyTorch(python: string) {
+  await promisify(execFile)(python, ['-c', 'import torch, torchvision']).catch((error: unknown) => {
+    const reason = messageOf(error).trim().split('\n').at(-1)!;
+    throw new UserError(`${python} cannot import torch and torchvision (${reason})`, {
+      remedy:
+        'install them (python3 -m venv DIR && DIR/bin/pip install torch torchvision) and name that Python: --python DIR/bin/python',
+    });
   });
-  failed.catch(() => {});
-  const read = async () => String((await Promise.race([lines.next(), failed])).value);
-  return {
-    library: await read(),
-    step: async () => {
-      child.stdin.write('\n');
-      return (JSON.parse(await read()) as { seconds: number }).seconds;
-    },
-    end: () => child.stdin.end(),
-  };
 }
 
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+async function textOf(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') console.log(usage);
+  else await bench(options);
+} catch (error) {
+  const known = error instanceof UserError || error instanceof EngineError;
+  console.error(known ? `error: ${messageOf(error)}` : error);
+  process.exitCode = 1;
 }

@@ -1,34 +1,63 @@
-// One training step of this project, timed: the very step that members run, bytes in, weights updated. One step for
-// every line on standard input, each answered by a JSON line.
-import { createInterface } from 'node:readline';
-import { randomStream } from '@ct-ensemble/core';
+// One member of this project as the benchmark runs it: the very steps that members run, bytes in, weights updated.
+import { UserError } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
-import { buildModel } from '@ct-ensemble/models';
-import { adamRates, createAdam, trainingStep, volumesTensor } from '@ct-ensemble/training';
-import tf, { type Tensor2D } from '@tensorflow/tfjs';
-import { stepOptions } from './options.ts';
+import { buildModel, readSafetensors } from '@ct-ensemble/models';
+import { memberOptimizer, predictionStep, trainingStep, volumesTensor } from '@ct-ensemble/training';
+import tf, { type Tensor, type Tensor2D } from '@tensorflow/tfjs';
+import type { Answer, Settings } from './settings.ts';
+import { CLASSES, SEED } from './start-files.ts';
 
-const { architecture, batch, size, depth, threads } = stepOptions(process.argv.slice(2));
-const adamOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-const engine = await openEngine({ device: { kind: 'cpu', index: 0, threads } });
-const model = buildModel(architecture, { depth, classes: 2, seed: 1 });
-const adam = createAdam(model.parameters.trainable(), adamOptions);
-const step = trainingStep({ model, adam, gamma: 1.5 });
-const random = randomStream({ seed: 1, purpose: 'bench' });
-const bytes = Uint8Array.from({ length: batch * depth * size * size }, () => random.integer(256));
-const truth = tf.tensor2d(Array.from({ length: batch }, (_, i) => (i % 2 ? [0, 1] : [1, 0]))) as Tensor2D;
-
-console.log(engine.description);
-let steps = 0;
-for await (const line of createInterface({ input: process.stdin })) {
-  void line;
-  const started = performance.now();
-  const { rate, epsilon } = adamRates(adamOptions, 1e-4, ++steps);
-  const volumes = volumesTensor(bytes, [batch, depth, size, size]);
-  const inputs = { volumes, truth, rate: tf.scalar(rate), epsilon: tf.scalar(epsilon) };
-  const output = await step(inputs);
-  const loss = (await output.loss.data())[0];
-  console.log(JSON.stringify({ seconds: (performance.now() - started) / 1000, loss }));
-  tf.dispose([inputs.volumes, inputs.rate, inputs.epsilon, output.loss]);
+export interface OwnMember {
+  /** What computes. */
+  library: string;
+  /** One step; resolves when its values have arrived. */
+  step(): Promise<StepResult>;
+  close(): void;
 }
-engine.close();
+
+/** The loss, or the batch's probabilities, and what convolutions and matrix products computed in. */
+export type StepResult = Pick<Answer, 'values' | 'compute'>;
+
+export async function openMember(settings: Settings): Promise<OwnMember> {
+  const { architecture, batch, depth, size, threads, tf32, precision, jit } = settings;
+  const engine = await openEngine({ device: { ...settings.device, threads }, tf32 });
+  for (const note of engine.notes) console.error(`note: ${note}`);
+  if (settings.recompute) throw new UserError('no network here computes its dense layers anew yet');
+  const model = buildModel(architecture, { depth, classes: CLASSES, seed: SEED });
+  const shape = [batch, depth, size, size];
+  const file = await readSafetensors(settings.volumes);
+  const bytes = (file.tensors.get('volumes')!.data as Uint8Array).slice(0, tf.util.sizeFromShape(shape));
+  const { run, reports } = settings.task === 'train' ? training() : prediction();
+  return {
+    library: engine.description,
+    async step() {
+      const volumes = volumesTensor(bytes, shape);
+      const output = await run(volumes);
+      const values = [...(await output.data())];
+      tf.dispose([volumes, output]);
+      return { values, compute: reports()[0]?.compute ?? 'float32' };
+    },
+    close: () => engine.close(),
+  };
+
+  function training() {
+    const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+    const step = trainingStep({ model, optimizer, gamma: 1.5, capture: { precision, jit } });
+    const labels = Array.from({ length: batch }, (_, i) => i % 2);
+    const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
+    let steps = 0;
+    const run = async (volumes: Tensor) => {
+      const rates = optimizer.rates(1e-4, ++steps);
+      const { loss } = await step({ volumes, truth, rates });
+      rates.dispose();
+      return loss;
+    };
+    return { run, reports: () => step.reports };
+  }
+
+  function prediction() {
+    const step = predictionStep(model, { precision, jit });
+    const run = async (volumes: Tensor) => (await step({ volumes })).probabilities;
+    return { run, reports: () => step.reports };
+  }
+}

@@ -1,0 +1,28 @@
+// The machine that a benchmark ran on, for its report.
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+
+export interface Machine {
+  cpu: string;
+  cores: number;
+  /** What of the instruction set matters for the speed of a network. */
+  instructions: string[];
+  memoryGiB: number;
+}
+
+export async function describeMachine(): Promise<Machine> {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown CPU',
+    cores: availableParallelism(),
+    instructions: instructionsIn(await readFile('/proc/cpuinfo', 'utf8').catch(() => '')),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+  };
+}
+
+const relevant = ['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'asimd', 'sve', 'bf16'];
+
+/** From the text of Linux's /proc/cpuinfo. */
+export function instructionsIn(cpuinfo: string): string[] {
+  const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]?.split(' ') ?? [];
+  return relevant.filter((name) => flags.includes(name));
+}
