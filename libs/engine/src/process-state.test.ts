@@ -16,8 +16,8 @@ test('the first value holds, in every thread', async () => {
      Atomics.store(processState(), ${LAST}, 11);`,
     { eval: true },
   );
-  expect((await once(worker, 'message'))[0]).toBe(3);
-  await once(worker, 'exit');
+  const [[answer]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
+  expect(answer).toBe(3);
   expect(agreeOn(LAST, 5)).toBe(11); // the state outlives the thread
 });
 
@@ -29,8 +29,7 @@ test('of many threads at once, one is first', async () => {
   const answers = await Promise.all(
     [1, 2, 3, 4].map(async (workerData) => {
       const worker = new Worker(script, { eval: true, workerData });
-      const [answer] = await once(worker, 'message');
-      await once(worker, 'exit');
+      const [[answer]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
       return answer as number;
     }),
   );

@@ -14,16 +14,17 @@ export function recompute<Y extends Tensor>(
   xs: readonly Tensor[],
   variables: readonly Variable[],
 ): Y {
+  const count = xs.length;
   const run = tf.customGrad((...all) => {
     const save = all.pop() as unknown as (tensors: Tensor[]) => void;
     const inputs = all as Tensor[];
-    save(inputs.slice(0, xs.length));
+    save(inputs.slice(0, count));
     return {
-      value: tf.tidy(() => f(...inputs.slice(0, xs.length))),
+      value: tf.tidy(() => f(...inputs.slice(0, count))),
       gradFunc: (dy, saved) =>
-        withoutAssigning(() => {
+        apart(() => {
           const later = (saved as Tensor[]).map((x) => activeBackend()?.after(x, dy as Tensor) ?? x);
-          return tf.grads((...again: Tensor[]) => f(...again.slice(0, xs.length)))(
+          return tf.grads((...again: Tensor[]) => f(...again.slice(0, count)))(
             [...later, ...variables],
             dy as Tensor,
           );
@@ -33,11 +34,15 @@ export function recompute<Y extends Tensor>(
   return run(...xs, ...variables) as Y;
 }
 
-function withoutAssigning<T>(work: () => T): T {
+/** Work that leaves no trace: variables are put back, and so is the tape that tfjs works through meanwhile. */
+function apart<T>(work: () => T): T {
   const before = rememberVariables();
+  const { state } = tf.engine();
+  const tape = state.activeTape;
   try {
     return work();
   } finally {
+    state.activeTape = tape;
     restoreVariables(before);
   }
 }

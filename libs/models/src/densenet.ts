@@ -1,5 +1,6 @@
 // DenseNet (Huang et al., CVPR 2017) as torchvision builds it: every layer of a block sees all layers before it.
-import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import { recompute } from '@ct-ensemble/engine';
+import tf, { type Tensor, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, kaimingNormal } from './inits.ts';
 import {
   avgPool,
@@ -33,19 +34,40 @@ interface Channels {
   out: number;
 }
 
-/** One layer of a dense block: appends `growth` channels. */
-function denseLayer(scope: Scope, channels: number, { growth, bottleneck }: DenseNetSize): Layer {
+/** One layer of a dense block: `growth` further channels from all channels so far. */
+function denseLayer(scope: Scope, channels: number, { growth, bottleneck }: DenseNetSize): Layer<Tensor4D[]> {
   const squeezed = bottleneck * growth;
-  const grow = sequential(
-    batchNorm(scope.at('norm1'), channels),
+  const [norm1, conv1] = [scope.at('norm1'), scope.at('conv1')];
+  const squeeze = sequential(
+    batchNorm(norm1, channels),
     relu,
-    conv2d(scope.at('conv1'), { in: channels, out: squeezed, kernel: 1, init: kaimingNormal }),
+    conv2d(conv1, { in: channels, out: squeezed, kernel: 1, init: kaimingNormal }),
+  );
+  const grow = sequential(
     batchNorm(scope.at('norm2'), squeezed),
     relu,
     conv2d(scope.at('conv2'), { in: squeezed, out: growth, kernel: 3, padding: 1, init: kaimingNormal }),
   );
-  return (x, mode) => tf.concat([x, grow(x, mode)], 3);
+  const variables = [...norm1.trainable(), ...conv1.trainable()];
+  return (xs, mode) => {
+    const f = (...parts: Tensor[]) => squeeze(joined(parts as Tensor4D[]), mode);
+    return grow(mode.recompute ? recompute(f, xs, variables) : f(...xs), mode);
+  };
 }
+
+/** Layers that each see the block's input and the channels of all layers before them. */
+function denseBlock(layers: readonly Layer<Tensor4D[]>[]): Layer {
+  return (x, mode) => {
+    if (mode.recompute) {
+      const parts = [x];
+      for (const layer of layers) parts.push(layer(parts, mode));
+      return joined(parts);
+    }
+    return layers.reduce((all, layer) => joined([all, layer([all], mode)]), x);
+  };
+}
+
+const joined = (parts: Tensor4D[]): Tensor4D => (parts.length === 1 ? parts[0]! : tf.concat(parts, 3));
 
 /** Between two blocks: fewer channels, half the edge. */
 function transition(scope: Scope, channels: Channels): Layer {
@@ -81,10 +103,11 @@ export function denseNet(scope: Scope, size: DenseNetSize, classes: number): Lay
       channels = half;
     }
     const block = features.at(`denseblock${i + 1}`);
-    for (let layer = 1; layer <= count; layer++) {
-      layers.push(denseLayer(block.at(`denselayer${layer}`), channels, size));
-      channels += size.growth;
-    }
+    const inside = Array.from({ length: count }, (_, k) =>
+      denseLayer(block.at(`denselayer${k + 1}`), channels + k * size.growth, size),
+    );
+    layers.push(denseBlock(inside));
+    channels += count * size.growth;
   });
   layers.push(batchNorm(features.at('norm5'), channels), relu);
   const trunk = sequential(...layers);

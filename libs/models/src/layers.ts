@@ -8,6 +8,8 @@ import type { Scope } from './parameters.ts';
 export interface Mode {
   /** Batch normalisation by the batch's own statistics, which move the running ones; otherwise by the running ones. */
   readonly training: boolean;
+  /** Less memory for more time: dense layers keep no inner results for the backward pass but compute them again. */
+  readonly recompute?: boolean;
 }
 
 export type Layer<X = Tensor4D, Y = Tensor4D> = (x: X, mode: Mode) => Y;

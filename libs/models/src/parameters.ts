@@ -34,6 +34,8 @@ export interface Scope {
   /** Creates a parameter; `shape` is PyTorch's. Its first values depend on the seed and its full name alone. */
   parameter<R extends Rank>(name: string, options: ParameterOptions): Variable<R>;
   counter(name: string): void;
+  /** The variables created below this place so far that a loss moves. */
+  trainable(): Variable[];
 }
 
 export interface ParameterOptions {
@@ -62,6 +64,10 @@ export function createParameters(seed: number): { parameters: Parameters; root: 
       return variable;
     },
     counter: (leaf) => void counters.set(prefix + leaf, 0n),
+    trainable: () =>
+      [...byName.values()].flatMap(({ name, variable }) =>
+        name.startsWith(prefix) && variable.trainable ? [variable] : [],
+      ),
   });
   const parameters: Parameters = {
     byName,

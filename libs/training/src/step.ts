@@ -38,13 +38,15 @@ export function trainingStep(options: {
   optimizer: Adam;
   gamma: number;
   capture?: CaptureOptions;
+  /** Less memory for more time; see Mode in libs/models. */
+  recompute?: boolean;
 }): CapturedStep<TrainingInputs, TrainingOutputs> {
-  const { model, optimizer, gamma } = options;
+  const { model, optimizer, gamma, recompute = false } = options;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
   return capture(({ volumes, truth, rates, ...draws }: TrainingInputs) => {
     const x = unitRange(augment(channelsLast(volumes), draws));
     const { value: loss, grads } = tf.variableGrads(
-      () => focalLoss(model.forward(x, { training: true }), truth, gamma),
+      () => focalLoss(model.forward(x, { training: true, recompute }), truth, gamma),
       variables,
     );
     optimizer.update(grads, rates);

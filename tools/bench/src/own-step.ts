@@ -1,5 +1,4 @@
 // One member of this project as the benchmark runs it: the very steps that members run, bytes in, weights updated.
-import { UserError } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { buildModel, readSafetensors } from '@ct-ensemble/models';
 import { memberOptimizer, predictionStep, trainingStep, volumesTensor } from '@ct-ensemble/training';
@@ -19,10 +18,9 @@ export interface OwnMember {
 export type StepResult = Pick<Answer, 'values' | 'compute'>;
 
 export async function openMember(settings: Settings): Promise<OwnMember> {
-  const { architecture, batch, depth, size, threads, tf32, precision, jit } = settings;
+  const { architecture, batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
   const engine = await openEngine({ device: { ...settings.device, threads }, tf32 });
   for (const note of engine.notes) console.error(`note: ${note}`);
-  if (settings.recompute) throw new UserError('no network here computes its dense layers anew yet');
   const model = buildModel(architecture, { depth, classes: CLASSES, seed: SEED });
   const shape = [batch, depth, size, size];
   const file = await readSafetensors(settings.volumes);
@@ -42,7 +40,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
 
   function training() {
     const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-    const step = trainingStep({ model, optimizer, gamma: 1.5, capture: { precision, jit } });
+    const step = trainingStep({ model, optimizer, gamma: 1.5, recompute, capture: { precision, jit } });
     const labels = Array.from({ length: batch }, (_, i) => i % 2);
     const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
     let steps = 0;
