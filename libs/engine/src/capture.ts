@@ -62,6 +62,11 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   step: (inputs: Inputs) => Outputs,
   options: CaptureOptions = {},
 ): CapturedStep<Inputs, Outputs> {
+  if (options.checkNumerics && options.jit) {
+    throw new EngineError('capture', 'checkNumerics finds nothing with jit: XLA leaves the checks out', {
+      remedy: 'look for the value without jit',
+    });
+  }
   const known = new Map<string, Captured>();
   let owner: TensorFlowBackend | undefined;
 
@@ -226,8 +231,12 @@ async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Te
   const targets = written.map((variable) => backend.owned(variable));
   for (const target of targets) target.changed();
   const call = { name: made.name, attributes, inputs: operands, outputs: made.outputs };
-  const results = await executeAsync(engine.context, call);
-  for (const target of targets) target.changed();
+  let results: EagerTensor[];
+  try {
+    results = await executeAsync(engine.context, call);
+  } finally {
+    for (const target of targets) target.changed(); // also a step that failed may have written some
+  }
   if (Number.isNaN(report.firstRunSeconds)) report.firstRunSeconds = secondsSince(started);
   return Object.fromEntries(
     captured.outputs.map((name, i) => [name, backend.tensorOf(engine.add(results[i]!))]),

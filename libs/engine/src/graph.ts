@@ -353,13 +353,20 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
       api.TF_DeleteFunction(made);
       context.check('register the captured step');
       used = true;
-      const close = () => {
-        context.kept.delete(close);
+      const free = () => {
+        if (!context.kept.delete(free)) return;
         release();
         api.TFE_ContextRemoveFunction(context.handle, name, status);
       };
-      context.kept.add(close);
-      return { name, outputs: ends.length, close };
+      context.kept.add(free);
+      return {
+        name,
+        outputs: ends.length,
+        close() {
+          if (context.running.size === 0) free();
+          else void Promise.allSettled(context.running).then(free); // it may be what runs
+        },
+      };
     },
     close() {
       api.TF_DeleteGraph(graph);
