@@ -1,5 +1,4 @@
 import tf, { type Tensor1D, type Tensor4D } from '@tensorflow/tfjs';
-import { Worker } from 'node:worker_threads';
 import { activeBackend, tensorOfBytes } from './backend.ts';
 import { batchNormTraining } from './batch-norm.ts';
 import { capture } from './capture.ts';
@@ -234,12 +233,4 @@ describe.each(['tensorflow', 'cpu'] as const)('tf.image.transform on the engine 
     const shifted = tf.image.transform(row, tf.tensor2d([[1, 0, -2, 0, 1, 0, 0, 0]]), 'bilinear', 'reflect');
     expect(Array.from(shifted.dataSync())).toEqual([2, 1, 1, 2]);
   });
-});
-
-it('lives on when a worker thread is terminated in the middle of a step', async () => {
-  const worker = new Worker(new URL('../fixtures/busy-worker.mjs', import.meta.url));
-  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-  await worker.terminate();
-  await open();
-  expect(tf.add(1, 1).dataSync()[0]).toBe(2);
 });
