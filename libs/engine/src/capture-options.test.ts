@@ -1,5 +1,13 @@
 // Precision and XLA as options of a captured step, and its variables: made inside, shared, read and assigned between runs.
-import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Variable } from '@tensorflow/tfjs';
+import tf, {
+  type Scalar,
+  type Tensor,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  type Tensor4D,
+  type Variable,
+} from '@tensorflow/tfjs';
 import { readFileSync } from 'node:fs';
 import { capture, type CaptureOptions } from './capture.ts';
 import { type Engine, openEngine } from './engine.ts';
@@ -111,6 +119,19 @@ describe('jit', () => {
     expect(distance(plain.w as Float32Array, compiled.w)).toBeLessThan(1e-4);
     expect(compiled.report.firstRunSeconds).toBeGreaterThan(0.01);
     expect(compiled.report.traceSeconds).toBeGreaterThan(0);
+  });
+
+  it('is XLA indeed: an op that only TensorFlow itself has is refused by name', async () => {
+    const body = ({ x, filter }: { x: Tensor4D; filter: Tensor3D }) => ({
+      y: tf.dilation2d(x, filter, 1, 'same'),
+    });
+    const inputs = { x: tf.ones<tf.Rank.R4>([1, 4, 4, 1]), filter: tf.zeros<tf.Rank.R3>([2, 2, 1]) };
+    expect(Array.from((await capture(body)(inputs)).y.dataSync())).toEqual(Array(16).fill(1));
+    await expect(capture(body, { jit: true })(inputs)).rejects.toMatchObject({
+      code: 'tensorflow',
+      message: expect.stringMatching(/XLA_CPU_JIT: Dilation2D/),
+    });
+    expect(tf.add(1, 1).dataSync()[0]).toBe(2);
   });
 });
 

@@ -197,6 +197,8 @@ function openForGood(library: TensorFlowLibrary) {
   const setenv = c.func('setenv', 'int', ['str', 'str', 'int']);
   const flags = process.platform === 'darwin' ? 0x1 | 0x8 | 0x80 : 0x1 | 0x100 | 0x1000; // LAZY, GLOBAL, NODELETE
   setenv('TF_CPP_MIN_LOG_LEVEL', '3', 0);
+  // Else the pass for bfloat16 also takes sums that follow a product, and with them what a step assigns to its variables.
+  setenv('TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE', 'Sub,Mul,AddV2,Add,Square,AddN,RealDiv', 0);
   const restore = silenceStandardError(c);
   let problem: string | undefined;
   try {
