@@ -16,9 +16,8 @@ import { type } from './kernels/attributes.ts';
 import type { Trace, TraceOptions } from './graph.ts';
 import { currentOp } from './op-name.ts';
 import type { Remembered } from './remember.ts';
-import type { TensorMetadata } from './tensors.ts';
+import type { TensorMetadata, VariableTensor } from './tensors.ts';
 import { type Attribute, DataType } from './types.ts';
-import type { VariableTensor } from './variables.ts';
 
 export const BACKEND_NAME = 'tensorflow';
 

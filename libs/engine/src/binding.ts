@@ -13,9 +13,10 @@ import {
   type TensorMetadata,
   tensorTable,
   upload,
+  type VariableTensor,
 } from './tensors.ts';
 import { type Attribute, AttributeType, DataType } from './types.ts';
-import { openVariable, type VariableTensor } from './variables.ts';
+import { openVariable } from './variables.ts';
 
 export type Binding = ReturnType<typeof openBinding>;
 

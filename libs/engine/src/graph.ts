@@ -13,9 +13,9 @@ import {
   isSymbolic,
   isVariable,
   type SymbolicTensor,
+  type VariableTensor,
 } from './tensors.ts';
 import { type Attribute, AttributeType, DataType } from './types.ts';
-import type { VariableTensor } from './variables.ts';
 
 /** A function that TensorFlow can run under its name, until it is closed. */
 export interface GraphFunction {

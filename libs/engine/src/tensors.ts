@@ -4,7 +4,6 @@ import { bytesAt, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from './errors.ts';
 import { allocateStrings, readStrings } from './strings.ts';
 import { bytesPerElement, DataType, nameOfType, type TypedArray } from './types.ts';
-import type { VariableTensor } from './variables.ts';
 
 /** A tensor that has values: a TFE_TensorHandle. */
 export interface EagerTensor {
@@ -19,6 +18,20 @@ export interface SymbolicTensor {
   readonly graph: object;
   readonly dtype: number;
   readonly shape: number[];
+}
+
+/** A tensor whose value may change: what a captured step does to it shows at the next `value()`. */
+export interface VariableTensor {
+  /** The resource's handle. */
+  readonly resource: EagerTensor;
+  readonly dtype: number;
+  readonly shape: number[];
+  /** Its present value, read once and remembered until `changed`; belongs to the variable. */
+  value(): EagerTensor;
+  /** Forgets the value that was read; to be called before an update, which copies what is still read, and after it. */
+  changed(): void;
+  /** Frees the value. */
+  close(): void;
 }
 
 export type AnyTensor = EagerTensor | SymbolicTensor | VariableTensor;

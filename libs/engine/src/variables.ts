@@ -1,22 +1,8 @@
 // The value of a tfjs variable in a TensorFlow resource: captured steps read and update it in place.
 import type { Context } from './context.ts';
 import { execute } from './eager.ts';
-import type { EagerTensor } from './tensors.ts';
+import type { EagerTensor, VariableTensor } from './tensors.ts';
 import { type Attribute, AttributeType } from './types.ts';
-
-/** A tensor whose value may change: what a captured step does to it shows at the next `value()`. */
-export interface VariableTensor {
-  /** The resource's handle. */
-  readonly resource: EagerTensor;
-  readonly dtype: number;
-  readonly shape: number[];
-  /** Its present value, read once and remembered until `changed`; belongs to the variable. */
-  value(): EagerTensor;
-  /** Forgets the value that was read; to be called before an update, which copies what is still read, and after it. */
-  changed(): void;
-  /** Frees the value. */
-  close(): void;
-}
 
 let variables = 0;
 
