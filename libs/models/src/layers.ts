@@ -1,7 +1,7 @@
 // Layers with PyTorch's meaning on NHWC tensors. A constructor makes the parameters and gives the layer, a function
 // that reads no value and draws no number, so that a training step can be traced once and replayed.
 import { batchNormTraining } from '@ct-ensemble/engine';
-import tf, { type Rank, type Tensor1D, type Tensor2D, type Tensor4D, type Variable } from '@tensorflow/tfjs';
+import tf, { type Rank, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, pytorchDefault, type Init } from './inits.ts';
 import type { Scope } from './parameters.ts';
 
