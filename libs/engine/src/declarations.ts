@@ -3,6 +3,7 @@
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 import { EngineError } from './errors.ts';
 import { type TensorFlowLibrary, TENSORFLOW_VERSION } from './library.ts';
+import { Place, processState } from './process-state.ts';
 
 /** An address in native memory; 0n or null is none. */
 export type Pointer = bigint | null;
@@ -188,7 +189,8 @@ export function bytesAt(address: Pointer, length: number): Uint8Array {
 /**
  * Opens the libraries so that they are never unloaded (RTLD_NODELETE): TensorFlow's threads outlive any thread of
  * Node, and unloading below them crashes the process when it ends. The framework library logs two lines about oneDNN
- * while it loads, before any setting can reach it, so standard error points elsewhere for that moment.
+ * while it loads, before any setting can reach it, so standard error points elsewhere for that moment: once a process,
+ * since of two threads that do so at once the second would take the first one's elsewhere for standard error.
  */
 function openForGood(library: TensorFlowLibrary) {
   const c = koffi.load(null);
@@ -198,8 +200,13 @@ function openForGood(library: TensorFlowLibrary) {
   const flags = process.platform === 'darwin' ? 0x1 | 0x8 | 0x80 : 0x1 | 0x100 | 0x1000; // LAZY, GLOBAL, NODELETE
   setenv('TF_CPP_MIN_LOG_LEVEL', '3', 0);
   // Else the pass for bfloat16 also takes sums that follow a product, and with them what a step assigns to its variables.
-  setenv('TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE', 'Sub,Mul,AddV2,Add,Square,AddN,RealDiv', 0);
-  const restore = silenceStandardError(c);
+  setenv(
+    'TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE',
+    'Sub,Mul,AddV2,Add,Square,AddN,RealDiv',
+    0,
+  );
+  const first = Atomics.exchange(processState(), Place.LOADING, 1) === 0;
+  const restore = first ? silenceStandardError(c) : () => {};
   let problem: string | undefined;
   try {
     for (const path of [library.framework, library.main]) {

@@ -1,7 +1,6 @@
 // What all threads of a process must agree on, because TensorFlow has it once a process: numbers in native memory, whose
 // address the threads find in C's environment (`process.env` of a worker thread is a copy).
 import koffi from 'koffi';
-import { bytesAt } from './declarations.ts';
 
 /** Places in the state; 0 means that nobody has written there yet. */
 export const Place = {
@@ -14,6 +13,8 @@ export const Place = {
   GPU_SHARE: 3,
   /** Number of GPUs × 65536 + shares of each. */
   GPU_COUNTS: 4,
+  /** 1 once a thread has begun to load TensorFlow. */
+  LOADING: 5,
   /** From here to the end, one place a share: 1 while an engine has it. */
   FIRST_GPU_SHARE: 64,
 } as const;
@@ -35,7 +36,7 @@ export function processState(): Int32Array {
   const calloc = c.func('calloc', 'void *', ['size_t', 'size_t']);
   const name = `CT_ENSEMBLE_STATE_${process.pid}`;
   if (getenv(name) === null) setenv(name, String(calloc(PLACES, 4)), 0); // 0: the first thread's stays
-  state = new Int32Array(bytesAt(BigInt(getenv(name) as string), PLACES * 4).buffer);
+  state = new Int32Array(koffi.view(BigInt(getenv(name) as string), PLACES * 4));
   return state;
 }
 
