@@ -171,11 +171,10 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
   }
 
   /** x, but not before y has been computed: what is computed from it again is not taken for what was computed before. */
-  after(x: TensorInfo, y: TensorInfo): Tensor {
+  after(x: Tensor, y: Tensor): Tensor {
     const { engine } = this;
+    if (engine.trace === undefined) return x;
     const [from, to] = this.getInputTensorIds([x, y]) as [number, number];
-    if (engine.trace === undefined)
-      return this.run({ name: 'Identity', attributes: [type('T', engine.typeOf(from))] }, [x])[0]!;
     const input = engine.symbolOf(from);
     const [result] = engine.trace.operation({
       name: 'Identity',

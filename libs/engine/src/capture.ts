@@ -13,7 +13,7 @@ import {
   type PrecisionChoice,
 } from './precision.ts';
 import { rememberVariables, restoreVariables } from './remember.ts';
-import type { EagerTensor, SymbolicTensor } from './tensors.ts';
+import type { EagerTensor, SymbolicTensor, VariableTensor } from './tensors.ts';
 import type { Attribute } from './types.ts';
 
 export type Tensors = Record<string, Tensor>;
@@ -192,7 +192,11 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
         outputs: created.map(({ start }) => start),
         writes: false,
       });
-      const operands = operandsOf(backend, { ...result, variables: result.variables }, inputs);
+      const operands = operandsOf(
+        backend,
+        { ...result, resources: resourcesOf(backend, result.variables) },
+        inputs,
+      );
       const call = { name: made.name, attributes: [], inputs: operands, outputs: made.outputs };
       execute(engine.context, call).forEach((value, i) => {
         const tensor = backend.tensorOf(engine.add(value));
@@ -226,9 +230,9 @@ async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Te
   const { engine } = backend;
   const { made, attributes, report } = captured;
   const started = performance.now();
-  const written = captured.variables.flatMap(({ variable, written }) => (written ? [variable] : []));
-  const operands = operandsOf(backend, captured, inputs);
-  const targets = written.map((variable) => backend.owned(variable));
+  const resources = resourcesOf(backend, captured.variables);
+  const operands = operandsOf(backend, { ...captured, resources }, inputs);
+  const targets = resources.filter((_, i) => captured.variables[i]!.written);
   for (const target of targets) target.changed();
   const call = { name: made.name, attributes, inputs: operands, outputs: made.outputs };
   let results: EagerTensor[];
@@ -243,24 +247,29 @@ async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Te
   );
 }
 
+/** The resources of a captured step's variables, fit to be updated where the step writes. */
+function resourcesOf(backend: TensorFlowBackend, variables: Captured['variables']): VariableTensor[] {
+  return variables.map(({ variable, written }) => {
+    if (variable.isDisposed) {
+      throw new EngineError('capture', `the variable ${variable.name} of this captured step was disposed`, {
+        remedy: 'capture the step again',
+      });
+    }
+    return written ? backend.owned(variable) : backend.engine.resident(backend.idOf(variable));
+  });
+}
+
 /** The tensors that the function takes, in its order. */
 function operandsOf(
   backend: TensorFlowBackend,
-  captured: Pick<Captured, 'inputs' | 'constants' | 'variables'>,
+  taken: Pick<Captured, 'inputs' | 'constants'> & { resources: readonly VariableTensor[] },
   inputs: Tensors,
 ): EagerTensor[] {
   const { engine } = backend;
   return [
-    ...captured.inputs.map((name) => engine.eager(backend.idOf(inputs[name]!))),
-    ...captured.constants.map(({ tensor }) => tensor),
-    ...captured.variables.map(({ variable, written }) => {
-      if (variable.isDisposed) {
-        throw new EngineError('capture', `the variable ${variable.name} of this captured step was disposed`, {
-          remedy: 'capture the step again',
-        });
-      }
-      return (written ? backend.owned(variable) : engine.resident(backend.idOf(variable))).resource;
-    }),
+    ...taken.inputs.map((name) => engine.eager(backend.idOf(inputs[name]!))),
+    ...taken.constants.map(({ tensor }) => tensor),
+    ...taken.resources.map(({ resource }) => resource),
   ];
 }
 

@@ -13,7 +13,7 @@ import type { TensorFlowBackend } from '../backend.ts';
 import { DataType } from '../types.ts';
 import { ints, type } from './attributes.ts';
 import { hasFewChannels, phaseInputGradient } from './phase-gradient.ts';
-import { asRounded, isExplicit, paddingsOf, windowAttributes } from './window.ts';
+import { asRounded, isExplicit, padded, paddingsOf, windowAttributes, withoutPadding } from './window.ts';
 
 type Shape4D = [number, number, number, number];
 
@@ -77,17 +77,14 @@ export function convolve(engine: TensorFlowBackend, { name, info, inputs }: Oper
 /** oneDNN's convolutions do not know explicit padding, so the image is padded first; its gradient is cropped. */
 function convolvePadded(engine: TensorFlowBackend, { name, info, inputs }: Operation): Tensor {
   const paddings = paddingsOf(info);
-  const [, [top, bottom], [left, right]] = paddings;
-  const [inHeight, inWidth] = [info.inHeight + top + bottom, info.inWidth + left + right];
-  const padInfo = { top: 0, bottom: 0, left: 0, right: 0, type: 'VALID' as const };
-  const padded = { ...info, inHeight, inWidth, padInfo };
+  const image = padded(info, paddings);
   if (!name.endsWith('Input')) {
     const [x, ...others] = inputs;
-    return convolve(engine, { name, info: padded, inputs: [tf.pad(x as Tensor4D, paddings), ...others] });
+    return convolve(engine, { name, info: image, inputs: [tf.pad(x as Tensor4D, paddings), ...others] });
   }
-  const size = tf.tensor1d([info.batchSize, inHeight, inWidth, info.inChannels], 'int32');
-  const gradient = convolve(engine, { name, info: padded, inputs: [size, ...inputs.slice(1)] });
-  return tf.slice(gradient, [0, top, left, 0], [-1, info.inHeight, info.inWidth, -1]);
+  const size = tf.tensor1d([image.batchSize, image.inHeight, image.inWidth, image.inChannels], 'int32');
+  const gradient = convolve(engine, { name, info: image, inputs: [size, ...inputs.slice(1)] });
+  return withoutPadding(gradient as Tensor4D, paddings, info);
 }
 
 const forward =

@@ -10,7 +10,7 @@ import tf, {
 import type { TensorFlowBackend } from '../backend.ts';
 import type { Attribute } from '../types.ts';
 import { ints, type } from './attributes.ts';
-import { asRounded, type Paddings, paddingsOf, windowAttributes } from './window.ts';
+import { asRounded, padded, type Paddings, paddingsOf, windowAttributes, withoutPadding } from './window.ts';
 
 type Shape4D = [number, number, number, number];
 type Info = backend_util.Conv2DInfo;
@@ -38,16 +38,6 @@ const isIdentity = ({ filterHeight, filterWidth, inHeight, inWidth, outHeight, o
   filterHeight === 1 && filterWidth === 1 && inHeight === outHeight && inWidth === outWidth;
 
 const isZero = (paddings: Paddings) => paddings.flat().every((size) => size === 0);
-
-/** The same pool of an image that brings its padding along. */
-function padded(info: Info, [, [top, bottom], [left, right]]: Paddings): Info {
-  return {
-    ...info,
-    inHeight: info.inHeight + top + bottom,
-    inWidth: info.inWidth + left + right,
-    padInfo: { top: 0, bottom: 0, left: 0, right: 0, type: 'VALID' },
-  };
-}
 
 /** The padding to be added before the pool: a maximum's EXPLICIT is refused by XLA, an average has none. */
 function explicitPaddings(info: Info): Paddings | undefined {
@@ -78,11 +68,8 @@ const maxPoolGradient: KernelFunc = ({ inputs, attrs, backend }) =>
     const attributes = attributesOf(engine, input, paddings ? padded(info, paddings) : info);
     const image = paddings ? tf.pad(input, paddings, lowest(input)) : input;
     const dx = engine.run({ name: 'MaxPoolGrad', attributes }, [image, output, dy])[0] as Tensor4D;
-    return paddings ? withoutPadding(dx, paddings, input.shape) : dx;
+    return paddings ? withoutPadding(dx, paddings, info) : dx;
   });
-
-const withoutPadding = (x: Tensor4D, [, [top], [left]]: Paddings, shape: Shape4D) =>
-  tf.slice(x, [0, top, left, 0], shape);
 
 const avgPool: KernelFunc = ({ inputs, attrs, backend }) =>
   tf.tidy(() => {
@@ -127,7 +114,7 @@ const avgPoolGradient: KernelFunc = ({ inputs, attrs, backend }) =>
     const size = tf.tensor1d([dy.shape[0], image.inHeight, image.inWidth, dy.shape[3]], 'int32');
     const attributes = attributesOf(engine, dy, image);
     const dx = engine.run({ name: 'AvgPoolGrad', attributes }, [size, dy])[0] as Tensor4D;
-    return paddings ? withoutPadding(dx, paddings, input.shape) : dx;
+    return paddings ? withoutPadding(dx, paddings, info) : dx;
   });
 
 const kernel = (kernelName: string, kernelFunc: KernelFunc): KernelConfig => ({

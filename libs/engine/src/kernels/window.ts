@@ -1,5 +1,5 @@
 // A window that slides over an image: the attributes that TensorFlow's convolutions and pools share.
-import type { backend_util, Tensor4D } from '@tensorflow/tfjs';
+import tf, { type backend_util, type Tensor4D } from '@tensorflow/tfjs';
 import type { Attribute } from '../types.ts';
 import { ints, text } from './attributes.ts';
 
@@ -15,6 +15,28 @@ export function paddingsOf(info: backend_util.Conv2DInfo): Paddings {
   const bottom = (info.outHeight - 1) * info.strideHeight + info.effectiveFilterHeight - info.inHeight - top;
   const right = (info.outWidth - 1) * info.strideWidth + info.effectiveFilterWidth - info.inWidth - left;
   return [[0, 0], [top, Math.max(bottom, 0)], [left, Math.max(right, 0)], [0, 0]]; // prettier-ignore
+}
+
+/** The same window over an image that brings its padding along. */
+export function padded(
+  info: backend_util.Conv2DInfo,
+  [, [top, bottom], [left, right]]: Paddings,
+): backend_util.Conv2DInfo {
+  return {
+    ...info,
+    inHeight: info.inHeight + top + bottom,
+    inWidth: info.inWidth + left + right,
+    padInfo: { top: 0, bottom: 0, left: 0, right: 0, type: 'VALID' },
+  };
+}
+
+/** The image of `info` out of one that was padded. */
+export function withoutPadding(
+  x: Tensor4D,
+  [, [top], [left]]: Paddings,
+  { inHeight, inWidth }: backend_util.Conv2DInfo,
+): Tensor4D {
+  return tf.slice(x, [0, top, left, 0], [-1, inHeight, inWidth, -1]);
 }
 
 /** tfjs does not tell gradients how it rounded the number of windows; dy, NHWC, does. */
