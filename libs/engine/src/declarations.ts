@@ -3,6 +3,7 @@
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 import { EngineError } from './errors.ts';
 import { type TensorFlowLibrary, TENSORFLOW_VERSION } from './library.ts';
+import { environment, openLibrary } from './native.ts';
 import { Place, processState } from './process-state.ts';
 
 /** An address in native memory; 0n or null is none. */
@@ -133,7 +134,7 @@ let loaded: TensorFlowApi | undefined;
 export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
   if (loaded) return loaded;
   openForGood(library);
-  const main = koffi.load(library.main, { lazy: true, global: true });
+  const main = openLibrary(library.main, { lazy: true, global: true });
   const api = Object.fromEntries(
     Object.entries(functions).map(([name, [result, parameters]]) => [
       name,
@@ -161,7 +162,7 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
         error ? reject(error) : resolve(),
       );
     });
-  const framework = koffi.load(library.framework, { lazy: true, global: true });
+  const framework = openLibrary(library.framework, { lazy: true, global: true });
   api.switches = { determinism: cppSwitch(framework, 'determinism'), tf32: cppSwitch(framework, 'tf32') };
   loaded = api;
   return api;
@@ -193,17 +194,16 @@ export function bytesAt(address: Pointer, length: number): Uint8Array {
  * since of two threads that do so at once the second would take the first one's elsewhere for standard error.
  */
 function openForGood(library: TensorFlowLibrary) {
-  const c = koffi.load(null);
+  const c = openLibrary(null);
   const dlopen = c.func('dlopen', ptr, ['str', 'int']);
   const dlerror = c.func('dlerror', 'str', []);
-  const setenv = c.func('setenv', 'int', ['str', 'str', 'int']);
+  const { setDefault } = environment();
   const flags = process.platform === 'darwin' ? 0x1 | 0x8 | 0x80 : 0x1 | 0x100 | 0x1000; // LAZY, GLOBAL, NODELETE
-  setenv('TF_CPP_MIN_LOG_LEVEL', '3', 0);
+  setDefault('TF_CPP_MIN_LOG_LEVEL', '3');
   // Else the pass for bfloat16 also takes sums that follow a product, and with them what a step assigns to its variables.
-  setenv(
+  setDefault(
     'TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE',
     'Sub,Mul,AddV2,Add,Square,AddN,RealDiv',
-    0,
   );
   const first = Atomics.exchange(processState(), Place.LOADING, 1) === 0;
   const restore = first ? silenceStandardError(c) : () => {};

@@ -1,6 +1,6 @@
 // Two switches that change numbers on GPUs: TensorFloat-32, and ops that give the same bytes at every run. TensorFlow has
 // both once a process.
-import koffi from 'koffi';
+import { environment } from './native.ts';
 import type { Switch, TensorFlowApi } from './declarations.ts';
 import { Place, processState } from './process-state.ts';
 
@@ -62,6 +62,6 @@ function byVariable(name: Switch): boolean {
 
 function setVariable(name: Switch, on: boolean): string {
   const [variable, value] = variables[name](on);
-  koffi.load(null).func('setenv', 'int', ['str', 'str', 'int'])(variable, value, 1);
+  environment().set(variable, value);
   return `${name} was set through ${variable}: it holds if nothing was computed in this process before`;
 }

@@ -1,6 +1,7 @@
 // What all threads of a process must agree on, because TensorFlow has it once a process: numbers in native memory, whose
 // address the threads find in C's environment (`process.env` of a worker thread is a copy).
 import koffi from 'koffi';
+import { environment, openLibrary } from './native.ts';
 
 /** Places in the state; 0 means that nobody has written there yet. */
 export const Place = {
@@ -30,13 +31,11 @@ let state: Int32Array | undefined;
  */
 export function processState(): Int32Array {
   if (state) return state;
-  const c = koffi.load(null);
-  const setenv = c.func('setenv', 'int', ['str', 'str', 'int']);
-  const getenv = c.func('getenv', 'str', ['str']);
-  const calloc = c.func('calloc', 'void *', ['size_t', 'size_t']);
+  const { get, setDefault } = environment();
+  const calloc = openLibrary(null).func('calloc', 'void *', ['size_t', 'size_t']);
   const name = `CT_ENSEMBLE_STATE_${process.pid}`;
-  if (getenv(name) === null) setenv(name, String(calloc(PLACES, 4)), 0); // 0: the first thread's stays
-  state = new Int32Array(koffi.view(BigInt(getenv(name) as string), PLACES * 4));
+  if (get(name) === null) setDefault(name, String(calloc(PLACES, 4))); // the first thread's stays
+  state = new Int32Array(koffi.view(BigInt(get(name)!), PLACES * 4));
   return state;
 }
 

@@ -9,7 +9,7 @@ import {
   type StoredScan,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
-import { architectureNames } from '@ct-ensemble/models';
+import { classifierNames } from '@ct-ensemble/models';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
@@ -39,7 +39,7 @@ export interface PreparedRun {
 
 /** A recipe by name or file, with its architectures checked. */
 export function openRecipe(nameOrFile: string): Promise<Recipe> {
-  return loadRecipe(nameOrFile, { architectures: architectureNames() });
+  return loadRecipe(nameOrFile, { architectures: classifierNames() });
 }
 
 /**

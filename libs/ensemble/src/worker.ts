@@ -83,7 +83,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const store = openVolumeStore(task.store);
     const classes = plan.dataset.classes.length;
     const model = buildModel(member.architecture, {
-      depth: member.views[0]!.depth,
+      views: member.views.map(({ depth }) => depth),
       classes,
       seed: member.seed,
     });

@@ -10,7 +10,7 @@ test.each(['tensorflow', 'cpu'] as const)('recomputed dense layers on the engine
     [2, 32, 32, 4],
   );
   const run = async (recompute: boolean) => {
-    const model = buildModel('densenet_small', { depth: 4, classes: 2, seed: 3 });
+    const model = buildModel('densenet_small', { views: [4], classes: 2, seed: 3 });
     const { value, grads } = tf.variableGrads(
       () => tf.sum(tf.square(model.forward(x as Tensor4D, { training: true, recompute }))) as Scalar,
       model.parameters.trainable().map(({ variable }) => variable),

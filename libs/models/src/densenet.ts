@@ -6,15 +6,17 @@ import {
   avgPool,
   batchNorm,
   conv2d,
+  globalAvgPool,
   linear,
-  maxPoolAfterRelu,
+  maxPool,
   relu,
   sequential,
   type Layer,
 } from './layers.ts';
+import { type Classifier, imageNet, type NetworkOptions } from './network.ts';
 import type { Scope } from './parameters.ts';
 
-export interface DenseNetSize {
+interface DenseNetSize {
   /** Channels that each layer adds. */
   growth: number;
   /** Layers of each dense block; a transition lies between two blocks. */
@@ -24,10 +26,6 @@ export interface DenseNetSize {
   /** A layer first squeezes to this many times its growth. */
   bottleneck: number;
 }
-
-export const densenet161: DenseNetSize = { growth: 48, blocks: [6, 12, 36, 24], initial: 96, bottleneck: 4 };
-/** For tests and for volumes of a few pixels: a training step takes milliseconds. */
-export const densenetSmall: DenseNetSize = { growth: 8, blocks: [2, 2, 2], initial: 8, bottleneck: 2 };
 
 interface Channels {
   in: number;
@@ -79,12 +77,16 @@ function transition(scope: Scope, channels: Channels): Layer {
   );
 }
 
-/** [N, H, W, 3] → logits [N, classes]; the features are a 32nd of H and W where there are four blocks. */
-export function denseNet(scope: Scope, size: DenseNetSize, classes: number): Layer<Tensor4D, Tensor2D> {
+/** [N, H, W, channels] → logits [N, classes]; the features are a 32nd of H and W where there are four blocks. */
+function denseNet(
+  scope: Scope,
+  size: DenseNetSize,
+  { channels: image, classes }: NetworkOptions,
+): Layer<Tensor4D, Tensor2D> {
   const features = scope.at('features');
   const layers: Layer[] = [
     conv2d(features.at('conv0'), {
-      in: 3,
+      in: image,
       out: size.initial,
       kernel: 7,
       stride: 2,
@@ -93,7 +95,7 @@ export function denseNet(scope: Scope, size: DenseNetSize, classes: number): Lay
     }),
     batchNorm(features.at('norm0'), size.initial),
     relu,
-    maxPoolAfterRelu({ size: 3, stride: 2, padding: 1 }),
+    maxPool({ size: 3, stride: 2, padding: 1 }),
   ];
   let channels = size.initial;
   size.blocks.forEach((count, i) => {
@@ -112,5 +114,31 @@ export function denseNet(scope: Scope, size: DenseNetSize, classes: number): Lay
   layers.push(batchNorm(features.at('norm5'), channels), relu);
   const trunk = sequential(...layers);
   const classifier = linear(scope.at('classifier'), { in: channels, out: classes, biasInit: constant(0) });
-  return (x, mode) => classifier(tf.mean(trunk(x, mode), [1, 2]), mode);
+  return (x, mode) => classifier(globalAvgPool(trunk(x, mode), mode), mode);
 }
+
+/** Channels behind the last block. */
+const featuresOf = ({ initial, growth, blocks }: DenseNetSize) =>
+  blocks.reduce((channels, count, i) => (i > 0 ? channels >> 1 : channels) + count * growth, initial);
+
+const classifier = (size: DenseNetSize, described: Pick<Classifier, 'input' | 'pretrained'>): Classifier => ({
+  ...described,
+  output: 'classes',
+  head: 'classifier',
+  features: featuresOf(size),
+  build: (scope, options) => denseNet(scope, size, options),
+});
+
+export const densenet161 = classifier(
+  { growth: 48, blocks: [6, 12, 36, 24], initial: 96, bottleneck: 4 },
+  {
+    input: { edge: 224, minimumEdge: 29 },
+    pretrained: { repository: 'timm/densenet161.tv_in1k', licence: 'Apache-2.0', ...imageNet },
+  },
+);
+
+/** For tests and for volumes of a few pixels: a training step takes milliseconds. */
+export const densenetSmall = classifier(
+  { growth: 8, blocks: [2, 2, 2], initial: 8, bottleneck: 2 },
+  { input: { edge: 64, minimumEdge: 13 } },
+);

@@ -17,7 +17,7 @@ let model: Model;
 
 beforeAll(async () => {
   engine = await openEngine({ engine: hasTensorFlow ? 'tensorflow' : 'cpu' });
-  model = buildModel(net, { depth: 64, classes: 2, seed: 1 });
+  model = buildModel(net, { views: [64], classes: 2, seed: 1 });
 });
 afterAll(() => {
   model.dispose();

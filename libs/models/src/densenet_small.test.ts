@@ -12,7 +12,7 @@ let golden: Golden & { stateDict: Record<string, number[]> };
 beforeAll(async () => {
   engine = await openEngine({ engine: 'cpu' });
   golden = await readFixture(net);
-  model = buildModel(net, { depth: golden.shape[1], classes: 2, seed: 1 });
+  model = buildModel(net, { views: [golden.shape[1]], classes: 2, seed: 1 });
 });
 afterAll(() => {
   model.dispose();

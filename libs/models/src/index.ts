@@ -1,12 +1,15 @@
 // Network architectures, their registry and their weights.
 export {
   architectureNames,
+  architectureOf,
   architectures,
   buildModel,
-  type Architecture,
+  buildNetwork,
+  classifierNames,
   type Model,
   type ModelOptions,
 } from './registry.ts';
+export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
 export type { Layer, Mode } from './layers.ts';
 export { fromPyTorch, toPyTorch, type Layout, type Parameter, type Parameters } from './parameters.ts';
 export {

@@ -2,7 +2,7 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import tf from '@tensorflow/tfjs';
 import { constant } from './inits.ts';
-import { avgPool, batchNorm, conv2d, linear, maxPoolAfterRelu } from './layers.ts';
+import { avgPool, batchNorm, conv2d, linear, maxPool } from './layers.ts';
 import { createParameters } from './parameters.ts';
 import { importTensors } from './weights.ts';
 
@@ -41,7 +41,7 @@ test('a 1×1 convolution with padding, and one without padding, have the sizes t
 });
 
 test('pools are padded on all four sides', () => {
-  const max = maxPoolAfterRelu({ size: 3, stride: 2, padding: 1 });
+  const max = maxPool({ size: 3, stride: 2, padding: 1 });
   expect(rowsOf(max(count(), evaluation))).toEqual([
     [5, 7],
     [13, 15],

@@ -1,7 +1,7 @@
 // Layers with PyTorch's meaning on NHWC tensors. A constructor makes the parameters and gives the layer, a function
 // that reads no value and draws no number, so that a training step can be traced once and replayed.
-import { batchNormTraining } from '@ct-ensemble/engine';
-import tf, { type Rank, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import { batchNormTraining, dropout as dropped, groupedConv2d } from '@ct-ensemble/engine';
+import tf, { type Rank, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, pytorchDefault, type Init } from './inits.ts';
 import type { Scope } from './parameters.ts';
 
@@ -10,6 +10,8 @@ export interface Mode {
   readonly training: boolean;
   /** Less memory for more time: dense layers keep no inner results for the backward pass but compute them again. */
   readonly recompute?: boolean;
+  /** [2] int32, an input of the step, from which dropout draws in training; without it nothing is dropped. */
+  readonly seed?: Tensor1D;
 }
 
 export type Layer<X = Tensor4D, Y = Tensor4D> = (x: X, mode: Mode) => Y;
@@ -21,15 +23,22 @@ export const sequential =
 
 export const relu: Layer = (x) => tf.relu(x);
 
+/** One number for both, or [height, width]. */
+export type Pair = number | readonly [height: number, width: number];
+
+const both = (pair: Pair): readonly [height: number, width: number] =>
+  typeof pair === 'number' ? [pair, pair] : pair;
+
 export interface Conv2dOptions {
   in: number;
   out: number;
-  /** Edge of the square kernel. */
-  kernel: number;
+  kernel: Pair;
   /** Default 1. */
   stride?: number;
-  /** Zeros on each of the four sides; default 0. */
-  padding?: number;
+  /** Zeros above and below, left and right; default 0. */
+  padding?: Pair;
+  /** The channels fall into so many groups, each with outputs of its own; default 1. */
+  groups?: number;
   /** Default false. */
   bias?: boolean;
   /** First values of the weight; default PyTorch's. */
@@ -38,8 +47,8 @@ export interface Conv2dOptions {
 
 /** [N, H, W, in] → [N, ⌊(H + 2·padding − kernel) / stride⌋ + 1, …, out]. */
 export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
-  const { kernel, stride = 1, padding = 0, bias = false } = options;
-  const shape = [options.out, options.in, kernel, kernel];
+  const { kernel, stride = 1, padding = 0, groups = 1, bias = false } = options;
+  const shape = [options.out, options.in / groups, ...both(kernel)];
   const init = options.init ?? pytorchDefault(shape);
   const weight = scope.parameter<Rank.R4>('weight', { shape, layout: 'conv', init });
   const offset = bias
@@ -49,14 +58,21 @@ export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
         init: pytorchDefault(shape),
       })
     : undefined;
+  const pad = typeof padding === 'number' ? padding : explicit(padding);
   return (x) => {
-    const y = tf.conv2d(x, weight, stride, padding);
+    const y =
+      groups === 1
+        ? tf.conv2d(x, weight, stride, pad)
+        : groupedConv2d({ x, filter: weight, strides: stride, pad: padding as number });
     return offset === undefined ? y : tf.add<Tensor4D>(y, offset);
   };
 }
 
-/** Batch normalisation over N, H and W; momentum 0.1 and ε 1e-5, as in PyTorch. */
-export function batchNorm(scope: Scope, channels: number): Layer {
+const explicit = ([height, width]: readonly [number, number]) =>
+  [[0, 0], [height, height], [width, width], [0, 0]] as [[0, 0], [number, number], [number, number], [0, 0]]; // prettier-ignore
+
+/** Batch normalisation over N, H and W; momentum 0.1 and, unless told otherwise, ε 1e-5, as in PyTorch. */
+export function batchNorm(scope: Scope, channels: number, { epsilon = 1e-5 } = {}): Layer {
   const vector = (name: string, value: number, trainable: boolean) =>
     scope.parameter<Rank.R1>(name, { shape: [channels], layout: 'vector', init: constant(value), trainable });
   const scale = vector('weight', 1, true);
@@ -75,7 +91,6 @@ export function batchNorm(scope: Scope, channels: number): Layer {
 }
 
 const momentum = 0.1;
-const epsilon = 1e-5;
 
 /** [N, in] → [N, out]. */
 export function linear(
@@ -96,18 +111,23 @@ export function linear(
 export interface PoolOptions {
   size: number;
   stride: number;
-  /** Zeros on each of the four sides; default 0. */
+  /** On each of the four sides; default 0. */
   padding?: number;
 }
 
-/** Maximum of windows; pads with zeros, which is PyTorch's −∞ only where no value is negative: after a ReLU. */
-export function maxPoolAfterRelu({ size, stride, padding = 0 }: PoolOptions): Layer {
-  return (x) => tf.maxPool(padImage(x, padding), size, stride, 'valid');
+/** Maximum of windows; what is padded never is one. */
+export function maxPool({ size, stride, padding = 0 }: PoolOptions): Layer {
+  return (x) => tf.maxPool(x, size, stride, padding);
 }
 
-/** Mean of windows; padded zeros count, as in PyTorch. */
+/** Mean of windows; padded zeros count, as in PyTorch by default. */
 export function avgPool({ size, stride, padding = 0 }: PoolOptions): Layer {
   return (x) => tf.avgPool(padImage(x, padding), size, stride, 'valid');
+}
+
+/** Mean of the pixels that a window of odd size around each pixel has within the image: `count_include_pad=False`. */
+export function avgPoolInside(size: number): Layer {
+  return (x) => tf.avgPool(x, size, 1, 'same');
 }
 
 function padImage(x: Tensor4D, padding: number): Tensor4D {
@@ -115,3 +135,20 @@ function padImage(x: Tensor4D, padding: number): Tensor4D {
   const sides: [number, number] = [padding, padding];
   return tf.pad(x, [[0, 0], sides, sides, [0, 0]]);
 }
+
+/** Drops elements in training where the step brings a seed; `layer` tells a network's dropouts apart. */
+export function dropout<T extends Tensor>({ rate, layer }: { rate: number; layer: number }): Layer<T, T> {
+  return (x, { training, seed }) => (training && seed ? dropped(x, { rate, seed, layer }) : x);
+}
+
+/** [N, H, W, C] → [N, C]: each channel's mean. */
+export const globalAvgPool: Layer<Tensor4D, Tensor2D> = (x) => tf.mean(x, [1, 2]);
+
+/** Branches side by side: their channels in a row. */
+export const branches =
+  (...layers: readonly Layer[]): Layer =>
+  (x, mode) =>
+    tf.concat(
+      layers.map((layer) => layer(x, mode)),
+      3,
+    );

@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const options = { depth: 4, classes: 3, seed: 1 };
+const options = { views: [4], classes: 3, seed: 1 };
 const volume = (...shape: [number, number, number]) => tf.fill<Rank.R4>([2, ...shape], 0.5) as Tensor4D;
 
 test('an unknown architecture is refused with the list of those there are', () => {

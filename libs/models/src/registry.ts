@@ -1,78 +1,104 @@
 // The architectures by name, and the models made of them: front, backbone, logits.
 import { UserError } from '@ct-ensemble/core';
 import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
-import { denseNet, densenet161, densenetSmall, type DenseNetSize } from './densenet.ts';
+import { densenet161, densenetSmall } from './densenet.ts';
 import { front } from './front.ts';
-import type { Layer, Mode } from './layers.ts';
-import { createParameters, type Parameters, type Scope } from './parameters.ts';
-
-export interface Architecture {
-  /** The volume it is meant for: `edge` × `edge` pixels, `depth` slices. Any edge of at least `minimumEdge` works. */
-  readonly input: { readonly edge: number; readonly depth: number; readonly minimumEdge: number };
-  /** Creates the whole network's parameters: [N, H, W, depth] → logits [N, classes]. */
-  readonly build: (root: Scope, options: { depth: number; classes: number }) => Layer<Tensor4D, Tensor2D>;
-}
-
-const withDenseNet =
-  (size: DenseNetSize): Architecture['build'] =>
-  (root, { depth, classes }) => {
-    const encoder = front(root, depth);
-    const backbone = denseNet(root.at('model'), size, classes);
-    return (x, mode) => backbone(encoder(x, mode), mode);
-  };
+import type { Mode } from './layers.ts';
+import type { Architecture } from './network.ts';
+import { createParameters, type Parameters } from './parameters.ts';
 
 export const architectures: Readonly<Record<string, Architecture>> = {
-  densenet161: { input: { edge: 224, depth: 64, minimumEdge: 29 }, build: withDenseNet(densenet161) },
-  densenet_small: { input: { edge: 64, depth: 16, minimumEdge: 13 }, build: withDenseNet(densenetSmall) },
+  densenet161,
+  densenet_small: densenetSmall,
 };
 
 export function architectureNames(): string[] {
   return Object.keys(architectures);
 }
 
+/** Those that classify a volume: what a recipe's members are made of. */
+export function classifierNames(): string[] {
+  return architectureNames().filter((name) => architectures[name]!.output === 'classes');
+}
+
+/** @throws {UserError} for an unknown name. */
+export function architectureOf(name: string): Architecture {
+  if (Object.hasOwn(architectures, name)) return architectures[name]!;
+  throw new UserError(`unknown architecture ${JSON.stringify(name)}`, {
+    remedy: `choose one of ${architectureNames().join(', ')}`,
+  });
+}
+
 export interface ModelOptions {
-  /** Slices of a volume. */
-  depth: number;
+  /** Slices of each view: [64] is one view, [32, 16] are two; none: the network sees an image, without a front. */
+  views: readonly number[];
+  /** Of the image where there is no front; default 3. */
+  channels?: number;
   classes: number;
   /** Seed of the first values: an integer, 0 … 2³²−1. */
   seed: number;
 }
 
-export interface Model {
+export interface Model<Y extends Tensor2D | Tensor4D = Tensor2D> {
   readonly architecture: string;
-  /** x: [batch, height, width, depth] float32 in [0, 1] → logits [batch, classes]. */
-  forward(x: Tensor4D, mode: Mode): Tensor2D;
+  readonly options: ModelOptions;
+  /**
+   * x: [batch, height, width, slices of all views, or channels] float32 in [0, 1] → logits [batch, classes]; those of
+   * a segmenter are [batch, height, width, classes].
+   */
+  forward(x: Tensor4D, mode: Mode): Y;
   readonly parameters: Parameters;
   dispose(): void;
 }
 
 /**
- * Builds a network on tfjs's current backend.
- * @throws {UserError} for an unknown architecture.
+ * Builds a classifier on tfjs's current backend: `encoder1` … and, behind them, `model`; without views the backbone
+ * alone, its names without a prefix.
+ * @throws {UserError} for an unknown architecture, and one that does not classify images.
  */
 export function buildModel(architecture: string, options: ModelOptions): Model {
-  if (!Object.hasOwn(architectures, architecture)) {
-    throw new UserError(`unknown architecture ${JSON.stringify(architecture)}`, {
-      remedy: `choose one of ${architectureNames().join(', ')}`,
-    });
-  }
-  const { build, input } = architectures[architecture]!;
+  if (architectureOf(architecture).output === 'classes') return buildNetwork(architecture, options) as Model;
+  throw new UserError(`${architecture} classifies pixels, not images`, {
+    remedy: `choose one of ${classifierNames().join(', ')}`,
+  });
+}
+
+/** Builds any network of the registry, as `buildModel` does a classifier. */
+export function buildNetwork(architecture: string, options: ModelOptions): Model<Tensor2D | Tensor4D> {
+  const { views, classes, channels = 3 } = options;
+  const described = architectureOf(architecture);
+  const { input } = described;
+  const multiple = described.output === 'map' ? described.multiple : 1;
+  if (views.length > 2) throw new Error(`a front takes one or two views, not ${views.length}`);
   const { parameters, root } = createParameters(options.seed);
-  const network = build(root, options);
+  const network = build();
+  const slices = views.length === 0 ? channels : views.reduce((sum, depth) => sum + depth, 0);
+  const expected =
+    (views.length === 0 ? `images of ${slices} channels` : `${views.join(' + ')} slices`) +
+    ` of at least ${input.minimumEdge} pixels a side` +
+    (multiple === 1 ? '' : `, a multiple of ${multiple}`);
   return {
     architecture,
+    options,
     parameters,
     dispose: parameters.dispose,
     forward(x, mode) {
       const [, height, width, depth] = x.shape;
-      if (depth !== options.depth || Math.min(height, width) < input.minimumEdge) {
+      const fits = (edge: number) => edge >= input.minimumEdge && edge % multiple === 0;
+      if (depth !== slices || !fits(height) || !fits(width)) {
         throw new UserError(
-          `${architecture} was built for ${options.depth} slices of at least ${input.minimumEdge} pixels ` +
-            `a side; the volume is ${height} × ${width} × ${depth}`,
+          `${architecture} was built for ${expected}; the volume is ${height} × ${width} × ${depth}`,
           { remedy: "make the recipe's volume and the model's agree" },
         );
       }
       return tf.tidy(() => network(x, mode));
     },
   };
+
+  function build(): (x: Tensor4D, mode: Mode) => Tensor2D | Tensor4D {
+    if (views.length === 0) return described.build(root, { channels, classes });
+    const encoder = front(root, views);
+    const backbone = described.build(root.at('model'), { channels: 3, classes });
+    return (x, mode) => backbone(encoder(x, mode), mode);
+  }
 }

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const small = (seed: number) => buildModel('densenet_small', { depth: 2, classes: 2, seed }).parameters;
+const small = (seed: number) => buildModel('densenet_small', { views: [2], classes: 2, seed }).parameters;
 const counter = 'model.features.norm5.num_batches_tracked';
 
 test('weights go through a file into another model, its bytes depend on them alone', async () => {

@@ -61,7 +61,7 @@ const accuracy = (truth: readonly number[], predicted: readonly number[]) =>
   truth.filter((label, i) => label === predicted[i]).length / truth.length;
 
 async function train(options: Partial<TrainOptions> = {}) {
-  const model = buildModel('densenet_small', { depth, classes: 2, seed: 5 });
+  const model = buildModel('densenet_small', { views: [depth], classes: 2, seed: 5 });
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'ct-ensemble-train-')));
   const progress: Progress[] = [];
   const predict = predictionStep(model);

@@ -21,7 +21,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   const { architecture, batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
   const engine = await openEngine({ device: { ...settings.device, threads }, tf32 });
   for (const note of engine.notes) console.error(`note: ${note}`);
-  const model = buildModel(architecture, { depth, classes: CLASSES, seed: SEED });
+  const model = buildModel(architecture, { views: [depth], classes: CLASSES, seed: SEED });
   const shape = [batch, depth, size, size];
   const file = await readSafetensors(settings.volumes);
   const bytes = (file.tensors.get('volumes')!.data as Uint8Array).slice(0, tf.util.sizeFromShape(shape));

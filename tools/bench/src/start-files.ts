@@ -15,7 +15,7 @@ export async function writeStartFiles(
 ) {
   const engine = await openEngine({ engine: 'cpu' });
   try {
-    const model = buildModel(architecture, { depth, classes: CLASSES, seed: SEED });
+    const model = buildModel(architecture, { views: [depth], classes: CLASSES, seed: SEED });
     await saveWeights(model.parameters, files.weights);
   } finally {
     engine.close();
