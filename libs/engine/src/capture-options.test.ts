@@ -210,3 +210,14 @@ describe('variables', () => {
     expect([a.dataSync()[0], b.dataSync()[0]]).toEqual([3, 3]);
   });
 });
+
+it('XLA compiles a long chain of ops, which needs hundreds of frames of stack', async () => {
+  const LENGTH = 1500;
+  const chain = ({ x }: { x: Tensor2D }) => {
+    let y = x;
+    for (let i = 0; i < LENGTH; i++) y = tf.add(y, x);
+    return { y };
+  };
+  const { y } = await capture(chain, { jit: true })({ x: tf.ones([4, 4]) });
+  expect(y.dataSync()[0]).toBe(LENGTH + 1);
+});

@@ -7,8 +7,8 @@ import type { CapturedTensor, GraphFunction } from './graph.ts';
 import { bool, text } from './kernels/attributes.ts';
 import {
   BFLOAT16_OPS,
-  BFLOAT16_PASS,
   choosePrecision,
+  grapplerOptions,
   type Precision,
   type PrecisionChoice,
 } from './precision.ts';
@@ -152,12 +152,11 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
   const started = performance.now();
   const choice = choosePrecision(options.precision ?? 'float32', engine.context);
   const onGpu = engine.isUsingGpuDevice();
-  const mixed = choice.compute === 'bfloat16';
   const types = Object.values(inputs).map((tensor) => engine.typeOf(backend.idOf(tensor)));
   const before = rememberVariables();
   const byId = new Map(before.map(({ variable }) => [backend.idOf(variable), variable]));
   const recording = backend.beginTrace(before, {
-    ...(mixed && onGpu ? { bfloat16: BFLOAT16_OPS } : {}),
+    ...(choice.compute === 'bfloat16' && onGpu ? { bfloat16: BFLOAT16_OPS } : {}),
     ...(options.checkNumerics ? { checkNumerics: true } : {}),
   });
   const created: { variable: Variable; start: SymbolicTensor }[] = [];
@@ -210,7 +209,7 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
       ...result,
       made: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
       attributes: [
-        ...(mixed && !onGpu ? [text('config_proto', BFLOAT16_PASS)] : []),
+        text('config_proto', grapplerOptions(choice.compute, onGpu)),
         ...(options.jit ? [bool('_XlaMustCompile', true)] : []),
       ],
       outputs: [...ends.keys()],
@@ -322,4 +321,11 @@ function recorded<T>(work: () => T, onCreate: (variable: Variable, start: Tensor
     Object.assign(engine, { startScope, makeVariable });
     Math.random = random;
   }
+}
+
+/** What a captured step would compute in on the engine that is in use, and why; other backends compute in float32. */
+export function precisionOf(precision: Precision): PrecisionChoice {
+  const backend = activeBackend();
+  if (backend !== undefined) return choosePrecision(precision, backend.engine.context);
+  return { compute: 'float32', why: `the backend ${tf.getBackend()} has nothing else` };
 }

@@ -3,6 +3,7 @@ export { tensorOfBytes } from './backend.ts';
 export { batchNormTraining, type BatchNormTrainingArgs, type BatchNormTrainingResult } from './batch-norm.ts';
 export {
   capture,
+  precisionOf,
   type CapturedStep,
   type CaptureOptions,
   type CaptureReport,
@@ -14,7 +15,8 @@ export { type Engine, type EngineKind, type EngineOptions, openEngine } from './
 export { EngineError } from './errors.ts';
 export { dropout, type DropoutOptions } from './dropout.ts';
 export { type Adam, type AdamOptions, type AdamSlots, createAdam } from './optimizer.ts';
-export type { Precision } from './precision.ts';
+export { createLossScale, type LossScale, type LossScaleOptions } from './loss-scale.ts';
+export type { Precision, PrecisionChoice } from './precision.ts';
 export { recompute } from './recompute.ts';
 export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library.ts';
 export { groupedConv2d, type GroupedConv2dArgs } from './grouped-conv.ts';

@@ -10,6 +10,7 @@ import tf, {
 import { activeBackend } from './backend.ts';
 import { EngineError } from './errors.ts';
 import { bool, type } from './kernels/attributes.ts';
+import type { LossScale } from './loss-scale.ts';
 import { DataType } from './types.ts';
 
 export interface AdamOptions {
@@ -24,6 +25,11 @@ export interface AdamOptions {
   accumulate?: number;
   /** Keeps an exponential moving average of the weights: a ← a · decay + w · (1 − decay) after each update. Default: no. */
   averageDecay?: number;
+  /**
+   * For float16: the gradients given to `update` are those of `lossScale.times(loss)`. Where one is not finite, the
+   * update leaves weights and moments as they are.
+   */
+  lossScale?: LossScale;
 }
 
 /** What the optimizer keeps of one variable, each of its shape. */
@@ -41,6 +47,7 @@ export interface AdamSlots {
 
 export interface Adam {
   readonly slots: ReadonlyMap<string, AdamSlots>;
+  readonly lossScale?: LossScale;
   /**
    * What changes from update to update, as one input of the step; the caller disposes it.
    *
@@ -61,7 +68,16 @@ export interface Adam {
 
 /** @param variables by any name of the caller's */
 export function createAdam(variables: ReadonlyMap<string, Variable>, options: AdamOptions): Adam {
-  const { beta1, beta2, epsilon, weightDecay = 0, clipNorm, accumulate = 1, averageDecay } = options;
+  const {
+    beta1,
+    beta2,
+    epsilon,
+    weightDecay = 0,
+    clipNorm,
+    accumulate = 1,
+    averageDecay,
+    lossScale,
+  } = options;
   const kept = (value: (variable: Variable) => Tensor, variable: Variable) =>
     tf.tidy(() => tf.variable(value(variable), false));
   const zeros = (variable: Variable) => kept((like) => tf.zeros(like.shape), variable);
@@ -89,6 +105,7 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
     });
   return {
     slots,
+    ...(lossScale === undefined ? {} : { lossScale }),
     rates(learningRate, update) {
       const second = Math.sqrt(1 - beta2 ** update);
       const rate = (learningRate * second) / (1 - beta1 ** update);
@@ -101,30 +118,37 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
     },
     update: (gradients, rates) =>
       tf.tidy(() => {
-        const updates = gradientsOf(gradients).map(({ sum, gradient, ...slot }) => {
+        const means = gradientsOf(gradients).map(({ sum, gradient, ...slot }) => {
           if (sum === undefined) return { ...slot, gradient };
           const mean = tf.div(tf.add(sum, gradient), accumulate);
           sum.assign(tf.zerosLike(sum));
           return { ...slot, gradient: mean };
         });
+        const { updates, finite } = unscaled(means, lossScale);
+        /** A coefficient, or the one that changes nothing. */
+        const unless = (value: Scalar, idle: number): Scalar =>
+          finite === undefined ? value : (tf.where(finite, value, tf.scalar(idle)) as Scalar);
         const [rate, scaledEpsilon, decay] = tf.unstack(rates) as [Scalar, Scalar, Scalar];
         const coefficients = {
-          rate,
+          rate: unless(rate, 0),
           epsilon: scaledEpsilon,
-          beta1: tf.scalar(beta1),
-          beta2: tf.scalar(beta2),
+          beta1: unless(tf.scalar(beta1), 1),
+          beta2: unless(tf.scalar(beta2), 1),
           none: tf.scalar(0),
         };
+        const [kept, taken] = [
+          unless(tf.scalar(averageDecay ?? 1), 1),
+          unless(tf.scalar(1 - (averageDecay ?? 1)), 0),
+        ];
         const norm = clipNorm === undefined ? undefined : globalNorm(updates.map(({ gradient }) => gradient));
         const scale = norm && tf.minimum(1, tf.div(clipNorm!, tf.add(norm, 1e-6)));
         for (const { variable, first, second, average, gradient } of updates) {
           tf.tidy(() => {
-            if (weightDecay !== 0) variable.assign(tf.mul(variable, decay));
+            if (weightDecay !== 0) variable.assign(tf.mul(variable, unless(decay, 1)));
             const scaled = scale === undefined ? gradient : tf.mul(gradient, scale);
             const slot = { variable, first, second };
             apply(slot, scaled, coefficients);
-            if (average && averageDecay !== undefined)
-              average.assign(tf.add(tf.mul(average, averageDecay), tf.mul(variable, 1 - averageDecay)));
+            average?.assign(tf.add(tf.mul(average, kept), tf.mul(variable, taken)));
           });
         }
         return norm === undefined ? {} : { gradientNorm: norm };
@@ -133,6 +157,20 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
       for (const { first, second, sum, average } of slots.values())
         tf.dispose([first, second, sum, average] as Variable[]);
     },
+  };
+}
+
+/** The updates with their gradients divided by the loss's factor, and whether all were finite. */
+function unscaled<T extends { variable: Variable; gradient: Tensor }>(
+  updates: readonly T[],
+  lossScale: LossScale | undefined,
+): { updates: readonly T[]; finite?: Tensor } {
+  if (lossScale === undefined) return { updates };
+  const byName = Object.fromEntries(updates.map(({ variable, gradient }) => [variable.name, gradient]));
+  const { gradients, finite } = lossScale.unscale(byName);
+  return {
+    updates: updates.map((update) => ({ ...update, gradient: gradients[update.variable.name]! })),
+    finite,
   };
 }
 

@@ -4,20 +4,22 @@ import { readFileSync } from 'node:fs';
 import type { Context } from './context.ts';
 
 /**
- * `float32`: as written. `mixed`: convolutions and matrix products in bfloat16 where the device has it; variables,
- * the loss, statistics and the optimizer stay float32.
+ * `float32`: as written. `mixed`: convolutions and matrix products in 16 bits where the device has them: bfloat16, or
+ * float16 on GPUs before Ampere, for which the loss must be scaled (`createLossScale`); variables, the loss, statistics
+ * and the optimizer stay float32. `mixed-float16`: float16 wherever it is.
  */
-export type Precision = 'float32' | 'mixed';
+export type Precision = 'float32' | 'mixed' | 'mixed-float16';
 
 export interface PrecisionChoice {
   /** What convolutions and matrix products compute in. */
-  compute: 'float32' | 'bfloat16';
+  compute: 'float32' | 'bfloat16' | 'float16';
   /** One phrase for a person. */
   why: string;
 }
 
 export function choosePrecision(precision: Precision, context: Context): PrecisionChoice {
   if (precision === 'float32') return { compute: 'float32', why: 'asked for' };
+  if (precision === 'mixed-float16') return { compute: 'float16', why: 'asked for' };
   return context.device.includes(':GPU:') ? onGpu(Number(context.device.split(':').at(-1))) : onCpu();
 }
 
@@ -46,18 +48,30 @@ function onGpu(index: number): PrecisionChoice {
   if (Number.isNaN(capability))
     return { compute: 'float32', why: 'nvidia-smi does not tell what the GPU is' };
   const which = `GPU ${index} has compute capability ${capability.toFixed(1)}`;
-  return capability >= 8
-    ? { compute: 'bfloat16', why: which }
-    : { compute: 'float32', why: `${which}; bfloat16 needs 8.0 (Ampere)` };
+  if (capability >= 8) return { compute: 'bfloat16', why: which };
+  return capability >= 7
+    ? { compute: 'float16', why: `${which}; bfloat16 needs 8.0 (Ampere)` }
+    : { compute: 'float32', why: `${which}; float16 is fast from 7.0 (Volta) on` };
 }
 
 /**
- * On a CPU grappler's own pass (auto_mixed_precision_onednn_bfloat16) casts: a ConfigProto with
- * graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON.
+ * A ConfigProto with graph_options.rewrite_options for grappler, which looks at a function only where it brings one:
+ * ops fused, and the pass that casts. The one for bfloat16 does not go to GPUs.
  */
-export const BFLOAT16_PASS = Uint8Array.of(0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01);
+export function grapplerOptions(compute: PrecisionChoice['compute'], onGpu: boolean): Uint8Array {
+  const [ON, OFF] = [1, 2];
+  const fusions = [0x70, ON]; // field 14: remapping
+  const renames = [0x38, OFF]; // 7: arithmetic_optimization, which gains nothing here and takes the ops their names
+  const casts = {
+    float32: [],
+    bfloat16: onGpu ? [] : [0xf8, 0x01, ON], // 31: auto_mixed_precision_onednn_bfloat16
+    float16: onGpu ? [0xb8, 0x01, ON] : [0xe8, 0x01, ON], // 23: auto_mixed_precision, 29: auto_mixed_precision_cpu
+  }[compute];
+  const rewriting = [...fusions, ...renames, ...casts];
+  return Uint8Array.of(0x52, rewriting.length + 2, 0x52, rewriting.length, ...rewriting);
+}
 
-/** On a GPU, where that pass does not go, the trace casts around these. */
+/** On a GPU the trace casts to bfloat16 around these. */
 export const BFLOAT16_OPS: ReadonlySet<string> = new Set([
   'Conv2D',
   'Conv2DBackpropInput',

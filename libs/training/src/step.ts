@@ -6,6 +6,9 @@ import {
   type CapturedStep,
   type CaptureOptions,
   createAdam,
+  createLossScale,
+  type Precision,
+  precisionOf,
   tensorOfBytes,
 } from '@ct-ensemble/engine';
 import type { Model } from '@ct-ensemble/models';
@@ -24,12 +27,13 @@ export type TrainingInputs = {
 } & Draws;
 export type TrainingOutputs = { loss: Scalar };
 
-/** Adam on everything that a loss moves, under PyTorch's names. */
-export function memberOptimizer(model: Model, options: AdamOptions): Adam {
-  return createAdam(
-    new Map(model.parameters.trainable().map(({ name, variable }) => [name, variable])),
-    options,
-  );
+/** Adam on everything that a loss moves, under PyTorch's names; with loss scaling where the step computes in float16. */
+export function memberOptimizer(model: Model, options: AdamOptions, precision: Precision = 'float32'): Adam {
+  const isHalf = precisionOf(precision).compute === 'float16';
+  return createAdam(new Map(model.parameters.trainable().map(({ name, variable }) => [name, variable])), {
+    ...options,
+    ...(isHalf ? { lossScale: createLossScale() } : {}),
+  });
 }
 
 /** One step: volumes in, parameters and moments updated, loss out. */
@@ -42,13 +46,16 @@ export function trainingStep(options: {
   recompute?: boolean;
 }): CapturedStep<TrainingInputs, TrainingOutputs> {
   const { model, optimizer, gamma, recompute = false } = options;
+  const { lossScale } = optimizer;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
   return capture(({ volumes, truth, rates, ...draws }: TrainingInputs) => {
     const x = unitRange(augment(channelsLast(volumes), draws));
-    const { value: loss, grads } = tf.variableGrads(
-      () => focalLoss(model.forward(x, { training: true, recompute }), truth, gamma),
+    const lossOf = () => focalLoss(model.forward(x, { training: true, recompute }), truth, gamma);
+    const { value, grads } = tf.variableGrads(
+      () => (lossScale ? lossScale.times(lossOf()) : lossOf()),
       variables,
     );
+    const loss = lossScale ? tf.div<Scalar>(value, lossScale.variables.scale) : value;
     optimizer.update(grads, rates);
     return { loss };
   }, options.capture);

@@ -39,7 +39,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   };
 
   function training() {
-    const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+    const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, precision);
     const step = trainingStep({ model, optimizer, gamma: 1.5, recompute, capture: { precision, jit } });
     const labels = Array.from({ length: batch }, (_, i) => i % 2);
     const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
