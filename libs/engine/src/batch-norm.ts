@@ -13,6 +13,12 @@ export interface BatchNormTrainingArgs {
   epsilon: number;
   /** Running statistics so far, [channels] each, and how far the batch's move them: 0.1 is PyTorch's default. */
   running?: { mean: Tensor1D; variance: Tensor1D; momentum: number };
+  /**
+   * For x whose mean is many deviations away from 0, as behind a network's first convolution, whose input nothing has
+   * normalised: float32 sums of many such values keep few digits of the spread. Takes the first pixel off before; one
+   * pass over x more. Default false.
+   */
+  offCentre?: boolean;
 }
 
 export interface BatchNormTrainingResult {
@@ -34,10 +40,11 @@ export function batchNormTraining({
   offset,
   epsilon,
   running,
+  offCentre = false,
 }: BatchNormTrainingArgs): BatchNormTrainingResult {
   if (activeBackend()) {
     const statistics = running && { mean: running.mean, variance: running.variance };
-    const attributes = { epsilon, momentum: running?.momentum ?? 1 };
+    const attributes = { epsilon, momentum: running?.momentum ?? 1, offCentre };
     const outputs = tf
       .engine()
       .runKernel(BATCH_NORM_TRAINING, { x, scale, offset, ...statistics }, attributes);

@@ -205,11 +205,13 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
       made.close();
       return { created: created.map(({ variable }) => variable) };
     }
+    // A float32 step that trains gains nothing from grappler, and takes more memory and time to start.
+    const optimised = choice.compute !== 'float32' || result.variables.every(({ written }) => !written);
     return {
       ...result,
       made: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
       attributes: [
-        text('config_proto', grapplerOptions(choice.compute, onGpu)),
+        ...(optimised ? [text('config_proto', grapplerOptions(choice.compute, onGpu))] : []),
         ...(options.jit ? [bool('_XlaMustCompile', true)] : []),
       ],
       outputs: [...ends.keys()],

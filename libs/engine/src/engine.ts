@@ -9,6 +9,7 @@ import { listDevices } from './devices.ts';
 import { EngineError } from './errors.ts';
 import { divideGpus } from './gpu-shares.ts';
 import { registerKernels } from './kernels/register.ts';
+import { mendCpuAvgPoolGradient } from './kernels/pooling-cpu.ts';
 import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library.ts';
 import { type Numerics, type NumericsInForce, setNumerics } from './numerics.ts';
@@ -101,6 +102,7 @@ function describe(device: Device, told: { version: string; numerics: NumericsInF
 async function openCpu(): Promise<Engine> {
   await tf.setBackend('cpu');
   mendCpuTransform();
+  mendCpuAvgPoolGradient();
   (tf.backend() as { firstUse?: boolean }).firstUse = false; // no advice to install tfjs-node
   return {
     kind: 'cpu',

@@ -93,7 +93,7 @@ function denseNet(
       padding: 3,
       init: kaimingNormal,
     }),
-    batchNorm(features.at('norm0'), size.initial),
+    batchNorm(features.at('norm0'), size.initial, { offCentre: true }),
     relu,
     maxPool({ size: 3, stride: 2, padding: 1 }),
   ];

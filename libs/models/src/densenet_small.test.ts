@@ -1,7 +1,8 @@
 // densenet_small against torchvision's DenseNet of the same numbers in float64 (fixtures/make-densenet-small.py).
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import { buildModel, type Model } from './registry.ts';
-import { fillGolden, greatestError, readFixture, runGolden, type Golden } from './testing/goldens.ts';
+import { fillGolden, greatestError, runGolden, type Golden } from './goldens.ts';
+import { readFixture } from './testing/fixtures.ts';
 import { exportTensors } from './weights.ts';
 
 const net = 'densenet_small';

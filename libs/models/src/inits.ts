@@ -23,6 +23,18 @@ export const kaimingNormal: Init = (shape, random) => {
   return () => random.normal() * deviation;
 };
 
+/** `kaiming_normal_` with `mode="fan_out"`: variance 2 / (outputs × kernel's area). */
+export const kaimingNormalFanOut: Init = ([outputs, , ...kernel], random) => {
+  const deviation = Math.sqrt(2 / kernel.reduce((product, size) => product * size, outputs!));
+  return () => random.normal() * deviation;
+};
+
+export const normal =
+  (deviation: number): Init =>
+  (_shape, random) =>
+  () =>
+    random.normal() * deviation;
+
 /** What PyTorch's Conv2d and Linear start from, weight and bias alike: uniform within 1/√fan_in of the weight. */
 export const pytorchDefault = (weightShape: readonly number[]): Init =>
   uniform(1 / Math.sqrt(fanIn(weightShape)));

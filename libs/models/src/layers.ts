@@ -71,8 +71,19 @@ export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
 const explicit = ([height, width]: readonly [number, number]) =>
   [[0, 0], [height, height], [width, width], [0, 0]] as [[0, 0], [number, number], [number, number], [0, 0]]; // prettier-ignore
 
+export interface BatchNormOptions {
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** For the first of a network; see libs/engine. Default false. */
+  offCentre?: boolean;
+}
+
 /** Batch normalisation over N, H and W; momentum 0.1 and, unless told otherwise, ε 1e-5, as in PyTorch. */
-export function batchNorm(scope: Scope, channels: number, { epsilon = 1e-5 } = {}): Layer {
+export function batchNorm(
+  scope: Scope,
+  channels: number,
+  { epsilon = 1e-5, offCentre = false }: BatchNormOptions = {},
+): Layer {
   const vector = (name: string, value: number, trainable: boolean) =>
     scope.parameter<Rank.R1>(name, { shape: [channels], layout: 'vector', init: constant(value), trainable });
   const scale = vector('weight', 1, true);
@@ -83,7 +94,7 @@ export function batchNorm(scope: Scope, channels: number, { epsilon = 1e-5 } = {
   return (x, { training }) => {
     if (!training) return tf.batchNorm4d(x, runningMean, runningVariance, offset, scale, epsilon);
     const running = { mean: runningMean, variance: runningVariance, momentum };
-    const { y, mean, variance } = batchNormTraining({ x, scale, offset, epsilon, running });
+    const { y, mean, variance } = batchNormTraining({ x, scale, offset, epsilon, running, offCentre });
     runningMean.assign(mean);
     runningVariance.assign(variance);
     return y;
@@ -95,15 +106,15 @@ const momentum = 0.1;
 /** [N, in] → [N, out]. */
 export function linear(
   scope: Scope,
-  options: { in: number; out: number; biasInit?: Init },
+  options: { in: number; out: number; init?: Init; biasInit?: Init },
 ): Layer<Tensor2D, Tensor2D> {
   const shape = [options.out, options.in];
-  const init = pytorchDefault(shape);
+  const init = options.init ?? pytorchDefault(shape);
   const weight = scope.parameter<Rank.R2>('weight', { shape, layout: 'linear', init });
   const bias = scope.parameter<Rank.R1>('bias', {
     shape: [options.out],
     layout: 'vector',
-    init: options.biasInit ?? init,
+    init: options.biasInit ?? pytorchDefault(shape),
   });
   return (x) => tf.add(tf.matMul(x, weight), bias);
 }
@@ -143,6 +154,15 @@ export function dropout<T extends Tensor>({ rate, layer }: { rate: number; layer
 
 /** [N, H, W, C] → [N, C]: each channel's mean. */
 export const globalAvgPool: Layer<Tensor4D, Tensor2D> = (x) => tf.mean(x, [1, 2]);
+
+/** Twice the height and width, each pixel four times: nn.Upsample's default. */
+export const upsample: Layer = (x) => {
+  const [batch, height, width, channels] = x.shape;
+  const pixels = tf.reshape(x, [batch, height, 1, width, channels]);
+  const rows = tf.concat([pixels, pixels], 2);
+  const cells = tf.reshape(rows, [batch, 2 * height, width, 1, channels]);
+  return tf.reshape(tf.concat([cells, cells], 3), [batch, 2 * height, 2 * width, channels]);
+};
 
 /** Branches side by side: their channels in a row. */
 export const branches =

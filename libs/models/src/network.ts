@@ -26,6 +26,8 @@ export interface Pretrained {
   readonly licence: string;
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
+  /** Prefixes of names in the file that the network has no place for. */
+  readonly skipped?: readonly string[];
 }
 
 /** A network that classifies an image: [N, H, W, channels] → logits [N, classes]. */

@@ -46,8 +46,8 @@ export interface ParameterOptions {
   trainable?: boolean;
 }
 
-/** An empty store and the root of its names. */
-export function createParameters(seed: number): { parameters: Parameters; root: Scope } {
+/** An empty store and the root of its names; without a seed all values are 0, to be read from a file. */
+export function createParameters(seed?: number): { parameters: Parameters; root: Scope } {
   const byName = new Map<string, Parameter>();
   const counters = new Map<string, bigint>();
   const scope = (prefix: string): Scope => ({
@@ -55,9 +55,13 @@ export function createParameters(seed: number): { parameters: Parameters; root: 
     parameter<R extends Rank>(leaf: string, { shape, layout, init, trainable = true }: ParameterOptions) {
       const name = prefix + leaf;
       if (byName.has(name)) throw new Error(`the network has two parameters ${name}`);
-      const draw = init(shape, randomStream({ seed, purpose: 'init', sample: name }));
-      const data = new Float32Array(tf.util.sizeFromShape([...shape])).map(draw);
-      const values = fromPyTorch<R>({ dtype: 'F32', shape, data }, layout);
+      const first = () => {
+        if (seed === undefined) return tf.zeros<R>(pytorchAxes[layout].map((axis) => shape[axis]!) as never);
+        const draw = init(shape, randomStream({ seed, purpose: 'init', sample: name }));
+        const data = new Float32Array(tf.util.sizeFromShape([...shape])).map(draw);
+        return fromPyTorch<R>({ dtype: 'F32', shape, data }, layout);
+      };
+      const values = first();
       const variable = tf.variable(values, trainable);
       values.dispose();
       byName.set(name, { name, layout, variable: variable as Variable });

@@ -1,6 +1,6 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import tf, { type Rank, type Tensor4D } from '@tensorflow/tfjs';
-import { architectureNames, architectures, buildModel } from './registry.ts';
+import { architectureNames, architectures, buildModel, buildNetwork } from './registry.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -12,10 +12,10 @@ const options = { views: [4], classes: 3, seed: 1 };
 const volume = (...shape: [number, number, number]) => tf.fill<Rank.R4>([2, ...shape], 0.5) as Tensor4D;
 
 test('an unknown architecture is refused with the list of those there are', () => {
-  expect(architectureNames()).toEqual(['densenet161', 'densenet_small']);
   expect(() => buildModel('densenet', options)).toThrow(
-    'unknown architecture "densenet" → choose one of densenet161, densenet_small',
+    `unknown architecture "densenet" → choose one of ${architectureNames().join(', ')}`,
   );
+  expect(architectureNames().slice(0, 2)).toEqual(['densenet161', 'densenet_small']);
   expect(() => buildModel('constructor', options)).toThrow('unknown architecture');
 });
 
@@ -43,4 +43,20 @@ test('a forward pass leaves its logits and nothing else, a disposed model nothin
   x.dispose();
   model.dispose();
   expect(tf.memory().numTensors).toBe(empty);
+});
+
+test('a segmenter is built by buildNetwork, and wants edges that can be halved', () => {
+  expect(() => buildModel('att_unet_small', options)).toThrow('att_unet_small classifies pixels, not images');
+  const model = buildNetwork('att_unet_small', { views: [], classes: 2 });
+  const forward = (edge: number) => model.forward(volume(edge, edge + 4, 3), { training: false });
+  expect(forward(8).shape).toEqual([2, 8, 12, 2]);
+  expect(() => forward(10)).toThrow(/at least 4 pixels a side, a multiple of 4; the volume is 10 × 14 × 3/);
+});
+
+test('two views are two encoders and one that joins them', () => {
+  const model = buildModel('resnext_small', { views: [4, 2], classes: 2, seed: 1 });
+  const names = [...model.parameters.byName.keys()].filter((name) => name.startsWith('encoder'));
+  expect(names).toEqual(['1', '2', '3'].flatMap((i) => [`encoder${i}.weight`, `encoder${i}.bias`]));
+  expect(model.forward(volume(20, 20, 6), { training: false }).shape).toEqual([2, 2]);
+  expect(() => model.forward(volume(20, 20, 4), { training: false })).toThrow(/built for 4 \+ 2 slices/);
 });

@@ -1,15 +1,30 @@
 // The architectures by name, and the models made of them: front, backbone, logits.
 import { UserError } from '@ct-ensemble/core';
 import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import { attUNet, attUNetSmall } from './att-unet.ts';
 import { densenet161, densenetSmall } from './densenet.ts';
 import { front } from './front.ts';
+import { inceptionResNetV2, inceptionResNetV2Small } from './inception-resnet-v2.ts';
+import { inceptionV3, inceptionV3Small } from './inception-v3.ts';
+import { inceptionV4, inceptionV4Small } from './inception-v4.ts';
 import type { Mode } from './layers.ts';
 import type { Architecture } from './network.ts';
 import { createParameters, type Parameters } from './parameters.ts';
+import { resnext50, resnextSmall } from './resnext.ts';
 
 export const architectures: Readonly<Record<string, Architecture>> = {
   densenet161,
   densenet_small: densenetSmall,
+  inception_v3: inceptionV3,
+  inception_v3_small: inceptionV3Small,
+  inception_v4: inceptionV4,
+  inception_v4_small: inceptionV4Small,
+  inception_resnet_v2: inceptionResNetV2,
+  inception_resnet_v2_small: inceptionResNetV2Small,
+  resnext50_32x4d: resnext50,
+  resnext_small: resnextSmall,
+  att_unet: attUNet,
+  att_unet_small: attUNetSmall,
 };
 
 export function architectureNames(): string[] {
@@ -35,8 +50,8 @@ export interface ModelOptions {
   /** Of the image where there is no front; default 3. */
   channels?: number;
   classes: number;
-  /** Seed of the first values: an integer, 0 … 2³²−1. */
-  seed: number;
+  /** Seed of the first values: an integer, 0 … 2³²−1; left out where a file brings the values: they are 0 till then. */
+  seed?: number;
 }
 
 export interface Model<Y extends Tensor2D | Tensor4D = Tensor2D> {

@@ -27,7 +27,7 @@ export interface Case {
 }
 
 /** What holds for all cases of a run, and what of a case its options replace. */
-export type Common = Pick<Settings, 'architecture' | 'depth' | 'size' | 'device' | 'tf32'>;
+export type Common = Pick<Settings, 'architecture' | 'depth' | 'views' | 'size' | 'device' | 'tf32'>;
 export type Replacements = Partial<Pick<Settings, 'threads' | 'batch'>> & { pairs?: number };
 
 interface Definition extends Partial<Omit<Case, 'here' | 'peer'>> {
@@ -49,6 +49,17 @@ const usual = {
   jit: false,
   recompute: false,
 } as const;
+
+/** A training step of one network of the two systems. */
+const network = (architecture: string, views: number[], size: number): Definition => {
+  const depth = views.length === 0 ? 3 : views.reduce((sum, count) => sum + count);
+  return {
+    what: `${architecture} on ${views.join(' + ') || depth}×${size}×${size} trains`,
+    both: { architecture, views, depth, size },
+    pairs: 8,
+    tells: [{ quantity: 'step', target: { atLeast: 1 } }],
+  };
+};
 
 const definitions: Record<string, Definition> = {
   'two-members': {
@@ -89,6 +100,11 @@ const definitions: Record<string, Definition> = {
     pairs: 4,
     tells: [{ quantity: 'start' }, { quantity: 'first step' }],
   },
+  resnext50_32x4d: network('resnext50_32x4d', [], 224),
+  inception_v3: network('inception_v3', [32, 16], 299),
+  inception_v4: network('inception_v4', [32, 16], 299),
+  inception_resnet_v2: network('inception_resnet_v2', [32, 16], 299),
+  att_unet: network('att_unet', [], 224),
   xla: {
     what: 'one member trains, compiled by XLA; peer: not compiled',
     byDefault: false,

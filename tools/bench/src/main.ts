@@ -33,8 +33,8 @@ async function bench({ cases: names, common, replacements, python, ...files }: O
     if (cases.some(({ peer }) => peer.library === 'pytorch')) await requirePyTorch(python);
     const machine = await describeMachine();
     const report: Report = { date: new Date().toISOString().slice(0, 10), machine, cases: [] };
-    await writeStartFiles(start, { ...common, batch: Math.max(...cases.map(({ here }) => here.batch)) });
     for (const benchCase of cases) {
+      await writeStartFiles(start, benchCase.here);
       const result = await measureCase(benchCase, sidesWith(python), console.log);
       report.cases.push(result);
       for (const line of resultLines(result)) console.log(line);

@@ -7,6 +7,7 @@ import type { OpenSide } from './side.ts';
 const common = {
   architecture: 'densenet_small',
   depth: 8,
+  views: [8],
   size: 32,
   device: { kind: 'cpu', index: 0 },
   tf32: false,

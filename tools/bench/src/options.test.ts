@@ -9,10 +9,11 @@ test('without options: the default cases as the targets name them', () => {
   const cases = casesOf(read());
   expect(cases.map(({ name }) => name)).toEqual([
     'two-members', 'one-member', 'one-member-16', 'mixed', 'evaluation', 'memory', 'startup',
+    'resnext50_32x4d', 'inception_v3', 'inception_v4', 'inception_resnet_v2', 'att_unet',
   ]); // prettier-ignore
   expect(cases[0]!.here).toEqual({
     library: 'own', task: 'train', members: 2, threads: 1, batch: 4, precision: 'float32', jit: false,
-    recompute: false, architecture: 'densenet161', depth: 64, size: 224, device: { kind: 'cpu', index: 0 },
+    recompute: false, architecture: 'densenet161', depth: 64, views: [64], size: 224, device: { kind: 'cpu', index: 0 },
     tf32: false, weights: 'w', volumes: 'v',
   }); // prettier-ignore
   for (const { here, peer } of cases) expect({ ...here, library: 'pytorch' }).toEqual(peer);
@@ -31,6 +32,7 @@ test('options replace what the cases have', () => {
         batch: 2,
         size: 48,
         depth: 8,
+        views: [8],
         device: { kind: 'gpu', index: 1 },
         tf32: true,
         architecture: 'densenet_small',

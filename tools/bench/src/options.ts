@@ -18,8 +18,8 @@ export const usage = `Usage: nx run engine:bench -- [options]
 
 Times training and evaluation beside PyTorch's: both sides take turns, told is the median of the pairs' ratios.
 
-  --cases LIST         of two-members, one-member, one-member-16, mixed, evaluation, memory, startup (all these by
-                       default), xla, recompute; separated by commas
+  --cases LIST         of two-members, one-member, one-member-16, mixed, evaluation, memory, startup, the other
+                       networks by name (all these by default), xla, recompute; separated by commas
   --steps N            pairs of turns that are timed (default: each case's own)
   --threads N          CPU threads of a member (default 2, two-members 1)
   --batch N            scans of a step (default 4; one-member-16, memory and recompute 16)
@@ -41,12 +41,14 @@ export function readOptions(args: string[]): Options | 'help' {
     if (value === undefined || /^[1-9]\d*$/.test(value)) return value === undefined ? value : Number(value);
     throw new UserError(`--${name} is ${JSON.stringify(value)}`, { remedy: 'give a whole number above 0' });
   };
+  const depth = number('depth') ?? 64;
   const [pairs, threads, batch] = [number('steps'), number('threads'), number('batch')];
   return {
     cases: values.cases?.split(',').map((name) => name.trim()),
     common: {
       architecture: values.architecture ?? 'densenet161',
-      depth: number('depth') ?? 64,
+      depth,
+      views: [depth],
       size: number('size') ?? 224,
       device: deviceOf(values.device ?? 'cpu'),
       tf32: values.tf32 ?? false,

@@ -1,10 +1,10 @@
 // One member of this project as the benchmark runs it: the very steps that members run, bytes in, weights updated.
-import { openEngine } from '@ct-ensemble/engine';
-import { buildModel, readSafetensors } from '@ct-ensemble/models';
+import { type Adam, capture, type CaptureOptions, openEngine } from '@ct-ensemble/engine';
+import { architectureOf, loadWeights, type Model, readSafetensors } from '@ct-ensemble/models';
 import { memberOptimizer, predictionStep, trainingStep, volumesTensor } from '@ct-ensemble/training';
-import tf, { type Tensor, type Tensor2D } from '@tensorflow/tfjs';
+import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import type { Answer, Settings } from './settings.ts';
-import { CLASSES, SEED } from './start-files.ts';
+import { CLASSES, networkOf } from './start-files.ts';
 
 export interface OwnMember {
   /** What computes. */
@@ -17,15 +17,20 @@ export interface OwnMember {
 /** The loss, or the batch's probabilities, and what convolutions and matrix products computed in. */
 export type StepResult = Pick<Answer, 'values' | 'compute'>;
 
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
 export async function openMember(settings: Settings): Promise<OwnMember> {
-  const { architecture, batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
+  const { batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
   const engine = await openEngine({ device: { ...settings.device, threads }, tf32 });
   for (const note of engine.notes) console.error(`note: ${note}`);
-  const model = buildModel(architecture, { views: [depth], classes: CLASSES, seed: SEED });
+  const network = networkOf(settings);
+  await loadWeights(network.parameters, settings.weights);
+  const model = network as Model;
   const shape = [batch, depth, size, size];
   const file = await readSafetensors(settings.volumes);
   const bytes = (file.tensors.get('volumes')!.data as Uint8Array).slice(0, tf.util.sizeFromShape(shape));
-  const { run, reports } = settings.task === 'train' ? training() : prediction();
+  const isMap = architectureOf(settings.architecture).output === 'map';
+  const { run, reports } = isMap ? segmentation() : settings.task === 'train' ? training() : prediction();
   return {
     library: engine.description,
     async step() {
@@ -39,7 +44,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   };
 
   function training() {
-    const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, precision);
+    const optimizer = memberOptimizer(model, adam, precision);
     const step = trainingStep({ model, optimizer, gamma: 1.5, recompute, capture: { precision, jit } });
     const labels = Array.from({ length: batch }, (_, i) => i % 2);
     const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
@@ -53,9 +58,42 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
     return { run, reports: () => step.reports };
   }
 
+  function segmentation() {
+    const optimizer = memberOptimizer(model, adam, precision);
+    const step = segmentationStep({ model: network, optimizer, capture: { precision, jit } });
+    let steps = 0;
+    const run = async (volumes: Tensor) => {
+      const rates = optimizer.rates(1e-4, ++steps);
+      const { loss } = await step({ volumes, rates });
+      rates.dispose();
+      return loss;
+    };
+    return { run, reports: () => step.reports };
+  }
+
   function prediction() {
     const step = predictionStep(model, { precision, jit });
     const run = async (volumes: Tensor) => (await step({ volumes })).probabilities;
     return { run, reports: () => step.reports };
   }
+}
+
+/** Binary cross entropy against where the image's mean is above one half: a target that both sides can make. */
+function segmentationStep(options: {
+  model: ReturnType<typeof networkOf>;
+  optimizer: Adam;
+  capture: CaptureOptions;
+}) {
+  const { model, optimizer } = options;
+  const variables = model.parameters.trainable().map(({ variable }) => variable);
+  return capture(({ volumes, rates }: { volumes: Tensor; rates: Tensor1D }) => {
+    const x: Tensor4D = tf.mul(tf.cast(tf.transpose(volumes, [0, 2, 3, 1]), 'float32'), 1 / 255);
+    const target = tf.cast(tf.greater(tf.mean(x, 3, true), 0.5), 'float32');
+    const { value: loss, grads } = tf.variableGrads(
+      () => tf.losses.sigmoidCrossEntropy(target, model.forward(x, { training: true }) as Tensor) as Scalar,
+      variables,
+    );
+    optimizer.update(grads, rates);
+    return { loss };
+  }, options.capture);
 }

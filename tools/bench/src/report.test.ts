@@ -8,6 +8,7 @@ const [two, memory] = chooseCases(
   {
     architecture: 'densenet161',
     depth: 64,
+    views: [64],
     size: 224,
     device: { kind: 'cpu', index: 0 },
     tf32: false,

@@ -17,6 +17,8 @@ export interface Settings {
   architecture: string;
   /** Slices of a volume: the network's input channels. */
   depth: number;
+  /** How they fall into views in front of the network; [] is an image without a front. */
+  views: readonly number[];
   /** Edge of a volume, pixels. */
   size: number;
   device: { kind: 'cpu' | 'gpu'; index: number };

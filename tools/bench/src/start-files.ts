@@ -1,26 +1,40 @@
 // What both sides start from: the network's first weights and the volumes, as safetensors files.
 import { randomStream } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
-import { buildModel, saveWeights, writeSafetensors } from '@ct-ensemble/models';
+import { architectureOf, buildNetwork, saveWeights, writeSafetensors } from '@ct-ensemble/models';
 import type { Settings } from './settings.ts';
 
 export const CLASSES = 2;
-/** Weights that are built with this seed are those of the file. */
-export const SEED = 1;
+const SEED = 1;
+
+/** The network of a case; without a seed its weights are to be read from the file. */
+export function networkOf(
+  { architecture, depth, views }: Pick<Settings, 'architecture' | 'depth' | 'views'>,
+  seed?: number,
+) {
+  const classes = architectureOf(architecture).output === 'map' ? 1 : CLASSES;
+  return buildNetwork(architecture, {
+    views,
+    channels: depth,
+    classes,
+    ...(seed === undefined ? {} : { seed }),
+  });
+}
 
 /** Writes both; a smaller batch takes the first volumes. */
 export async function writeStartFiles(
   files: Pick<Settings, 'weights' | 'volumes'>,
-  { architecture, batch, depth, size }: Pick<Settings, 'architecture' | 'batch' | 'depth' | 'size'>,
+  settings: Pick<Settings, 'architecture' | 'batch' | 'depth' | 'views' | 'size'>,
 ) {
   const engine = await openEngine({ engine: 'cpu' });
   try {
-    const model = buildModel(architecture, { views: [depth], classes: CLASSES, seed: SEED });
+    const model = networkOf(settings, SEED);
     await saveWeights(model.parameters, files.weights);
   } finally {
     engine.close();
   }
   const random = randomStream({ seed: SEED, purpose: 'bench' });
+  const { batch, depth, size } = settings;
   const shape = [batch, depth, size, size];
   const data = Uint8Array.from({ length: batch * depth * size * size }, () => random.integer(256));
   await writeSafetensors(files.volumes, new Map([['volumes', { dtype: 'U8', shape, data }]]));

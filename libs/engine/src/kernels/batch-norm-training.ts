@@ -1,5 +1,5 @@
 // Batch normalisation by the batch's own statistics: TensorFlow's fused op and its gradient as a tfjs kernel.
-import tf, { type GradConfig, type KernelConfig, type Tensor, type TensorInfo } from '@tensorflow/tfjs';
+import tf, { type GradConfig, type KernelConfig, type Tensor, type Tensor4D } from '@tensorflow/tfjs';
 import { activeBackend, type TensorFlowBackend } from '../backend.ts';
 import { type Attribute, DataType } from '../types.ts';
 import { bool, float, text, type } from './attributes.ts';
@@ -14,35 +14,49 @@ const attributesOf = (epsilon: number): Attribute[] => [
   bool('is_training', true),
 ];
 
+interface Attributes {
+  epsilon: number;
+  momentum: number;
+  offCentre: boolean;
+}
+
 /**
- * Outputs: y, mean and (unbiased) variance of the batch, or those given moved towards them by `momentum`, and three that
- * only the gradient understands.
+ * Outputs: y, mean and (unbiased) variance of the batch, or those given moved towards them by `momentum`, three that
+ * only the gradient understands, and x as it was normalised: less its first pixel where `offCentre` says so.
  */
 export const batchNormTrainingKernel: KernelConfig = {
   kernelName: BATCH_NORM_TRAINING,
   backendName: 'tensorflow',
   kernelFunc({ inputs, attrs, backend }) {
     const engine = backend as TensorFlowBackend;
-    const { epsilon, momentum } = attrs as unknown as { epsilon: number; momentum: number };
-    const none = tf.tensor1d([], 'float32');
-    const { x, scale, offset, mean = none, variance = none } = inputs as Record<string, TensorInfo>;
+    const { epsilon, momentum, offCentre } = attrs as unknown as Attributes;
     const attributes = [...attributesOf(epsilon), float('exponential_avg_factor', momentum)];
-    const operands = [x!, scale!, offset!, mean, variance];
-    const results = engine.run({ name: 'FusedBatchNormV3', attributes, outputs: 6 }, operands);
-    none.dispose();
-    return results;
+    return tf.tidy(() => {
+      const none = tf.tensor1d([], 'float32');
+      const { x, scale, offset, mean = none, variance = none } = inputs as Record<string, Tensor>;
+      const normalised = (image: Tensor, before: Tensor) =>
+        engine.run({ name: 'FusedBatchNormV3', attributes, outputs: 6 }, [
+          ...[image, scale!, offset!],
+          ...[before, variance],
+        ]);
+      if (!offCentre) return [...normalised(x!, mean), tf.clone(x!)];
+      const shift = tf.slice(x as Tensor4D, [0, 0, 0, 0], [1, 1, 1, -1]).flatten();
+      const shifted = tf.sub(x!, shift);
+      const [y, moved, ...others] = normalised(shifted, mean.size === 0 ? mean : tf.sub(mean, shift));
+      return [y!, tf.add(moved!, shift), ...others, shifted];
+    });
   },
 };
 
 export const batchNormTrainingGradient: GradConfig = {
   kernelName: BATCH_NORM_TRAINING,
-  inputsToSave: ['x', 'scale'],
-  outputsToSave: [false, false, false, true, true, true],
+  inputsToSave: ['scale'],
+  outputsToSave: [false, false, false, true, true, true, true],
   gradFunc(dy, saved, attrs) {
     const backend = activeBackend()!;
-    const [x, scale, ...reserved] = saved;
+    const [scale, first, second, third, x] = saved;
     const dys = dy as unknown as Tensor[];
-    const operands = [dys[0], x, scale, ...reserved];
+    const operands = [dys[0], x, scale, first, second, third];
     const attributes = attributesOf(attrs['epsilon'] as number);
     const results = backend.run(
       { name: 'FusedBatchNormGradV3', attributes, outputs: 5 },

@@ -15,7 +15,7 @@ import { asRounded, padded, type Paddings, paddingsOf, windowAttributes, without
 type Shape4D = [number, number, number, number];
 type Info = backend_util.Conv2DInfo;
 
-function infoOf(attrs: unknown, shape: number[]): Info {
+export function infoOf(attrs: unknown, shape: number[]): Info {
   const { filterSize, strides, pad, dimRoundingMode } = attrs as {
     filterSize: number | [number, number];
     strides: number | [number, number];
@@ -83,8 +83,8 @@ const avgPool: KernelFunc = ({ inputs, attrs, backend }) =>
     return paddings ? tf.mul(mean, overlap(info)) : mean;
   });
 
-/** For every window: its area over the part of it that lies within the image. */
-function overlap(info: Info): Tensor4D {
+/** For every window: its area over the part of it that lies within the image, [1, outHeight, outWidth, 1]. */
+export function overlap(info: Info): Tensor4D {
   const { top, left } = info.padInfo;
   const { filterHeight, filterWidth, outHeight, outWidth } = info;
   const covered = (start: number, window: number, size: number) =>

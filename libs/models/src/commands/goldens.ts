@@ -1,0 +1,70 @@
+// models:goldens: all networks of a goldens file beside ours, one line each.
+import { messageOf, UserError } from '@ct-ensemble/core';
+import { type EngineKind, openEngine } from '@ct-ensemble/engine';
+import { Command, Option } from 'commander';
+import { type Comparison, compareGolden, readGoldens, sharedGoldens } from '../goldens.ts';
+
+interface Options {
+  file: string;
+  engine: EngineKind;
+  json?: boolean;
+}
+
+/** A comparison, or why there is none. */
+type Line = Comparison | { net: string; problem: string; ok: false };
+
+export function goldensCommand(): Command {
+  return new Command('goldens')
+    .description('Compares the networks with PyTorch in float64: exit code 1 beyond the limits.')
+    .option('--file <file>', 'goldens', sharedGoldens)
+    .addOption(new Option('--engine <name>').choices(['tensorflow', 'cpu']).default('tensorflow'))
+    .option('--json', 'print JSON')
+    .action(async ({ file, engine, json }: Options) => {
+      const goldens = await readGoldens(file);
+      if (goldens === undefined) {
+        throw new UserError('there is no such file', { file, remedy: 'give --file FILE' });
+      }
+      const opened = await openEngine({ engine });
+      try {
+        const lines: Line[] = [];
+        for (const [net, golden] of Object.entries(goldens)) {
+          const line = compared(() => compareGolden(net, golden), net);
+          lines.push(line);
+          if (!json) console.log(textOf(line));
+        }
+        if (json) console.log(JSON.stringify(lines, undefined, 1));
+        if (lines.some(({ ok }) => !ok)) process.exitCode = 1;
+      } finally {
+        opened.close();
+      }
+    });
+}
+
+function compared(compare: () => Comparison, net: string): Line {
+  try {
+    return compare();
+  } catch (error) {
+    if (error instanceof UserError) return { net, problem: messageOf(error), ok: false };
+    throw error;
+  }
+}
+
+const titles = {
+  evalLogits: 'eval logits',
+  evalLogitsAfterTrainForward: 'after training forward',
+  firstLoss: 'loss',
+  gradientMedian: 'gradient norms, median',
+  gradient95: '95 %',
+} as const;
+
+function textOf(line: Line): string {
+  if ('problem' in line) return `${line.net}: ${line.problem}`;
+  const { net, parameters, expectedParameters, figures, ok } = line;
+  const count =
+    parameters === expectedParameters ? `${parameters}` : `${parameters}, not ${expectedParameters},`;
+  const parts = figures.map(({ name, value, limit }) => {
+    const told = `${titles[name]} ${value.toExponential(1)}`;
+    return value <= limit ? told : `${told} (limit ${limit.toExponential(1)})`;
+  });
+  return `${net}: ${count} parameters; ${parts.join(', ')}: ${ok ? 'ok' : 'NOT ok'}`;
+}
