@@ -1,6 +1,5 @@
 // Grouped convolution (ResNeXt), on any backend.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
-import { activeBackend } from './backend.ts';
 import { EngineError } from './errors.ts';
 import { GROUPED_CONV2D } from './kernels/grouped-conv2d.ts';
 
@@ -16,7 +15,8 @@ export interface GroupedConv2dArgs {
 
 /**
  * Convolves each group of channels with its own part of the filter; the groups' outputs lie side by side. PyTorch's
- * `conv2d(…, groups)`. TensorFlow's op on this engine, plain tfjs (split, convolve, concatenate) elsewhere.
+ * `conv2d(…, groups)`. A kernel of its own on backends that have one, such as
+ * this engine's; plain tfjs (split, convolve, concatenate) elsewhere.
  *
  * @returns [batch, height, width, outputs]
  * @throws EngineError 'tensorflow' when channels or outputs do not divide into groups, or the padding is too wide.
@@ -35,7 +35,8 @@ export function groupedConv2d({ x, filter, strides, pad }: GroupedConv2dArgs): T
     refuse(`padding ${pad} for a filter of ${height} × ${width}`, 'pad less, or call tf.pad before');
   const padding = typeof pad === 'number' ? explicit(pad) : pad;
   if (groups === 1) return tf.conv2d(x, filter, strides, padding);
-  if (activeBackend()) return tf.engine().runKernel(GROUPED_CONV2D, { x, filter }, { strides, pad: padding });
+  if (tf.getKernel(GROUPED_CONV2D, tf.getBackend()))
+    return tf.engine().runKernel(GROUPED_CONV2D, { x, filter }, { strides, pad: padding });
   const filters = tf.split(filter, groups, 3) as Tensor4D[];
   const images = tf.split(x, groups, 3) as Tensor4D[];
   return tf.concat(

@@ -20,6 +20,7 @@ export type { Precision, PrecisionChoice } from './precision.ts';
 export { recompute } from './recompute.ts';
 export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library.ts';
 export { groupedConv2d, type GroupedConv2dArgs } from './grouped-conv.ts';
+export { GROUPED_CONV2D } from './kernels/grouped-conv2d.ts';
 export { installTensorFlow } from './install.ts';
 export type { Numerics } from './numerics.ts';
 export { usableGpus } from './gpus.ts';

@@ -9,6 +9,8 @@ export {
   type Model,
   type ModelOptions,
 } from './registry.ts';
+export { type Described, describedIn, describing } from './description.ts';
+export { importPretrained, loadPretrained, pretrainedFile, type PretrainedReport } from './pretrained.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
 export type { Layer, Mode } from './layers.ts';
 export { fromPyTorch, toPyTorch, type Layout, type Parameter, type Parameters } from './parameters.ts';

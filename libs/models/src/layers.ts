@@ -156,13 +156,7 @@ export function dropout<T extends Tensor>({ rate, layer }: { rate: number; layer
 export const globalAvgPool: Layer<Tensor4D, Tensor2D> = (x) => tf.mean(x, [1, 2]);
 
 /** Twice the height and width, each pixel four times: nn.Upsample's default. */
-export const upsample: Layer = (x) => {
-  const [batch, height, width, channels] = x.shape;
-  const pixels = tf.reshape(x, [batch, height, 1, width, channels]);
-  const rows = tf.concat([pixels, pixels], 2);
-  const cells = tf.reshape(rows, [batch, 2 * height, width, 1, channels]);
-  return tf.reshape(tf.concat([cells, cells], 3), [batch, 2 * height, 2 * width, channels]);
-};
+export const upsample: Layer = (x) => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]);
 
 /** Branches side by side: their channels in a row. */
 export const branches =

@@ -2,10 +2,12 @@
 // The command line of the networks.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { Command } from 'commander';
+import { exportCommand } from './commands/export.ts';
 import { goldensCommand } from './commands/goldens.ts';
+import { summaryCommand } from './commands/summary.ts';
 
 const program = new Command('models').description('The networks: checked, described, exported.');
-program.addCommand(goldensCommand());
+for (const command of [goldensCommand(), summaryCommand(), exportCommand()]) program.addCommand(command);
 
 try {
   await program.parseAsync();

@@ -15,6 +15,9 @@ const arrays = {
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
+  /** IEEE half precision and bfloat16, as their bits. */
+  F16: Uint16Array,
+  BF16: Uint16Array,
 } as const;
 
 export type Dtype = keyof typeof arrays;
@@ -85,6 +88,15 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
       remedy: 'fetch or write the file again',
     });
   };
+  if (isPyTorch(bytes)) {
+    const python =
+      "import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); " +
+      "save_file({k: v.clone().contiguous() for k, v in w.get('state_dict', w).items()}, sys.argv[2])";
+    throw new UserError('is a file of torch.save, which may hold programs: it is not read', {
+      ...(file === undefined ? {} : { file }),
+      remedy: `convert it where PyTorch is: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
+    });
+  }
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   if (length > bytes.length - 8) {
@@ -124,6 +136,12 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
   return { tensors, metadata };
 }
 
+/** A zip archive or a pickle: no header of safetensors is so long that it begins like them. */
+function isPyTorch(bytes: Uint8Array): boolean {
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1');
+  return start === 'PK\x03\x04' || /^\x80[\x02-\x05]/.test(start);
+}
+
 function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {
   let text = '';
   let header: unknown;
@@ -159,6 +177,37 @@ function view(dtype: Dtype, bytes: Uint8Array) {
   const aligned = bytes.byteOffset % TypedArray.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   const { buffer, byteOffset, length } = aligned;
   return new TypedArray(buffer as ArrayBuffer, byteOffset, length / TypedArray.BYTES_PER_ELEMENT);
+}
+
+/** The values of a tensor of floating-point numbers as float32; undefined where it holds none. */
+export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefined {
+  const { dtype, shape, data } = tensor;
+  switch (dtype) {
+    case 'F32':
+      return tensor as StoredTensorOf<'F32'>;
+    case 'F64':
+      return { dtype: 'F32', shape, data: Float32Array.from(data as Float64Array) };
+    case 'BF16': // the upper half of a float32
+      return {
+        dtype: 'F32',
+        shape,
+        data: new Float32Array(Uint32Array.from(data as Uint16Array, (bits) => bits << 16).buffer),
+      };
+    case 'F16':
+      return { dtype: 'F32', shape, data: Float32Array.from(data as Uint16Array, ofHalf) };
+    default:
+      return undefined;
+  }
+}
+
+/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
+function ofHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = (bits & 1023) / 1024;
+  if (exponent === 0) return sign * fraction * 2 ** -14;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction) * 2 ** (exponent - 15);
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);

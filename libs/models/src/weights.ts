@@ -2,6 +2,7 @@
 import { UserError } from '@ct-ensemble/core';
 import { fromPyTorch, pytorchShape, toPyTorch, type Parameters } from './parameters.ts';
 import {
+  asFloat32,
   readSafetensors,
   writeSafetensors,
   type Metadata,
@@ -36,7 +37,7 @@ export async function exportTensors(parameters: Parameters): Promise<Map<string,
   return tensors;
 }
 
-/** Sets every parameter from a state dict, all or none. `num_batches_tracked` may be missing, as in PyTorch. */
+/** Sets every parameter from a state dict of any floating-point numbers, all or none. `num_batches_tracked` may be missing, as in PyTorch. */
 export function importTensors(parameters: Parameters, tensors: StoredTensors, file?: string) {
   const { byName, counters } = parameters;
   const problems: string[] = [];
@@ -46,8 +47,13 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
       problems.push(`${name} is ${described(found)}, not ${described(expected)}`);
     }
   };
+  const checkFloats = (name: string, found: StoredTensor, shape: readonly number[]) => {
+    const isFloat = ['F32', 'F64', 'F16', 'BF16'].includes(found.dtype);
+    check(name, { dtype: isFloat ? found.dtype : 'F32', shape });
+  };
   for (const { name, layout, variable } of byName.values()) {
-    if (tensors.has(name)) check(name, { dtype: 'F32', shape: pytorchShape(variable.shape, layout) });
+    const found = tensors.get(name);
+    if (found) checkFloats(name, found, pytorchShape(variable.shape, layout));
     else problems.push(`${name} is missing`);
   }
   for (const name of counters.keys()) check(name, { dtype: 'I64', shape: [] });
@@ -62,7 +68,7 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
     });
   }
   for (const { name, layout, variable } of byName.values()) {
-    const values = fromPyTorch(tensors.get(name) as StoredTensorOf<'F32'>, layout);
+    const values = fromPyTorch(asFloat32(tensors.get(name)!)!, layout);
     variable.assign(values);
     values.dispose();
   }

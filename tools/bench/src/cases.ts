@@ -54,7 +54,7 @@ const usual = {
 const network = (architecture: string, views: number[], size: number): Definition => {
   const depth = views.length === 0 ? 3 : views.reduce((sum, count) => sum + count);
   return {
-    what: `${architecture} on ${views.join(' + ') || depth}×${size}×${size} trains`,
+    what: `${architecture} ${views.length === 0 ? 'on' : 'behind'} ${views.join(' + ') || depth}×${size}×${size} trains`,
     both: { architecture, views, depth, size },
     pairs: 8,
     tells: [{ quantity: 'step', target: { atLeast: 1 } }],

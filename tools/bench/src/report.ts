@@ -27,12 +27,12 @@ export function resultLines({ name, measurements, unmeasured, others }: CaseResu
 /** The table with what it was measured on. */
 export function markdown({ date, machine, cases }: Report): string {
   const libraries = [...new Set(cases.flatMap(({ libraries }) => [libraries.here, libraries.peer]))];
-  const { architecture, depth, size } = cases[0]!.settings.here;
+  const networks = [...new Set(cases.map(({ settings }) => networkText(settings.here)))];
   const { cpu, cores, instructions, memoryGiB } = machine;
   const busiest = Math.max(...cases.map(({ others }) => others));
   const rows = cases.flatMap((one) => one.measurements.map((measured) => row(one, measured)));
   return [
-    `${architecture} with its conv block, ${depth}×${size}×${size}. ${libraries.join('; ')}. ${cpu}, ${cores} cores ` +
+    `${networks[0]}${networks.length > 1 ? ' where a row names no other network' : ''}. ${libraries.join('; ')}. ${cpu}, ${cores} cores ` +
       `(${instructions.join(', ')}), ${memoryGiB} GiB; other programs took at most ${percent(busiest)} of the CPUs in a case; ${date}.`,
     '',
     ...table(['case', 'what', 'here', 'peer', 'ratio', 'pairs', 'target', 'met'], rows),
@@ -70,6 +70,11 @@ function settingsText({ batch, members, threads, device }: Settings, compute: Pa
   const count = `${threads} thread${threads === 1 ? '' : 's'}${members > 1 ? ' each' : ''}`;
   return `batch ${batch}, ${numbers}, ${device.kind === 'gpu' ? `GPU ${device.index}` : count}`;
 }
+
+const networkText = ({ architecture, views, depth, size }: Settings) =>
+  views.length === 0
+    ? `${architecture} on ${depth}×${size}×${size}`
+    : `${architecture} behind ${views.map((slices) => `${slices}×${size}×${size}`).join(' and ')}`;
 
 const targetText = ({ atLeast, atMost }: Target) =>
   atLeast === undefined ? `≤ ${atMost!.toFixed(2)}` : `≥ ${atLeast.toFixed(2)}`;

@@ -1,0 +1,78 @@
+// models:export: a network with its weights as an ONNX file.
+import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { openEngine } from '@ct-ensemble/engine';
+import { Command } from 'commander';
+import { type Described, describedIn } from '../description.ts';
+import { ONNX_OPSET, onnxModel } from '../onnx.ts';
+import { architectureOf, buildNetwork } from '../registry.ts';
+import { readSafetensors } from '../safetensors.ts';
+import { traceNetwork } from '../trace.ts';
+import { exportTensors, importTensors } from '../weights.ts';
+import { counts, size, words } from './options.ts';
+
+interface Options {
+  weights: string;
+  out?: string;
+  architecture?: string;
+  views?: number[];
+  size?: [number, number];
+  classes?: string[];
+  recipe?: string;
+}
+
+export function exportCommand(): Command {
+  return new Command('export')
+    .description(`Writes a network and its weights as ONNX, opset ${ONNX_OPSET}.`)
+    .requiredOption(
+      '--weights <file>',
+      'safetensors, as a training leaves them in checkpoints/best.safetensors',
+    )
+    .option('--out <file>', 'the ONNX file (default: beside the weights, .onnx)')
+    .option('--architecture <name>', 'where the weights do not say it')
+    .option(
+      '--views <slices>',
+      'slices of each view, such as 64 or 32,16; "" for a network without a front',
+      counts,
+    )
+    .option('--size <edge>', 'edge of a slice, or HEIGHTxWIDTH', size)
+    .option('--classes <names>', 'names of the classes, in the order of the outputs', words)
+    .option('--recipe <name>', 'name of the recipe, for the metadata')
+    .action(async ({ weights: file, out, size: given, ...options }: Options) => {
+      const path = out ?? file.replace(/(\.safetensors)?$/, '.onnx');
+      const { tensors, metadata } = await readSafetensors(file);
+      const found = describedIn(metadata, file);
+      const known = <Key extends keyof Described>(key: Key, option: string): NonNullable<Described[Key]> => {
+        const value = { ...found, ...options, ...(given && { size: given }) }[key];
+        if (value !== undefined) return value as NonNullable<Described[Key]>;
+        throw new UserError(`does not say its ${key}`, { file, remedy: `give ${option}` });
+      };
+      const architecture = known('architecture', '--architecture NAME');
+      const views = known('views', '--views SLICES');
+      const classes = known('classes', '--classes NAMES');
+      const [height, width] = known('size', '--size EDGE');
+      const shape = { views, classes: classes.length };
+      const engine = await openEngine({ engine: 'cpu' });
+      try {
+        const { parameters } = buildNetwork(architecture, shape);
+        importTensors(parameters, tensors, file);
+        const model = onnxModel({
+          graph: await traceNetwork(architecture, { ...shape, size: [height, width] }),
+          tensors: await exportTensors(parameters),
+          output: architectureOf(architecture).output,
+          name: architecture,
+          metadata: {
+            architecture,
+            classes: JSON.stringify(classes),
+            views: JSON.stringify(views),
+            volume: JSON.stringify([views.reduce((sum, depth) => sum + depth, 0) || 3, height, width]),
+            values: 'grey values 0 … 255, divided by 255',
+            recipe: options.recipe ?? found.recipe ?? '',
+          },
+        });
+        await writeFileAtomic(path, [model]);
+        console.log(`${path}: ${architecture}, opset ${ONNX_OPSET}, ${(model.length / 1e6).toFixed(1)} MB`);
+      } finally {
+        engine.close();
+      }
+    });
+}

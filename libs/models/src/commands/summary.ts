@@ -1,0 +1,77 @@
+// models:summary: what a network is made of, as a table.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { architectureNames, architectureOf } from '../registry.ts';
+import { type SummaryRow, summarise, totals } from '../summary.ts';
+import { traceNetwork } from '../trace.ts';
+import { count, counts, size } from './options.ts';
+
+interface Options {
+  architecture: string;
+  views: number[];
+  size?: [number, number];
+  batch: number;
+  classes: number;
+  depth: number;
+  json?: boolean;
+}
+
+export function summaryCommand(): Command {
+  return new Command('summary')
+    .description('Layers, shapes, parameters, multiply-adds and activation memory of a network.')
+    .addOption(new Option('--architecture <name>').choices(architectureNames()).makeOptionMandatory())
+    .option(
+      '--views <slices>',
+      'slices of each view, such as 64 or 32,16; none: an image of 3 channels',
+      views,
+      [],
+    )
+    .option('--size <edge>', "edge of the image, or HEIGHTxWIDTH (default: the network's own)", size)
+    .option('--batch <n>', 'volumes at once', count, 1)
+    .option('--classes <n>', 'what the head tells apart', count, 2)
+    .option('--depth <n>', 'parts of a name that make a row', count, 3)
+    .option('--json', 'print JSON')
+    .action(async ({ architecture, depth, json, size, ...options }: Options) => {
+      const { edge } = architectureOf(architecture).input;
+      const rows = summarise(
+        await traceNetwork(architecture, { ...options, size: size ?? [edge, edge] }),
+        depth,
+      );
+      const total = totals(rows);
+      console.log(json ? JSON.stringify({ architecture, rows, total }, undefined, 1) : table(rows));
+    });
+}
+
+function views(text: string): number[] {
+  const slices = counts(text);
+  if (slices.length > 2) throw new InvalidArgumentError('a front takes one or two views.');
+  return slices;
+}
+
+function table(rows: readonly SummaryRow[]): string {
+  const { parameters, multiplyAdds, activationBytes } = totals(rows);
+  const cells = [
+    ['layer', 'ops', 'output', 'parameters', 'multiply-adds', 'activations'],
+    ...rows.map((row) => [
+      row.layer,
+      Object.entries(row.ops)
+        .map(([kernel, times]) => (times === 1 ? kernel : `${kernel} × ${times}`))
+        .join(', '),
+      row.output.join(' × '),
+      thousands(row.parameters),
+      millions(row.multiplyAdds),
+      megabytes(row.activationBytes),
+    ]),
+    ['total', '', '', thousands(parameters), millions(multiplyAdds), megabytes(activationBytes)],
+  ];
+  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((row) => row[i]!.length)));
+  const isText = (column: number) => column < 3;
+  return cells
+    .map((row) =>
+      row.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+    )
+    .join('\n');
+}
+
+const thousands = (value: number) => value.toLocaleString('en-US');
+const millions = (value: number) => `${(value / 1e6).toFixed(1)} M`;
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
