@@ -8,9 +8,12 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 
 import torch
-import torchvision
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "libs" / "models" / "fixtures"))
+from networks import network
 
 settings = json.loads(sys.argv[1])
 training = settings["task"] == "train"
@@ -21,119 +24,6 @@ device = torch.device(f"cuda:{settings['device']['index']}" if on_gpu else "cpu"
 torch.set_num_threads(settings["threads"])
 torch.backends.cudnn.benchmark = True
 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
-
-
-def timm_model(name):
-    try:
-        import timm
-    except ImportError:
-        sys.exit(f"{name} is timm's → {sys.executable} -m pip install timm")
-    return timm.create_model(name, num_classes=2)
-
-
-def inception_v3():
-    return torchvision.models.inception_v3(
-        num_classes=2, aux_logits=False, transform_input=True, init_weights=False, dropout=0.0
-    )
-
-
-NETWORKS = {
-    "inception_v3": inception_v3,
-    "inception_v4": lambda: timm_model("inception_v4"),
-    "inception_resnet_v2": lambda: timm_model("inception_resnet_v2"),
-    "resnext50_32x4d": lambda: torchvision.models.resnext50_32x4d(num_classes=2),
-    "att_unet": lambda: attention_unet(),
-    "densenet161": lambda: torchvision.models.densenet161(weights=None, num_classes=2),
-    "densenet_small": lambda: torchvision.models.DenseNet(
-        growth_rate=8, block_config=(2, 2, 2), num_init_features=8, bn_size=2, num_classes=2
-    ),
-}
-
-
-if settings["architecture"] not in NETWORKS:
-    sys.exit(f"pytorch-side.py has no {settings['architecture']}, only {', '.join(NETWORKS)}")
-
-
-class OneView(torch.nn.Module):
-    def __init__(self, backbone):
-        super().__init__()
-        self.encoder1 = torch.nn.Conv2d(depth, 3, kernel_size=3, padding=1)
-        self.model = backbone
-
-    def forward(self, x):
-        return self.model(torch.relu(self.encoder1(x)))
-
-
-class TwoViews(torch.nn.Module):
-    def __init__(self, backbone):
-        super().__init__()
-        self.encoder1 = torch.nn.Conv2d(views[0], 3, kernel_size=3, padding=1)
-        self.encoder2 = torch.nn.Conv2d(views[1], 3, kernel_size=3, padding=1)
-        self.encoder3 = torch.nn.Conv2d(6, 3, kernel_size=3, padding=1)
-        self.model = backbone
-
-    def forward(self, x):
-        one, two = x[:, : views[0]], x[:, views[0] :]
-        both = torch.cat((torch.relu(self.encoder1(one)), torch.relu(self.encoder2(two))), 1)
-        return self.model(torch.relu(self.encoder3(both)))
-
-
-def attention_unet(widths=(64, 128, 256, 512, 1024)):
-    """Oktay et al. 2018 as it is commonly written in PyTorch."""
-    nn = torch.nn
-
-    def unit(before, width):
-        return [nn.Conv2d(before, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-
-    def double(before, width):
-        return nn.Sequential(*unit(before, width), *unit(width, width))
-
-    def projection(before, width, *then):
-        return nn.Sequential(nn.Conv2d(before, width, 1), nn.BatchNorm2d(width), *then)
-
-    class UpConv(nn.Module):
-        def __init__(self, before, width):
-            super().__init__()
-            self.up = nn.Sequential(nn.Upsample(scale_factor=2), *unit(before, width))
-
-        def forward(self, x):
-            return self.up(x)
-
-    class Gate(nn.Module):
-        def __init__(self, width):
-            super().__init__()
-            self.W_g, self.W_x = projection(width, width // 2), projection(width, width // 2)
-            self.psi = projection(width // 2, 1, nn.Sigmoid())
-
-        def forward(self, g, x):
-            return x * self.psi(torch.relu(self.W_g(g) + self.W_x(x)))
-
-    class UNet(nn.Module):
-        def __init__(self):
-            super().__init__()
-            for i, width in enumerate(widths, 1):
-                self.add_module(f"Conv{i}", double(widths[i - 2] if i > 1 else depth, width))
-            for i in range(len(widths), 1, -1):
-                width = widths[i - 2]
-                self.add_module(f"Up{i}", UpConv(widths[i - 1], width))
-                self.add_module(f"Att{i}", Gate(width))
-                self.add_module(f"Up_conv{i}", double(2 * width, width))
-            self.Conv_1x1 = nn.Conv2d(widths[0], 1, 1)
-
-        def forward(self, x):
-            levels = []
-            for i in range(1, len(widths) + 1):
-                level = levels[-1] if levels else None
-                x = x if level is None else nn.functional.max_pool2d(level, 2)
-                levels.append(getattr(self, f"Conv{i}")(x))
-            x = levels[-1]
-            for i in range(len(widths), 1, -1):
-                g = getattr(self, f"Up{i}")(x)
-                gated = getattr(self, f"Att{i}")(g, levels[i - 2])
-                x = getattr(self, f"Up_conv{i}")(torch.cat((gated, g), 1))
-            return self.Conv_1x1(x)
-
-    return UNet()
 
 
 def read_safetensors(path):
@@ -161,8 +51,7 @@ def peak_memory():
         return None
 
 
-backbone = NETWORKS[settings["architecture"]]()
-member = {0: lambda model: model, 1: OneView, 2: TwoViews}[len(views)](backbone)
+member = network(settings["architecture"], 1 if settings["architecture"].startswith("att_unet") else 2, views)
 member.load_state_dict(read_safetensors(settings["weights"]), strict=True)
 member.to(device, memory_format=torch.channels_last).train(training)
 optimizer = torch.optim.Adam(member.parameters(), lr=1e-4)

@@ -156,8 +156,8 @@ export function fillGolden(parameters: Parameters, net: string) {
   importTensors(parameters, tensors);
 }
 
-/** [N, H, W, C] in [0, 1). */
-function goldenInput(net: string, shape: Golden['shape']): Tensor4D {
+/** [N, H, W, C] in [0, 1), made of the network's name. `shape`: N, C, H, W. */
+export function goldenInput(net: string, shape: Golden['shape']): Tensor4D {
   const u = uniformOf(`golden/input/${net}`);
   const nchw = new Float32Array(tf.util.sizeFromShape(shape)).map(() => (u() + 1) / 2);
   return tf.tidy(() => tf.transpose(tf.tensor4d(nchw, shape), [0, 2, 3, 1]));
@@ -213,8 +213,8 @@ export function runGolden(model: Model<Tensor2D | Tensor4D>, net: string, golden
   });
 }
 
-/** All logits, or `count` of a map. */
-function listed(output: Tensor2D | Tensor4D, count: number): number[] {
+/** All logits, or `count` of a map, evenly apart in the order N, C, H, W. */
+export function listed(output: Tensor2D | Tensor4D, count: number): number[] {
   if (output.rank === 2) return [...output.dataSync()];
   const map = tf.transpose(output as Tensor4D, [0, 3, 1, 2]).dataSync();
   const every = Math.floor(map.length / count);

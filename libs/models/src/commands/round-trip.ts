@@ -1,0 +1,104 @@
+// models:round-trip: files of every network, read by PyTorch (strict) and ONNX Runtime, and their logits beside ours.
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { codeOf, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { openEngine } from '@ct-ensemble/engine';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { architectureNames } from '../registry.ts';
+import { type RoundTrip, writeRoundTrip } from '../round-trip.ts';
+
+const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta.url));
+const record = fileURLToPath(new URL('../../src/fixtures/round-trip.json', import.meta.url));
+const limit = 1e-4;
+
+const answer = z.object({
+  versions: z.record(z.string(), z.string()),
+  networks: z.record(
+    z.string(),
+    z.object({
+      pytorch: z.array(z.number()).nullable(),
+      onnxruntime: z.array(z.number()),
+      probabilities: z.number(),
+    }),
+  ),
+});
+
+export function roundTripCommand(): Command {
+  return new Command('round-trip')
+    .description('Has PyTorch and ONNX Runtime read what is written here: exit code 1 where logits differ.')
+    .option(
+      '--python <path>',
+      'a Python that has torch, torchvision, timm, safetensors, onnx and onnxruntime',
+      'python3',
+    )
+    .option('--record', 'keep the result for the tests')
+    .action(async ({ python, record: keeps }: { python: string; record?: boolean }) => {
+      const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-round-trip-'));
+      try {
+        const ours = await written(folder);
+        const { versions, networks } = answer.parse(JSON.parse(await run(python, folder)));
+        let ok = true;
+        for (const [name, { logits }] of Object.entries(ours)) {
+          const { pytorch, onnxruntime, probabilities } = networks[name]!;
+          const far = [pytorch && distance(logits, pytorch), distance(logits, onnxruntime), probabilities];
+          if (!far.every((value) => value === null || value <= limit)) ok = false;
+          const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not there');
+          console.log(
+            `${name}: greatest |Δ| of logits, PyTorch ${strict}, ONNX Runtime ${onnx}; probabilities ${softmax}`,
+          );
+        }
+        console.log(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
+        if (!ok) process.exitCode = 1;
+        else if (keeps) await writeFileAtomic(record, recorded(versions, ours, networks));
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    });
+}
+
+async function written(folder: string): Promise<Record<string, RoundTrip>> {
+  const engine = await openEngine({ engine: 'tensorflow' });
+  try {
+    const all: Record<string, RoundTrip> = {};
+    for (const name of architectureNames()) all[name] = await writeRoundTrip(name, folder);
+    await writeFile(join(folder, 'networks.json'), JSON.stringify(all));
+    return all;
+  } finally {
+    engine.close();
+  }
+}
+
+async function run(python: string, folder: string): Promise<string> {
+  try {
+    return (await promisify(execFile)(python, [script, folder], { maxBuffer: 1 << 26 })).stdout;
+  } catch (error) {
+    const missing = /ModuleNotFoundError: (.*)/.exec(messageOf(error))?.[1];
+    if (codeOf(error) !== 'ENOENT' && missing === undefined) throw error;
+    throw new UserError(missing ?? 'there is no such program', {
+      file: python,
+      remedy: `${python} -m pip install torch torchvision timm safetensors onnx onnxruntime, or give --python PATH`,
+      cause: error,
+    });
+  }
+}
+
+const distance = (a: readonly number[], b: readonly number[]) =>
+  Math.max(...b.map((value, i) => Math.abs(value - (a[i] ?? NaN))));
+
+/** A line for each network. */
+function recorded(
+  versions: object,
+  ours: Record<string, RoundTrip>,
+  networks: z.infer<typeof answer>['networks'],
+) {
+  const lines = Object.entries(ours).map(([name, { safetensors, onnx }]) => {
+    const { pytorch, onnxruntime } = networks[name]!;
+    return `  ${JSON.stringify(name)}: ${JSON.stringify({ safetensors, onnx, pytorch, onnxruntime })}`;
+  });
+  return `{\n "versions": ${JSON.stringify(versions)},\n "networks": {\n${lines.join(',\n')}\n }\n}\n`;
+}
