@@ -59,6 +59,14 @@ export function importPretrained(
     ({ name, layout }) => layout === 'conv' && name.startsWith(prefix),
   );
 
+  for (const name of tensors.keys()) {
+    const own = prefix + name;
+    const known = byName.has(own) ? !isHead(name) || sameHead() : counters.has(own);
+    if (known) continue;
+    const expected = isHead(name) || pretrained?.skipped?.some((start) => name.startsWith(start));
+    if (expected) report.skipped.push(name);
+    else problems.push(`${name} is unknown`);
+  }
   for (const parameter of byName.values()) {
     const { name, layout, variable } = parameter;
     const published = name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
@@ -80,14 +88,6 @@ export function importPretrained(
           report.adapted.push({ name, how: `${found!.shape[1]} → ${shape[1]} channels` });
       }
     }
-  }
-  for (const name of tensors.keys()) {
-    const own = prefix + name;
-    const known = byName.has(own) ? !isHead(name) || sameHead() : counters.has(own);
-    if (known) continue;
-    const expected = isHead(name) || pretrained?.skipped?.some((start) => name.startsWith(start));
-    if (expected) report.skipped.push(name);
-    else problems.push(`${name} is unknown`);
   }
   if (problems.length > 0) {
     const more = problems.length > told ? `; and ${problems.length - told} more` : '';

@@ -29,11 +29,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test.each(Object.entries(networks))('%s', async (name, { safetensors, onnx, pytorch, onnxruntime }) => {
-  const ours = await writeRoundTrip(name, folder);
-  expect(ours).toMatchObject({ safetensors, onnx });
-  for (const theirs of [onnxruntime, ...(pytorch ? [pytorch] : [])]) {
-    expect(theirs).toHaveLength(ours.logits.length);
-    ours.logits.forEach((value, i) => expect(Math.abs(value - theirs[i]!)).toBeLessThan(1e-5));
-  }
-}, 60_000);
+test.each(Object.entries(networks))(
+  '%s',
+  async (name, { safetensors, onnx, pytorch, onnxruntime }) => {
+    const ours = await writeRoundTrip(name, folder);
+    expect(ours).toMatchObject({ safetensors, onnx });
+    for (const theirs of [onnxruntime, ...(pytorch ? [pytorch] : [])]) {
+      expect(theirs).toHaveLength(ours.logits.length);
+      ours.logits.forEach((value, i) => expect(Math.abs(value - theirs[i]!)).toBeLessThan(1e-5));
+    }
+  },
+  60_000,
+);

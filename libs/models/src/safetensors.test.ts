@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSafetensors, writeSafetensors, type StoredTensors } from './safetensors.ts';
+import { asFloat32, readSafetensors, writeSafetensors, type StoredTensors } from './safetensors.ts';
 
 // Written by safetensors 0.8.0 for Python.
 const header =
@@ -71,6 +71,29 @@ test.each([
   await expect(reading).rejects.toMatchObject({ name: 'UserError', file: path });
   await expect(reading).rejects.toThrow(problem);
 }); // prettier-ignore
+
+// Bits and values of IEEE 754 (binary16) and of bfloat16, the upper half of binary32.
+test('half-precision numbers become float32', async () => {
+  const text =
+    '{"b":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]},"h":{"dtype":"F16","shape":[7],"data_offsets":[6,20]}}';
+  const bits = Uint16Array.of(0x3fc0, 0xc040, 0x7f80, 0x3e00, 0xc500, 0x0001, 0x03ff, 0x7bff, 0x8000, 0xfc00);
+  const { tensors: found } = await readSafetensors(file(text, Buffer.from(bits.buffer)));
+  expect(asFloat32(found.get('b')!)!.data).toEqual(Float32Array.of(1.5, -3, Infinity));
+  const halves = [1.5, -5, 2 ** -24, 1023 * 2 ** -24, 65504, -0, -Infinity];
+  expect(asFloat32(found.get('h')!)!.data).toEqual(Float32Array.from(halves));
+});
+
+test.each([
+  ['a zip archive', 'PK\x03\x04rest'],
+  ['a pickle', '\x80\x02}q'],
+])('refuses what torch.save writes, %s, with the line that converts it', async (_, content) => {
+  const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-models-')), 'net.pth');
+  await writeFile(path, content, 'latin1');
+  const line = new RegExp(
+    `^${path}: is a file of torch.save.* → .*python3 -c ".*weights_only=True.*" ${path} .*net.safetensors$`,
+  );
+  await expect(readSafetensors(path)).rejects.toThrow(line);
+});
 
 test('names a file that is not there', async () => {
   await expect(readSafetensors('/nowhere/x.safetensors')).rejects.toThrow(

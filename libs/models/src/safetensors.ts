@@ -194,11 +194,15 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
         data: new Float32Array(Uint32Array.from(data as Uint16Array, (bits) => bits << 16).buffer),
       };
     case 'F16':
-      return { dtype: 'F32', shape, data: Float32Array.from(data as Uint16Array, ofHalf) };
+      return { dtype: 'F32', shape, data: Float32Array.from(data as Uint16Array, (bits) => halves()[bits]!) };
     default:
       return undefined;
   }
 }
+
+let table: Float32Array | undefined;
+/** The value of each of the 65,536 half-precision numbers. */
+const halves = () => (table ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => ofHalf(bits)));
 
 /** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
 function ofHalf(bits: number): number {

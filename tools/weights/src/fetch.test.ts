@@ -1,0 +1,126 @@
+// Against a server of our own that speaks the part of the hub's protocol that @huggingface/hub asks for.
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fetchWeights, keepWeights } from './fetch.ts';
+
+const repository = 'timm/some_net.tv_in1k';
+const commit = 'c'.repeat(40);
+const content = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * i) >> 3));
+const sha256 = createHash('sha256').update(content).digest('hex');
+
+let server: Server;
+let folder: string;
+/** First bytes of the ranges that were asked for, the probe apart. */
+let starts: number[];
+/** Bytes after which the connection breaks. */
+let breakAfter: number;
+let served: Buffer;
+
+function answer(request: IncomingMessage, response: ServerResponse): unknown {
+  const path = request.url!;
+  if (path === `/api/models/${repository}/paths-info/main`) {
+    response.setHeader('content-type', 'application/json');
+    const lfs = { oid: sha256, size: content.length, pointerSize: 1 };
+    const file = { path: 'model.safetensors', type: 'file', oid: 'x', size: content.length, lfs };
+    return response.end(
+      JSON.stringify([{ ...file, lastCommit: { id: commit, title: '', date: '2026-01-01' } }]),
+    );
+  }
+  if (path !== `/${repository}/resolve/${commit}/model.safetensors`) return response.writeHead(404).end();
+  const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? 'bytes=0-')!;
+  const end = to === '' ? served.length : Number(to) + 1;
+  response.writeHead(206, {
+    'content-range': `bytes ${from}-${end - 1}/${served.length}`,
+    etag: `"${sha256}"`,
+    'content-length': end - Number(from),
+  });
+  const body = served.subarray(Number(from), end);
+  if (body.length === 1) return response.end(body);
+  starts.push(Number(from));
+  if (body.length <= breakAfter) return response.end(body);
+  return response.write(body.subarray(0, breakAfter), () => setTimeout(() => response.destroy(), 50));
+}
+
+beforeAll(async () => {
+  server = createServer(answer);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+});
+afterAll(() => server.close());
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-weights-'));
+  starts = [];
+  breakAfter = Infinity;
+  served = content;
+});
+
+const options = () => ({
+  repository,
+  file: join(folder, 'net', 'model.safetensors'),
+  hubUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+});
+
+test('fetches once, and says what it fetched', async () => {
+  const record = { repository, revision: commit, bytes: content.length, sha256 };
+  let last = 0;
+  expect(await fetchWeights({ ...options(), onProgress: (done) => (last = done) })).toEqual({
+    ...record,
+    fetched: true,
+  });
+  expect(last).toBe(content.length);
+  expect((await readFile(options().file)).equals(content)).toBe(true);
+  expect(JSON.parse(await readFile(join(folder, 'net', 'model.json'), 'utf8'))).toEqual(record);
+  expect(await fetchWeights({ ...options(), hubUrl: 'http://127.0.0.1:1' })).toEqual({
+    ...record,
+    fetched: false,
+  });
+});
+
+test('goes on where a connection broke', async () => {
+  breakAfter = 1_000_000;
+  await expect(fetchWeights(options())).rejects.toThrow(
+    /cannot be fetched from .* run it again, what has come is kept/,
+  );
+  breakAfter = Infinity;
+  await fetchWeights(options());
+  expect(starts).toEqual([0, 1_000_000]);
+  expect((await readFile(options().file)).equals(content)).toBe(true);
+  expect((await readdir(join(folder, 'net'))).sort()).toEqual(['model.json', 'model.safetensors']);
+});
+
+test('refuses other bytes than the hub says, and begins anew', async () => {
+  served = Buffer.from(content);
+  served[5]! ^= 1;
+  await expect(fetchWeights(options())).rejects.toThrow(/SHA-256 is .*, the hub's is .*run it again/);
+  expect(await readdir(join(folder, 'net'))).toEqual([]);
+  served = content;
+  expect((await fetchWeights(options())).fetched).toBe(true);
+});
+
+test('fetches again for another revision than the one that is there', async () => {
+  await fetchWeights(options());
+  await fetchWeights({ ...options(), revision: commit });
+  expect(starts).toEqual([0]);
+  await expect(fetchWeights({ ...options(), revision: 'other' })).rejects.toThrow(/cannot be fetched/);
+});
+
+test('a repository that is not there, and a hub that is not', async () => {
+  await expect(fetchWeights({ ...options(), repository: 'timm/none' })).rejects.toThrow(
+    /timm\/none: cannot be fetched/,
+  );
+  const nowhere = fetchWeights({ ...options(), hubUrl: 'http://127.0.0.1:1' });
+  await expect(nowhere).rejects.toThrow(/--file FILE/);
+});
+
+test('a file that came another way lies where a fetched one would', async () => {
+  const given = join(folder, 'given');
+  await writeFile(given, content);
+  await keepWeights(repository, given, options().file);
+  expect(await fetchWeights({ ...options(), hubUrl: 'http://127.0.0.1:1' })).toMatchObject({
+    sha256,
+    fetched: false,
+  });
+});
