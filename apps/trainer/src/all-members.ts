@@ -19,6 +19,8 @@ import { counter, memberDisplay } from './terminal.ts';
 export interface AllMembersOptions {
   data?: string;
   recipe: string;
+  /** No member starts from published weights. */
+  fromScratch?: boolean;
   run?: string;
   devices: string;
   engine: EngineKind;
@@ -30,7 +32,7 @@ const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
 export async function allMembers(options: AllMembersOptions): Promise<number> {
-  const recipe = await openRecipe(options.recipe);
+  const recipe = await openRecipe(options.recipe, options);
   if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
   const run = options.run ?? join('runs', recipe.name);
   const store = options.volumes ?? join(cacheFolder(), 'volumes');

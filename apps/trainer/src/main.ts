@@ -12,6 +12,7 @@ program
   .description('Trains every member of a recipe; started again, it continues.')
   .option('--data <dir>', 'scans in the layout of COV19-CT-DB (default: phantom scans made on the spot)')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'quick')
+  .option('--from-scratch', 'no member starts from published weights, whatever the recipe says')
   .option('--run <dir>', 'folder of the run (default: runs/<recipe name>)')
   .option('--devices <list>', "'auto', or a list such as gpu:0,gpu:1 or cpu:2 (two threads)", 'auto')
   .addOption(

@@ -11,6 +11,8 @@ const memberPlan = z.object({
   name: z.string(),
   architecture: z.string(),
   seed: z.int(),
+  /** Starts from published weights. */
+  pretrained: z.boolean().default(false),
   /** The volumes the network sees. */
   views: z.array(z.object({ depth: z.int(), height: z.int(), width: z.int() })),
   /** Where it is to be trained; a device that is free earlier may take it. Its config.json says where it was. */
@@ -61,10 +63,11 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
     },
     engine,
     devices: [...devices],
-    members: recipe.members.map(({ name, architecture, seed }, i) => ({
+    members: recipe.members.map(({ name, architecture, seed, pretrained }, i) => ({
       name,
       architecture,
       seed,
+      pretrained,
       views: [recipe.volume],
       device: devices[i % devices.length]!,
     })),

@@ -41,7 +41,8 @@ function complaint(text: string, architectures?: string[]): string {
 
 test('a recipe is read, defaults are filled in', () => {
   const recipe = parseRecipe(valid, 'r.yaml');
-  expect(recipe.members[1]).toEqual({ name: 'second', architecture: 'densenet_small', seed: 2 });
+  const second = { name: 'second', architecture: 'densenet_small', seed: 2, pretrained: false };
+  expect(recipe.members[1]).toEqual(second);
   expect(recipe.training.optimizer).toEqual({ name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
   expect(recipe.training.learningRate).toEqual([
     { from: 0, rate: 0.001 },

@@ -49,6 +49,10 @@ const memberSchema = mapping({
   name: safeName.describe('Names the folder of the member.'),
   architecture: text.describe('Name in the registry of models.'),
   seed: seed.describe('Of its initial weights, order of samples, augmentation and dropout.'),
+  pretrained: z
+    .boolean('must be true or false')
+    .default(false)
+    .describe('Starts from the weights published for ImageNet; nx run weights:fetch brings them.'),
 });
 
 const rateSchema = mapping({

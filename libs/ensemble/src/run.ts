@@ -9,11 +9,13 @@ import {
   type StoredScan,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
-import { classifierNames } from '@ct-ensemble/models';
+import { classifierNames, pretrainedFile } from '@ct-ensemble/models';
+import { lastCheckpoint } from '@ct-ensemble/training';
+import { existsSync } from 'node:fs';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
-import { datasetFile, writeScans } from './run-folder.ts';
+import { datasetFile, memberFolder, writeScans } from './run-folder.ts';
 
 export interface PrepareRunOptions {
   /** Folder of scans in the layout of COV19-CT-DB. */
@@ -37,18 +39,40 @@ export interface PreparedRun {
   state: 'new' | 'continued';
 }
 
-/** A recipe by name or file, with its architectures checked. */
-export function openRecipe(nameOrFile: string): Promise<Recipe> {
-  return loadRecipe(nameOrFile, { architectures: classifierNames() });
+/** A recipe by name or file, with its architectures checked; `fromScratch`: no member starts from published weights. */
+export async function openRecipe(nameOrFile: string, { fromScratch = false } = {}): Promise<Recipe> {
+  const recipe = await loadRecipe(nameOrFile, { architectures: classifierNames() });
+  if (!fromScratch) return recipe;
+  return { ...recipe, members: recipe.members.map((member) => ({ ...member, pretrained: false })) };
+}
+
+/** @throws {UserError} where a member is to start from published weights that are not there. */
+function requirePretrained(recipe: Recipe, run: string) {
+  for (const { name, architecture, pretrained } of recipe.members) {
+    if (!pretrained || existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
+    const file = pretrainedFile(architecture);
+    if (file === undefined) {
+      throw new UserError(`member ${name}: no weights are published for ${architecture}`, {
+        remedy: 'leave pretrained out',
+      });
+    }
+    if (!existsSync(file)) {
+      throw new UserError(`the published weights of ${architecture} are not there`, {
+        file,
+        remedy: `npx nx run weights:fetch -- --architecture ${architecture}, or train with --from-scratch`,
+      });
+    }
+  }
 }
 
 /**
  * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
  *
- * @throws UserError for a data set, device list or run folder that will not do.
+ * @throws UserError for a data set, device list or run folder that will not do, and for published weights that are not there.
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
   const { data, recipe, run, engine, onProgress, signal } = options;
+  requirePretrained(recipe, run);
   const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
   if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
     throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {

@@ -1,12 +1,14 @@
 // One member in one worker thread: its own engine on its own device, trained, then asked about every scan.
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine } from '@ct-ensemble/engine';
-import { buildModel } from '@ct-ensemble/models';
+import { buildModel, describing, loadPretrained, pretrainedFile } from '@ct-ensemble/models';
 import {
+  lastCheckpoint,
   predictionStep,
   predictScans,
   type Progress,
@@ -87,6 +89,9 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       classes,
       seed: member.seed,
     });
+    if (member.pretrained && !existsSync(lastCheckpoint(folder))) {
+      await loadPretrained(model, pretrainedFile(member.architecture)!);
+    }
     const predict = predictionStep(model);
     const state = await trainMember({
       model,
@@ -94,6 +99,13 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       seed: member.seed,
       classes,
       training,
+      about: describing({
+        architecture: member.architecture,
+        views: member.views.map(({ depth }) => depth),
+        classes: plan.dataset.classes,
+        size: [member.views[0]!.height, member.views[0]!.width],
+        recipe: plan.recipe.name,
+      }),
       predict,
       train: usable('train'),
       val: usable('val').filter(({ label }) => label !== null),

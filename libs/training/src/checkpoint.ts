@@ -4,6 +4,7 @@ import {
   exportTensors,
   fromPyTorch,
   importTensors,
+  type Metadata,
   type Parameters,
   readSafetensors,
   type StoredTensor,
@@ -47,7 +48,7 @@ export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'b
 /** Writes weights and state, and the optimizer's moments where given. */
 export async function saveCheckpoint(
   path: string,
-  content: { parameters: Parameters; optimizer?: Adam; state: RunState },
+  content: { parameters: Parameters; optimizer?: Adam; state: RunState; about?: Metadata },
 ) {
   const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
   for (const [name, { first, second }] of content.optimizer?.slots ?? []) {
@@ -55,7 +56,10 @@ export async function saveCheckpoint(
     tensors.set(`adam.exp_avg.${name}`, await toPyTorch(first, layout));
     tensors.set(`adam.exp_avg_sq.${name}`, await toPyTorch(second, layout));
   }
-  await writeSafetensors(path, tensors, { state: JSON.stringify(content.state) });
+  await writeSafetensors(path, tensors, {
+    ...content.about,
+    state: JSON.stringify(content.state),
+  });
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
 }
 

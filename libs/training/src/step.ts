@@ -24,6 +24,8 @@ export type TrainingInputs = {
   truth: Tensor2D;
   /** The optimizer's, for this step. */
   rates: Tensor1D;
+  /** [2] int32, from which dropout draws; without it nothing is dropped. */
+  dropout?: Tensor1D;
 } & Draws;
 export type TrainingOutputs = { loss: Scalar };
 
@@ -48,9 +50,14 @@ export function trainingStep(options: {
   const { model, optimizer, gamma, recompute = false } = options;
   const { lossScale } = optimizer;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
-  return capture(({ volumes, truth, rates, ...draws }: TrainingInputs) => {
+  return capture(({ volumes, truth, rates, dropout, ...draws }: TrainingInputs) => {
     const x = unitRange(augment(channelsLast(volumes), draws));
-    const lossOf = () => focalLoss(model.forward(x, { training: true, recompute }), truth, gamma);
+    const lossOf = () =>
+      focalLoss(
+        model.forward(x, { training: true, recompute, ...(dropout && { seed: dropout }) }),
+        truth,
+        gamma,
+      );
     const { value, grads } = tf.variableGrads(
       () => (lossScale ? lossScale.times(lossOf()) : lossOf()),
       variables,

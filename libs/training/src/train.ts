@@ -1,7 +1,7 @@
 // The training of one member, from its first epoch or its last checkpoint to its best weights.
-import { permutation, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { permutation, randomStream, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
-import type { Model } from '@ct-ensemble/models';
+import type { Metadata, Model } from '@ct-ensemble/models';
 import type { Adam } from '@ct-ensemble/engine';
 import tf, { type Scalar } from '@tensorflow/tfjs';
 import { join } from 'node:path';
@@ -32,6 +32,8 @@ export interface TrainOptions {
   seed: number;
   classes: number;
   training: TrainingOptions;
+  /** What the best weights' file says of the model. */
+  about?: Metadata;
   /** The model's prediction step; the caller disposes it. */
   predict: ReturnType<typeof predictionStep>;
   /** Scans with a volume and a label. */
@@ -107,7 +109,11 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         history: [...state.history, record],
       };
       if (best?.epoch === epoch)
-        await saveCheckpoint(bestCheckpoint(folder), { parameters: model.parameters, state });
+        await saveCheckpoint(bestCheckpoint(folder), {
+          parameters: model.parameters,
+          state,
+          about: options.about ?? {},
+        });
       await saveCheckpoint(last, { parameters: model.parameters, optimizer, state });
       await writeHistory(folder, state.history);
       report('epoch', {
@@ -156,6 +162,7 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
           .as2D(-1, options.classes),
       ),
       rates: options.optimizer.rates(learningRate, options.steps + done),
+      dropout: dropoutSeed({ seed, epoch, step: done }),
     };
     const loss = await valueOf((await options.step(inputs)).loss);
     tf.dispose(inputs);
@@ -173,6 +180,12 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
     });
   }
   return sum / train.length;
+}
+
+/** [2] int32, from which the step's dropout draws. */
+function dropoutSeed({ seed, epoch, step }: { seed: number; epoch: number; step: number }) {
+  const random = randomStream({ seed, purpose: 'dropout', epoch, sample: step });
+  return tf.tensor1d([random.bits() >>> 1, random.bits() >>> 1], 'int32');
 }
 
 async function scoreOf(options: TrainOptions): Promise<number | null> {
