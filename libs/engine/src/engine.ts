@@ -10,6 +10,7 @@ import { EngineError } from './errors.ts';
 import { divideGpus } from './gpu-shares.ts';
 import { registerKernels } from './kernels/register.ts';
 import { mendCpuAvgPoolGradient } from './kernels/pooling-cpu.ts';
+import { mendCpuResizeGradient } from './kernels/resize-cpu.ts';
 import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library.ts';
 import { type Numerics, type NumericsInForce, setNumerics } from './numerics.ts';
@@ -103,6 +104,7 @@ async function openCpu(): Promise<Engine> {
   await tf.setBackend('cpu');
   mendCpuTransform();
   mendCpuAvgPoolGradient();
+  mendCpuResizeGradient();
   (tf.backend() as { firstUse?: boolean }).firstUse = false; // no advice to install tfjs-node
   return {
     kind: 'cpu',

@@ -41,10 +41,11 @@ export function onnxModel(options: OnnxOptions): Uint8Array {
     },
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   };
+  const last = { input: ['logits'], name: 'probabilities' };
   emitted.nodes.push(
     output === 'classes'
-      ? node('Softmax', ['logits'], 'probabilities', [integer('axis', 1)])
-      : node('Sigmoid', ['logits'], 'probabilities', []),
+      ? node({ ...last, opType: 'Softmax', attribute: [integer('axis', 1)] })
+      : node({ ...last, opType: 'Sigmoid', attribute: [] }),
   );
   return messages.lookupType('ModelProto').encode(model).finish();
 }
@@ -119,7 +120,7 @@ function emit({ graph, tensors }: OnnxOptions) {
     layer = layerOf(op) ?? layer;
     if (addBias(op)) continue;
     const { opType, input, attribute = [] } = translate(op);
-    const made = node(opType, input, fresh(`${layer}.${opType}`), attribute);
+    const made = node({ opType, input, name: fresh(`${layer}.${opType}`), attribute });
     if (op.outputs.length > 1) made.output = op.outputs.map((_, i) => `${made.name}.${i}`);
     op.outputs.forEach((value, i) => {
       names.set(value, made.output[i]!);
@@ -229,12 +230,10 @@ function emit({ graph, tensors }: OnnxOptions) {
 /** An axis of [batch, height, width, channels] in [batch, channels, height, width]. */
 const channelsFirst = (axis: number) => [0, 2, 3, 1][axis]!;
 
-const node = (opType: string, input: string[], name: string, attribute: object[]): Node => ({
-  name,
-  opType,
-  input,
-  output: [name],
-  attribute,
+/** Its output bears its name. */
+const node = (made: Pick<Node, 'name' | 'opType' | 'input' | 'attribute'>): Node => ({
+  ...made,
+  output: [made.name],
 });
 
 const floats = (name: string, dims: readonly number[], values: ArrayLike<number>): Initialiser => ({

@@ -139,7 +139,7 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
 /** A zip archive or a pickle: no header of safetensors is so long that it begins like them. */
 function isPyTorch(bytes: Uint8Array): boolean {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1');
-  return start === 'PK\x03\x04' || /^\x80[\x02-\x05]/.test(start);
+  return start.startsWith('PK\x03\x04') || start.startsWith('\x80\x02');
 }
 
 function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {

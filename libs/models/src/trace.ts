@@ -57,7 +57,7 @@ export async function traceNetwork(
   architecture: string,
   { batch = 1, size, ...options }: TraceOptions,
 ): Promise<Graph> {
-  const before = tf.getBackend() as string | undefined; // before the first use there is none
+  const before = tf.getBackend() as string | null | undefined; // none before the first use, and after the last
   await tf.setBackend(backendName);
   recorder.begin();
   const model = buildNetwork(architecture, options);
@@ -74,7 +74,7 @@ export async function traceNetwork(
   } finally {
     model.dispose();
     recorder.begin();
-    if (before !== undefined) await tf.setBackend(before);
+    if (before) await tf.setBackend(before);
   }
 }
 
