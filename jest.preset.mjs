@@ -19,5 +19,6 @@ export default {
     ],
   },
   transformIgnorePatterns: ['/node_modules/(?!@ct-ensemble/)'],
+  sandboxInjectedGlobals: ['Math', 'Symbol'], // looked up in Jest's sandbox they are slow, and tfjs's loops look them up
   testTimeout: 60_000,
 };
