@@ -83,10 +83,27 @@ const results = (name: string) =>
     ),
   );
 
+/** Of a safetensors file: eight bytes of length, then a JSON header. */
+async function metadataOf(file: string): Promise<unknown> {
+  const bytes = await readFile(join(folder, file));
+  const header = bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE()));
+  return (JSON.parse(header.toString()) as { __metadata__: unknown }).__metadata__;
+}
+
 test('trains all members; killed in the middle of an epoch it continues, and nothing is different', async () => {
   const straight = await train(run('straight'));
   expect(straight).toMatchObject({ code: 0 });
   expect(straight.output).toMatch(/done {5}one.*\ndone {5}two/);
+
+  expect(
+    await metadataOf(join('straight', 'members', 'one', 'checkpoints', 'best.safetensors')),
+  ).toMatchObject({
+    architecture: 'densenet_small',
+    views: '[8]',
+    classes: '["non-covid","covid"]',
+    size: '[24,24]',
+    recipe: 'tiny',
+  });
 
   const killed = await train(run('killed'), (output, kill) => {
     if (/: epoch 2\/6/.test(output)) kill('SIGKILL');

@@ -10,6 +10,7 @@ import {
   openRecipe,
   planFile,
   prepareRun,
+  requirePretrained,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
@@ -33,8 +34,9 @@ const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 /** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
 export async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe, options);
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
   const run = options.run ?? join('runs', recipe.name);
+  requirePretrained(recipe, run);
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const claim = await claimRun(run);

@@ -1,7 +1,9 @@
-// Files that are whole or absent: written to a temporary name, synced, renamed.
-import { randomBytes } from 'node:crypto';
+// Files that are whole or absent: written to a temporary name, synced, renamed; and what is asked of them.
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, UserError } from './errors.ts';
 
 /** Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part. */
@@ -68,4 +70,11 @@ async function syncFolder(folder: string) {
   } catch {
     // Not every platform lets a folder be opened; the rename itself is done.
   }
+}
+
+/** SHA-256 of a file's bytes, in hexadecimal digits. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
 }

@@ -6,7 +6,10 @@ import { EngineError } from './errors.ts';
 const STACK = 16 << 20;
 
 /** Opens a library; null is the process itself. */
-export function openLibrary(path: string | null, options: Parameters<typeof koffi.load>[1] = {}): LibraryHandle {
+export function openLibrary(
+  path: string | null,
+  options: Parameters<typeof koffi.load>[1] = {},
+): LibraryHandle {
   if ((koffi.config().async_stack_size ?? 0) < STACK) deepenStacks();
   return koffi.load(path, options);
 }

@@ -40,7 +40,13 @@ export {
 export { type MemberEvent, type MemberOutcome, trainMembers } from './coordinator.ts';
 export { deviceName, parseDevices } from './devices.ts';
 export { type MemberPlan, type Plan, readPlan } from './plan.ts';
-export { openRecipe, prepareRun, type PreparedRun, type PrepareRunOptions } from './run.ts';
+export {
+  openRecipe,
+  requirePretrained,
+  prepareRun,
+  type PreparedRun,
+  type PrepareRunOptions,
+} from './run.ts';
 export {
   claimRun,
   datasetFile,

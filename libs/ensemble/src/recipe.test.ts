@@ -199,6 +199,19 @@ test('architectures are checked when they are given', () => {
   );
 });
 
+test('a member cannot start from weights that are not published', () => {
+  const text = valid.replace(
+    'architecture: densenet_small, seed: 2',
+    'architecture: densenet_small, pretrained: true, seed: 2',
+  );
+  expect(text).not.toBe(valid);
+  const published = ['densenet161'];
+  expect(() => parseRecipe(text, 'r.yaml', { published })).toThrow(
+    /^r\.yaml: line 7: members\[1\]\.pretrained cannot be true: no weights are published for densenet_small, but for densenet161$/,
+  );
+  expect(parseRecipe(text, 'r.yaml', { published: ['densenet_small'] }).members[1]!.pretrained).toBe(true);
+});
+
 test('a file and a name find their recipe; a mistyped one is told the nearest', async () => {
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-')), 'mine.yml');
   await writeFile(path, valid);

@@ -111,6 +111,8 @@ export type Recipe = z.infer<typeof recipeSchema>;
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
   architectures?: readonly string[];
+  /** Those of them that have published weights. Without it any member may start from some. */
+  published?: readonly string[];
 }
 
 /** Works from `src/` and from `dist/` alike. */
@@ -200,7 +202,7 @@ function refusal(source: string, problems: { line: number; text: string }[]): Us
 }
 
 /** What spans several fields. A part that is broken in itself is told by the schema and passed over here. */
-function crossProblems(value: unknown, { architectures }: RecipeOptions): Problem[] {
+function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
   const { members, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
@@ -225,6 +227,12 @@ function crossProblems(value: unknown, { architectures }: RecipeOptions): Proble
       });
     });
   }
+  memberList?.forEach(({ architecture, pretrained }, i) => {
+    if (!pretrained || published === undefined || published.includes(architecture)) return;
+    if (architectures !== undefined && !architectures.includes(architecture)) return;
+    const text = `cannot be true: no weights are published for ${architecture}, but for ${published.join(', ')}`;
+    problems.push({ path: ['members', i, 'pretrained'], text });
+  });
   submissionList.forEach(({ members }, i) => {
     const twice = doubled(members);
     members.forEach((name, j) => {

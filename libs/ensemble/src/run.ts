@@ -41,21 +41,18 @@ export interface PreparedRun {
 
 /** A recipe by name or file, with its architectures checked; `fromScratch`: no member starts from published weights. */
 export async function openRecipe(nameOrFile: string, { fromScratch = false } = {}): Promise<Recipe> {
-  const recipe = await loadRecipe(nameOrFile, { architectures: classifierNames() });
+  const architectures = classifierNames();
+  const published = architectures.filter((name) => pretrainedFile(name) !== undefined);
+  const recipe = await loadRecipe(nameOrFile, { architectures, published });
   if (!fromScratch) return recipe;
   return { ...recipe, members: recipe.members.map((member) => ({ ...member, pretrained: false })) };
 }
 
 /** @throws {UserError} where a member is to start from published weights that are not there. */
-function requirePretrained(recipe: Recipe, run: string) {
+export function requirePretrained(recipe: Recipe, run: string) {
   for (const { name, architecture, pretrained } of recipe.members) {
     if (!pretrained || existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
-    const file = pretrainedFile(architecture);
-    if (file === undefined) {
-      throw new UserError(`member ${name}: no weights are published for ${architecture}`, {
-        remedy: 'leave pretrained out',
-      });
-    }
+    const file = pretrainedFile(architecture)!;
     if (!existsSync(file)) {
       throw new UserError(`the published weights of ${architecture} are not there`, {
         file,
@@ -68,11 +65,10 @@ function requirePretrained(recipe: Recipe, run: string) {
 /**
  * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
  *
- * @throws UserError for a data set, device list or run folder that will not do, and for published weights that are not there.
+ * @throws UserError for a data set, device list or run folder that will not do.
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
   const { data, recipe, run, engine, onProgress, signal } = options;
-  requirePretrained(recipe, run);
   const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
   if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
     throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { writeJson } from '@ct-ensemble/core';
+import { readJson, sha256OfFile, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine } from '@ct-ensemble/engine';
-import { buildModel, describing, loadPretrained, pretrainedFile } from '@ct-ensemble/models';
+import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
 import {
   lastCheckpoint,
   predictionStep,
@@ -72,26 +72,22 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const folder = memberFolder(run, member.name);
     const { training } = plan.recipe;
     await rm(failedFile(run, member.name), { force: true });
+    const classes = plan.dataset.classes.length;
+    const views = member.views.map(({ depth }) => depth);
+    const model = buildModel(member.architecture, { views, classes, seed: member.seed });
+    const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
     await writeJson(configFile(run, member.name), {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
       node: process.version,
       classes: plan.dataset.classes,
       training,
+      pretrained,
     });
     const scans = await readScans(run);
     const usable = (split: StoredScan['split']) =>
       scans.filter((scan) => scan.split === split && scan.volume !== null);
     const store = openVolumeStore(task.store);
-    const classes = plan.dataset.classes.length;
-    const model = buildModel(member.architecture, {
-      views: member.views.map(({ depth }) => depth),
-      classes,
-      seed: member.seed,
-    });
-    if (member.pretrained && !existsSync(lastCheckpoint(folder))) {
-      await loadPretrained(model, pretrainedFile(member.architecture)!);
-    }
     const predict = predictionStep(model);
     const state = await trainMember({
       model,
@@ -101,7 +97,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       training,
       about: describing({
         architecture: member.architecture,
-        views: member.views.map(({ depth }) => depth),
+        views,
         classes: plan.dataset.classes,
         size: [member.views[0]!.height, member.views[0]!.width],
         recipe: plan.recipe.name,
@@ -144,6 +140,17 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     task.progress.close();
     task.control.close();
   }
+}
+
+/** What the member started from, for its config.json; where it goes on from a checkpoint, what is told there. */
+async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
+  const config = configFile(run, member.name);
+  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) {
+    return ((await readJson(config)) as { pretrained?: unknown } | undefined)?.pretrained;
+  }
+  const file = pretrainedFile(member.architecture)!;
+  const { adapted, fresh, skipped } = await loadPretrained(model, file);
+  return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };
 }
 
 function asProbabilities(

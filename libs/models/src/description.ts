@@ -33,14 +33,22 @@ const schema = z
 
 export type Described = z.infer<typeof schema>;
 
-/** @throws {UserError} for a field that is not what it should be. */
-export function describedIn(metadata: Metadata, file: string): Described {
-  const parsed = schema.safeParse(metadata);
+/**
+ * What the metadata says, but for the fields of `except`, which are not looked at.
+ * @throws {UserError} for a field that is not what it should be.
+ */
+export function describedIn(
+  metadata: Metadata,
+  { file, except = [] }: { file: string; except?: readonly string[] },
+): Described {
+  const parsed = schema.safeParse(
+    Object.fromEntries(Object.entries(metadata).filter(([key]) => !except.includes(key))),
+  );
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new UserError(`metadata, ${issue!.path.join('.')}: ${issue!.message}`, {
     file,
-    remedy: 'write the weights again',
+    remedy: 'write the weights again, or give the option that replaces it',
   });
 }
 

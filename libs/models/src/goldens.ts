@@ -57,6 +57,7 @@ export async function readGoldens(file: string): Promise<Record<string, Golden> 
   try {
     value = await readJson(file);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(messageOf(error), { file, remedy, cause: error });
   }
   if (value === undefined) return undefined;

@@ -13,7 +13,14 @@ export { type Described, describedIn, describing } from './description.ts';
 export { importPretrained, loadPretrained, pretrainedFile, type PretrainedReport } from './pretrained.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
 export type { Layer, Mode } from './layers.ts';
-export { fromPyTorch, toPyTorch, type Layout, type Parameter, type Parameters } from './parameters.ts';
+export {
+  fromPyTorch,
+  pytorchShape,
+  toPyTorch,
+  type Layout,
+  type Parameter,
+  type Parameters,
+} from './parameters.ts';
 export {
   readSafetensors,
   writeSafetensors,

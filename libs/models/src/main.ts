@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command line of the networks.
 import { messageOf, UserError } from '@ct-ensemble/core';
+import { EngineError } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { exportCommand } from './commands/export.ts';
 import { goldensCommand } from './commands/goldens.ts';
@@ -14,6 +15,7 @@ for (const command of [goldensCommand, summaryCommand, exportCommand, roundTripC
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(error instanceof UserError ? `error: ${messageOf(error)}` : error);
+  const known = error instanceof UserError || error instanceof EngineError;
+  console.error(known ? `error: ${messageOf(error)}` : error);
   process.exitCode = 2;
 }

@@ -138,7 +138,8 @@ function emit({ graph, tensors }: OnnxOptions) {
     const [sum, bias] = inputs;
     const maker = kernel === 'Add' ? makers.get(sum!) : undefined;
     const takes = maker?.input.length === 2 && ['Conv', 'Gemm'].includes(maker.opType);
-    if (!takes || bias!.parameter === undefined || uses.get(sum!) !== 1) return false;
+    if (!takes || bias!.parameter === undefined || bias!.shape.length !== 1 || uses.get(sum!) !== 1)
+      return false;
     maker.input.push(nameOf(bias!));
     names.set(outputs[0]!, maker.output[0]!);
     makers.set(outputs[0]!, maker);

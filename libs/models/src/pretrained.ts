@@ -15,7 +15,7 @@ import {
 
 /** What became of the names of the file and of the network. */
 export interface PretrainedReport {
-  /** Parameters of the network that the file set. */
+  /** Parameters and counters of the network that the file set. */
   loaded: string[];
   /** Of these, those whose channels were adapted: each with how. */
   adapted: { name: string; how: string }[];
@@ -54,6 +54,7 @@ export function importPretrained(
   const report: PretrainedReport = { loaded: [], adapted: [], fresh: [], skipped: [] };
   const problems: string[] = [];
   const values = new Map<Parameter, StoredTensorOf<'F32'>>();
+  const counted = new Map<string, bigint>();
   const isHead = (name: string) => name === `${head}.weight` || name === `${head}.bias`;
   const first = Array.from(byName.values()).find(
     ({ name, layout }) => layout === 'conv' && name.startsWith(prefix),
@@ -61,7 +62,13 @@ export function importPretrained(
 
   for (const name of tensors.keys()) {
     const own = prefix + name;
-    const known = byName.has(own) ? !isHead(name) || sameHead() : counters.has(own);
+    if (counters.has(own)) {
+      const stored = tensors.get(name)!;
+      if (stored.dtype === 'I64' && stored.shape.length === 0) counted.set(own, stored.data[0]!);
+      else problems.push(`${name} is ${described(stored)}, not I64 []`);
+      continue;
+    }
+    const known = byName.has(own) && (!isHead(name) || sameHead());
     if (known) continue;
     const expected = isHead(name) || pretrained?.skipped?.some((start) => name.startsWith(start));
     if (expected) report.skipped.push(name);
@@ -98,6 +105,10 @@ export function importPretrained(
         remedy: `take the file of ${pretrained?.repository ?? 'this architecture'}`,
       },
     );
+  }
+  for (const [name, count] of counted) {
+    counters.set(name, count);
+    report.loaded.push(name);
   }
   for (const [{ layout, variable }, stored] of values) {
     const tensor = fromPyTorch(stored, layout);

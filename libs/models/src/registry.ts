@@ -103,7 +103,7 @@ export function buildNetwork(architecture: string, options: ModelOptions): Model
       if (depth !== slices || !fits(height) || !fits(width)) {
         throw new UserError(
           `${architecture} was built for ${expected}; the volume is ${height} × ${width} × ${depth}`,
-          { remedy: "make the recipe's volume and the model's agree" },
+          { remedy: "choose a size and views that agree with the network's" },
         );
       }
       return tf.tidy(() => network(x, mode));

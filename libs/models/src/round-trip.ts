@@ -1,11 +1,8 @@
 // Networks written as safetensors and as ONNX, with weights and input made of their names: what models:round-trip shows to
 // PyTorch and ONNX Runtime, and the test beside this file compares with what they gave.
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { writeFileAtomic } from '@ct-ensemble/core';
+import { sha256OfFile, writeFileAtomic } from '@ct-ensemble/core';
 import tf from '@tensorflow/tfjs';
 import { fillGolden, goldenInput, listed } from './goldens.ts';
 import { onnxModel } from './onnx.ts';
@@ -55,17 +52,11 @@ export async function writeRoundTrip(name: string, folder: string): Promise<Roun
     return {
       shape,
       ...shown,
-      safetensors: await sha256(file('safetensors')),
-      onnx: await sha256(file('onnx')),
+      safetensors: await sha256OfFile(file('safetensors')),
+      onnx: await sha256OfFile(file('onnx')),
       logits,
     };
   } finally {
     model.dispose();
   }
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }

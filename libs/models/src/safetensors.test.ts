@@ -95,6 +95,17 @@ test.each([
   await expect(readSafetensors(path)).rejects.toThrow(line);
 });
 
+test('a sound file whose first bytes are those of a pickle', async () => {
+  const padded = header.padEnd(640);
+  const bytes = file(padded, body);
+  expect([...bytes.subarray(0, 2)]).toEqual([0x80, 0x02]);
+  expect((await readSafetensors(bytes)).tensors).toEqual(tensors);
+});
+
+test('a folder is not a file', async () => {
+  await expect(readSafetensors(tmpdir())).rejects.toThrow(`${tmpdir()}: cannot be read (EISDIR`);
+});
+
 test('names a file that is not there', async () => {
   await expect(readSafetensors('/nowhere/x.safetensors')).rejects.toThrow(
     '/nowhere/x.safetensors: there is no such file',

@@ -47,8 +47,9 @@ export async function readSafetensors(source: string | Uint8Array): Promise<Safe
   try {
     bytes = await readFile(source);
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-    throw new UserError('there is no such file', { file: source, remedy: 'check the path', cause: error });
+    const problem =
+      codeOf(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${messageOf(error)})`;
+    throw new UserError(problem, { file: source, remedy: 'check the path', cause: error });
   }
   return decode(bytes, source);
 }
@@ -88,7 +89,8 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
       remedy: 'fetch or write the file again',
     });
   };
-  if (isPyTorch(bytes)) {
+  const length = bytes.length < 8 ? undefined : headerLength(bytes);
+  if ((length === undefined || length > bytes.length - 8) && isPyTorch(bytes)) {
     const python =
       "import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); " +
       "save_file({k: v.clone().contiguous() for k, v in w.get('state_dict', w).items()}, sys.argv[2])";
@@ -97,8 +99,9 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
       remedy: `convert it where PyTorch is: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
     });
   }
-  if (bytes.length < 8) fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length === undefined) {
+    return fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
+  }
   if (length > bytes.length - 8) {
     fail(`the header of ${length} bytes is longer than the file of ${bytes.length} bytes`);
   }
@@ -136,10 +139,13 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
   return { tensors, metadata };
 }
 
-/** A zip archive or a pickle: no header of safetensors is so long that it begins like them. */
+const headerLength = (bytes: Uint8Array) =>
+  new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+
+/** A zip archive or a pickle; the first bytes alone may also be the length of a header. */
 function isPyTorch(bytes: Uint8Array): boolean {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1');
-  return start.startsWith('PK\x03\x04') || start.startsWith('\x80\x02');
+  return start === 'PK\x03\x04' || (start[0] === '\x80' && '\x02\x03\x04\x05'.includes(start[1] ?? ' '));
 }
 
 function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {

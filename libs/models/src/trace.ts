@@ -50,31 +50,37 @@ export interface TraceOptions extends Omit<ModelOptions, 'seed'> {
 }
 
 /**
- * No weights are needed, nothing is computed. tfjs's current backend is the same afterwards.
+ * No weights are needed, nothing is computed. tfjs's current backend is the same afterwards; where there was none, tfjs-cpu.
  * @throws {UserError} as buildNetwork and a model's `forward` do.
  */
-export async function traceNetwork(
-  architecture: string,
-  { batch = 1, size, ...options }: TraceOptions,
-): Promise<Graph> {
+export async function traceNetwork(architecture: string, options: TraceOptions): Promise<Graph> {
   const before = tf.getBackend() as string | null | undefined; // none before the first use, and after the last
   await tf.setBackend(backendName);
   recorder.begin();
+  try {
+    return forwardOps(architecture, options);
+  } finally {
+    recorder.begin();
+    await tf.setBackend(before || 'cpu');
+  }
+}
+
+function forwardOps(architecture: string, { batch = 1, size, ...options }: TraceOptions): Graph {
   const model = buildNetwork(architecture, options);
   try {
     for (const { name, variable } of model.parameters.byName.values()) {
       recorder.name(variable.dataId, { name, trainable: variable.trainable });
     }
     const slices = options.views.reduce((sum, depth) => sum + depth, 0) || (options.channels ?? 3);
-    const x: Tensor4D = tf.zeros([batch, ...size, slices]);
-    const y = model.forward(x, { training: false });
-    const graph = { input: recorder.value(x), output: recorder.value(y), ops: recorder.ops };
-    tf.dispose([x, y]);
-    return graph;
+    const values: Pick<Graph, 'input' | 'output'>[] = [];
+    tf.tidy(() => {
+      const x: Tensor4D = tf.zeros([batch, ...size, slices]);
+      const y = model.forward(x, { training: false });
+      values.push({ input: recorder.value(x), output: recorder.value(y) });
+    });
+    return { ...values[0]!, ops: recorder.ops };
   } finally {
     model.dispose();
-    recorder.begin();
-    if (before) await tf.setBackend(before);
   }
 }
 
@@ -146,7 +152,20 @@ const broadcast: Infer = ([a, b]) => ({
   shapes: [tf.broadcast_util.assertAndGetBroadcastShape([...a!], [...b!])],
 });
 
-const convolution: Infer = ([x, filter], { strides, pad }) => {
+/** An op that a network uses in another way than those that are here must be taught, not told wrongly. */
+function requireUsual(attributes: Attributes, usual: Record<string, string>) {
+  for (const [name, value] of Object.entries(usual)) {
+    const found = attributes[name] ?? value;
+    if (String(found) !== value)
+      throw new Error(`a network has an op with ${name} ${String(found)}; teach it to trace.ts`);
+  }
+}
+
+const convolution: Infer = ([x, filter], { strides, pad, dilations = 1, dataFormat = 'NHWC' }) => {
+  requireUsual(
+    { dilations: [dilations].flat().every((step) => step === 1), dataFormat },
+    { dilations: 'true', dataFormat: 'NHWC' },
+  );
   const info = tf.backend_util.computeConv2DInfo(
     x as [number, number, number, number],
     filter as [number, number, number, number],
@@ -188,20 +207,34 @@ const kernels: Record<string, { inputs: readonly string[]; infer: Infer }> = {
   Sigmoid: { inputs: ['x'], infer: same },
   Add: { inputs: ['a', 'b'], infer: broadcast },
   Multiply: { inputs: ['a', 'b'], infer: broadcast },
-  BatchMatMul: { inputs: ['a', 'b'], infer: ([a, b]) => ({ shapes: [[a![0]!, b![1]!]] }) },
+  BatchMatMul: {
+    inputs: ['a', 'b'],
+    infer([a, b], attributes) {
+      requireUsual(attributes, { transposeA: 'false', transposeB: 'false' });
+      return { shapes: [[a![0]!, b![1]!]] };
+    },
+  },
   PadV2: {
     inputs: ['x'],
-    infer: ([x], { paddings }) => ({
-      shapes: [x!.map((edge, axis) => edge + sum((paddings as [number, number][])[axis]!))],
-    }),
+    infer([x], attributes) {
+      requireUsual(attributes, { constantValue: '0' });
+      const paddings = attributes['paddings'] as [number, number][];
+      return { shapes: [x!.map((edge, axis) => edge + sum(paddings[axis]!))] };
+    },
   },
   ResizeNearestNeighbor: {
     inputs: ['images'],
-    infer: ([x], { size }) => ({ shapes: [[x![0]!, ...(size as [number, number]), x![3]!]] }),
+    infer([x], attributes) {
+      requireUsual(attributes, { alignCorners: 'false', halfPixelCenters: 'false' });
+      return { shapes: [[x![0]!, ...(attributes['size'] as [number, number]), x![3]!]] };
+    },
   },
   Mean: {
     inputs: ['x'],
-    infer: ([x], { axis }) => ({ shapes: [x!.filter((_, i) => !(axis as number[]).includes(i))] }),
+    infer([x], { axis, keepDims }) {
+      requireUsual({ keepDims }, { keepDims: 'false' });
+      return { shapes: [x!.filter((_, i) => !(axis as number[]).includes(i))] };
+    },
   },
   Concat: {
     inputs: [],

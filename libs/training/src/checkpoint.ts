@@ -6,6 +6,7 @@ import {
   importTensors,
   type Metadata,
   type Parameters,
+  pytorchShape,
   readSafetensors,
   type StoredTensor,
   type StoredTensorOf,
@@ -70,7 +71,7 @@ export async function loadCheckpoint(
 ): Promise<RunState | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
-  const state = runState.safeParse(JSON.parse(metadata['state'] ?? 'null'));
+  const state = runState.safeParse(parsed(metadata['state']));
   if (!state.success) {
     throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
       file: path,
@@ -89,16 +90,25 @@ export async function loadCheckpoint(
       ['exp_avg_sq', second],
     ] as const) {
       const stored = moments.get(`adam.${kind}.${name}`);
-      if (stored?.dtype !== 'F32') {
+      const { layout } = into.parameters.byName.get(name)!;
+      if (stored?.dtype !== 'F32' || String(stored.shape) !== String(pytorchShape(variable.shape, layout))) {
         throw new UserError(`has no optimizer state adam.${kind}.${name}`, {
           file: path,
           remedy: 'delete the file to start this member anew',
         });
       }
-      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, into.parameters.byName.get(name)!.layout);
+      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, layout);
       variable.assign(values);
       values.dispose();
     }
   }
   return state.data;
+}
+
+function parsed(json: string | undefined): unknown {
+  try {
+    return JSON.parse(json ?? 'null');
+  } catch {
+    return null;
+  }
 }

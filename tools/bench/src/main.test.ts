@@ -27,7 +27,7 @@ test('measures against itself: no PyTorch needed, XLA computes the same loss', a
   );
   expect(stdout).toMatch(/^RESULT xla, first step: [\d.]+, no target$/m);
   expect(stdout).toMatch(/^RESULT xla, step: [\d.]+, no target$/m);
-  expect(await readFile(markdown, 'utf8')).toContain('densenet_small with its conv block, 4×32×32');
+  expect(await readFile(markdown, 'utf8')).toContain('densenet_small behind 4×32×32');
   const report = JSON.parse(await readFile(json, 'utf8')) as Report;
   const [{ first }] = report.cases as [Report['cases'][0]];
   expect(Math.abs(first.here[0]! / first.peer[0]! - 1)).toBeLessThan(1e-3);

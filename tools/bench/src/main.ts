@@ -30,7 +30,12 @@ async function bench({ cases: names, common, replacements, python, ...files }: O
     };
     const cases = chooseCases(names, { ...common, ...start }, replacements);
     if (files.markdown !== undefined) withTable(await textOf(files.markdown), '', files.markdown);
-    if (cases.some(({ peer }) => peer.library === 'pytorch')) await requirePyTorch(python);
+    const peers = cases.filter(({ peer }) => peer.library === 'pytorch').map(({ peer }) => peer.architecture);
+    if (peers.length > 0)
+      await requirePyTorch(
+        python,
+        peers.some((name) => /^inception_(v4|resnet_v2)$/.test(name)),
+      );
     const machine = await describeMachine();
     const report: Report = { date: new Date().toISOString().slice(0, 10), machine, cases: [] };
     for (const benchCase of cases) {
@@ -38,25 +43,27 @@ async function bench({ cases: names, common, replacements, python, ...files }: O
       const result = await measureCase(benchCase, sidesWith(python), console.log);
       report.cases.push(result);
       for (const line of resultLines(result)) console.log(line);
-      if (files.json !== undefined) await writeJson(files.json, report); // after every case: a later one may fail
+      await keep(report, files); // after every case: a later one may fail
     }
-    const text = markdown(report);
-    console.log(`\n${text}`);
-    if (files.markdown !== undefined) {
-      const document = await textOf(files.markdown);
-      await writeFileAtomic(files.markdown, withTable(document, text, files.markdown));
-    }
+    console.log(`\n${markdown(report)}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function requirePyTorch(python: string) {
-  await promisify(execFile)(python, ['-c', 'import torch, torchvision']).catch((error: unknown) => {
+async function keep(report: Report, { json, markdown: file }: Pick<Options, 'json' | 'markdown'>) {
+  if (json !== undefined) await writeJson(json, report);
+  if (file !== undefined) await writeFileAtomic(file, withTable(await textOf(file), markdown(report), file));
+}
+
+async function requirePyTorch(python: string, andTimm: boolean) {
+  const packages = ['torch', 'torchvision', ...(andTimm ? ['timm'] : [])];
+  await promisify(execFile)(python, ['-c', `import ${packages.join(', ')}`]).catch((error: unknown) => {
     const reason = messageOf(error).trim().split('\n').at(-1)!;
-    throw new UserError(`${python} cannot import torch and torchvision (${reason})`, {
+    throw new UserError(`${python} cannot import ${packages.join(' and ')} (${reason})`, {
       remedy:
-        'install them (python3 -m venv DIR && DIR/bin/pip install torch torchvision) and name that Python: --python DIR/bin/python',
+        `install them (python3 -m venv DIR && DIR/bin/pip install ${packages.join(' ')}) and name that Python: ` +
+        '--python DIR/bin/python',
     });
   });
 }

@@ -67,7 +67,7 @@ test('result lines name the target and whether it is met', () => {
 test('the table', () => {
   const text = markdown({ date: '2026-11-23', machine, cases: results });
   expect(text.split('\n').slice(0, 6)).toEqual([
-    'densenet161 with its conv block, 64×224×224. TensorFlow 2; PyTorch 2. A CPU, 2 cores (avx512f), 24 GiB; other programs took at most 3 % of the CPUs in a case; 2026-11-23.',
+    'densenet161 behind 64×224×224. TensorFlow 2; PyTorch 2. A CPU, 2 cores (avx512f), 24 GiB; other programs took at most 3 % of the CPUs in a case; 2026-11-23.',
     '',
     '| case        | what                                                             | here                  | peer                  | ratio            | pairs        | target | met |',
     '| ----------- | ---------------------------------------------------------------- | --------------------- | --------------------- | ---------------- | ------------ | ------ | --- |',

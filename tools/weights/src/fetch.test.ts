@@ -1,16 +1,20 @@
 // Against a server of our own that speaks the part of the hub's protocol that @huggingface/hub asks for.
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fetchWeights, keepWeights } from './fetch.ts';
 
 const repository = 'timm/some_net.tv_in1k';
 const commit = 'c'.repeat(40);
 const content = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * i) >> 3));
-const sha256 = createHash('sha256').update(content).digest('hex');
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+const sha256 = digest(content);
+/** Another revision: as long, with other bytes. */
+const newer = { commit: 'd'.repeat(40), content: Buffer.from(content).reverse(), sha256: '' };
+newer.sha256 = digest(newer.content);
 
 let server: Server;
 let folder: string;
@@ -18,19 +22,29 @@ let folder: string;
 let starts: number[];
 /** Bytes after which the connection breaks. */
 let breakAfter: number;
-let served: Buffer;
+let given: Buffer;
 
 function answer(request: IncomingMessage, response: ServerResponse): unknown {
   const path = request.url!;
-  if (path === `/api/models/${repository}/paths-info/main`) {
+  const [, revision] =
+    new RegExp(`^/api/models/${repository}/paths-info/(main|newer|${commit})$`).exec(path) ?? [];
+  if (revision !== undefined) {
     response.setHeader('content-type', 'application/json');
-    const lfs = { oid: sha256, size: content.length, pointerSize: 1 };
+    const lfs = { oid: revision === 'newer' ? newer.sha256 : sha256, size: content.length, pointerSize: 1 };
     const file = { path: 'model.safetensors', type: 'file', oid: 'x', size: content.length, lfs };
     return response.end(
-      JSON.stringify([{ ...file, lastCommit: { id: commit, title: '', date: '2026-01-01' } }]),
+      JSON.stringify([
+        {
+          ...file,
+          lastCommit: { id: revision === 'newer' ? newer.commit : commit, title: '', date: '2026-01-01' },
+        },
+      ]),
     );
   }
-  if (path !== `/${repository}/resolve/${commit}/model.safetensors`) return response.writeHead(404).end();
+  const isNewer = path === `/${repository}/resolve/${newer.commit}/model.safetensors`;
+  if (!isNewer && path !== `/${repository}/resolve/${commit}/model.safetensors`)
+    return response.writeHead(404).end();
+  const served = isNewer ? newer.content : given;
   const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? 'bytes=0-')!;
   const end = to === '' ? served.length : Number(to) + 1;
   response.writeHead(206, {
@@ -54,7 +68,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-weights-'));
   starts = [];
   breakAfter = Infinity;
-  served = content;
+  given = content;
 });
 
 const options = () => ({
@@ -92,19 +106,44 @@ test('goes on where a connection broke', async () => {
 });
 
 test('refuses other bytes than the hub says, and begins anew', async () => {
-  served = Buffer.from(content);
-  served[5]! ^= 1;
+  given = Buffer.from(content);
+  given[5]! ^= 1;
   await expect(fetchWeights(options())).rejects.toThrow(/SHA-256 is .*, the hub's is .*run it again/);
   expect(await readdir(join(folder, 'net'))).toEqual([]);
-  served = content;
+  given = content;
   expect((await fetchWeights(options())).fetched).toBe(true);
 });
 
-test('fetches again for another revision than the one that is there', async () => {
+test('another revision is fetched, the same under another name is not', async () => {
   await fetchWeights(options());
-  await fetchWeights({ ...options(), revision: commit });
-  expect(starts).toEqual([0]);
-  await expect(fetchWeights({ ...options(), revision: 'other' })).rejects.toThrow(/cannot be fetched/);
+  expect(await fetchWeights({ ...options(), revision: 'main' })).toMatchObject({
+    revision: commit,
+    fetched: false,
+  });
+  expect(await fetchWeights({ ...options(), revision: 'newer' })).toMatchObject({
+    revision: newer.commit,
+    sha256: newer.sha256,
+    fetched: true,
+  });
+  expect((await readFile(options().file)).equals(newer.content)).toBe(true);
+  expect(starts).toEqual([0, 0]);
+  await expect(fetchWeights({ ...options(), revision: 'other' })).rejects.toThrow(
+    /→ give another --revision$/,
+  );
+});
+
+test('a download that was complete but not in place yet is not asked for again', async () => {
+  const file = options().file;
+  await mkdir(dirname(file));
+  await writeFile(`${file}.${sha256.slice(0, 16)}.part`, content);
+  expect(await fetchWeights(options())).toMatchObject({ sha256, fetched: true });
+  expect(starts).toEqual([]);
+});
+
+test('a file without its record counts as none', async () => {
+  await fetchWeights(options());
+  await rm(join(folder, 'net', 'model.json'));
+  expect(await fetchWeights(options())).toMatchObject({ fetched: true });
 });
 
 test('a repository that is not there, and a hub that is not', async () => {

@@ -1,12 +1,18 @@
 // Published weights from the Hugging Face hub into the cache: resumed where a download broke off, in place only when
 // their SHA-256 is the hub's.
-import { codeOf, messageOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
-import { downloadFile, pathsInfo } from '@huggingface/hub';
+import {
+  codeOf,
+  messageOf,
+  readJson,
+  sha256OfFile,
+  UserError,
+  writeFileAtomic,
+  writeJson,
+} from '@ct-ensemble/core';
+import { downloadFile, HubApiError, pathsInfo } from '@huggingface/hub';
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 
 export interface FetchOptions {
@@ -41,30 +47,31 @@ const recordFile = (file: string) => file.replace(/\.safetensors$/, '.json');
  * @throws {UserError} where the hub cannot be reached or has no such file, and where the bytes are not the hub's.
  */
 export async function fetchWeights(options: FetchOptions): Promise<FetchRecord & { fetched: boolean }> {
-  const { repository, file, revision = 'main', onProgress } = options;
+  const { repository, file, onProgress } = options;
   const there = await fetchedBefore(file);
-  if (there && [undefined, there.revision].includes(options.revision)) return { ...there, fetched: false };
+  if (there && options.revision === undefined) return { ...there, fetched: false };
   const request = {
     repo: { type: 'model', name: repository } as const,
     ...(options.hubUrl ? { hubUrl: options.hubUrl } : {}),
     ...(options.accessToken ? { accessToken: options.accessToken } : {}),
   };
-  const name = 'model.safetensors';
-  const found = await asked(options, () => pathsInfo({ ...request, paths: [name], expand: true, revision }));
-  const info = found[0];
+  const revision = options.revision ?? 'main';
+  const [info] = await asked(options, () => pathsInfo({ ...request, paths: [name], expand: true, revision }));
   const sha256 = info?.lfs?.oid;
   if (info === undefined || sha256 === undefined) {
     throw new UserError(`${repository} has no ${name} at ${revision}`, { remedy: 'give another --revision' });
   }
   const record = { repository, revision: info.lastCommit.id, bytes: info.size, sha256 };
+  if (there?.sha256 === sha256) return { ...record, fetched: false };
   const part = `${file}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(file), { recursive: true });
-  await asked(options, async () => {
-    const blob = await downloadFile({ ...request, path: name, revision: record.revision });
-    if (blob === null) throw new Error(`the hub has no ${name}`);
-    await append(blob, part, onProgress);
-  });
-  const digest = await sha256Of(part);
+  const blob = await asked(options, () =>
+    downloadFile({ ...request, path: name, revision: record.revision }),
+  );
+  if (blob === null)
+    throw new UserError(`${repository} has no ${name}`, { remedy: 'give another --revision' });
+  await complete(part, { blob, options, ...(onProgress ? { onProgress } : {}) });
+  const digest = await sha256OfFile(part);
   if (digest !== sha256) {
     await rm(part);
     throw new UserError(`SHA-256 is ${digest}, the hub's is ${sha256}`, {
@@ -72,9 +79,17 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
       remedy: 'the download was damaged and has been removed; run it again',
     });
   }
-  await rename(part, file);
-  await writeJson(recordFile(file), record);
+  await putInPlace(file, record, () => rename(part, file));
   return { ...record, fetched: true };
+}
+
+const name = 'model.safetensors';
+
+/** A file and its record belong together: between the two there is no record. */
+async function putInPlace(file: string, record: FetchRecord, put: () => Promise<void>) {
+  await rm(recordFile(file), { force: true });
+  await put();
+  await writeJson(recordFile(file), record);
 }
 
 /** Puts a file that came another way where a fetched one would lie. */
@@ -82,8 +97,7 @@ export async function keepWeights(repository: string, from: string, file: string
   const bytes = await readFile(from);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const record = { repository, revision: 'given as a file', bytes: bytes.length, sha256 };
-  await writeFileAtomic(file, bytes);
-  await writeJson(recordFile(file), record);
+  await putInPlace(file, record, () => writeFileAtomic(file, bytes));
   return record;
 }
 
@@ -95,37 +109,53 @@ async function fetchedBefore(file: string): Promise<FetchRecord | undefined> {
 }
 
 /** Appends what the file lacks of the blob. */
-async function append(blob: Blob, path: string, onProgress?: FetchOptions['onProgress']) {
+async function complete(
+  path: string,
+  { blob, options, onProgress }: { blob: Blob; options: FetchOptions } & Pick<FetchOptions, 'onProgress'>,
+) {
   let done = (await sizeOf(path)) ?? 0;
   if (done > blob.size) {
     await rm(path);
     done = 0;
   }
+  if (done === blob.size) return;
   const out = await open(path, 'a');
   try {
-    for await (const chunk of blob.slice(done).stream()) {
-      await out.writeFile(chunk);
-      done += chunk.length;
+    const chunks = blob.slice(done).stream().getReader();
+    for (;;) {
+      const { value } = await asked(options, () => chunks.read());
+      if (value === undefined) break;
+      await out.writeFile(value);
+      done += value.length;
       onProgress?.(done, blob.size);
     }
     await out.sync();
   } finally {
     await out.close();
   }
-  if (done !== blob.size) throw new Error(`the connection ended after ${done} of ${blob.size} bytes`);
+  if (done > blob.size) await rm(path); // a server that sends more than was asked for
+  if (done !== blob.size) {
+    await asked(options, () => Promise.reject(new Error(`${done} of ${blob.size} bytes came`)));
+  }
 }
 
 /** Whatever goes wrong with the hub is told with what to do about it. */
-async function asked<T>({ repository, hubUrl }: FetchOptions, request: () => Promise<T>): Promise<T> {
+async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promise<T> {
   try {
     return await request();
   } catch (error) {
-    const hub = hubUrl ?? 'https://huggingface.co';
+    const { repository, revision = 'main', hubUrl: hub = 'https://huggingface.co' } = options;
+    const status = error instanceof HubApiError ? error.statusCode : undefined;
+    const remedy =
+      status === 404
+        ? 'give another --revision'
+        : status === 401 || status === 403
+          ? 'set HF_TOKEN to a token that may read it'
+          : 'run it again, what has come is kept; without a network bring ' +
+            `${hub}/${repository}/resolve/${revision}/${name} and give --file FILE`;
     throw new UserError(`cannot be fetched from ${hub} (${causeOf(error)})`, {
       file: repository,
-      remedy:
-        'run it again, what has come is kept; without a network bring ' +
-        `${hub}/${repository}/resolve/main/model.safetensors and give --file FILE`,
+      remedy,
       cause: error,
     });
   }
@@ -134,12 +164,6 @@ async function asked<T>({ repository, hubUrl }: FetchOptions, request: () => Pro
 /** fetch() says only that it failed; its cause says why. */
 const causeOf = (error: unknown): string =>
   error instanceof Error && error.cause ? causeOf(error.cause) : messageOf(error);
-
-async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
 
 async function sizeOf(file: string): Promise<number | undefined> {
   try {

@@ -39,6 +39,13 @@ async function main(options: Options) {
     classes: number('classes', options.classes, 1),
     seed: number('seed', options.seed, 0),
   };
+  if (file !== undefined && (revision !== undefined || hub !== undefined)) {
+    throw new UserError('--revision and --hub choose what is fetched, --file takes a file', {
+      remedy: 'leave one of them out',
+    });
+  }
+  if (network.seed > 0xffffffff)
+    throw new UserError(`--seed is ${options.seed}`, { remedy: 'give 0 … 4294967295' });
   if (network.views.length > 2) {
     throw new UserError(`--views is ${options.views}`, { remedy: 'give one or two numbers of slices' });
   }

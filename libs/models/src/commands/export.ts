@@ -8,7 +8,7 @@ import { architectureOf, buildNetwork } from '../registry.ts';
 import { readSafetensors } from '../safetensors.ts';
 import { traceNetwork } from '../trace.ts';
 import { exportTensors, importTensors } from '../weights.ts';
-import { counts, size, words } from './options.ts';
+import { size, views, words } from './options.ts';
 
 interface Options {
   weights: string;
@@ -32,7 +32,7 @@ export function exportCommand(): Command {
     .option(
       '--views <slices>',
       'slices of each view, such as 64 or 32,16; "" for a network without a front',
-      counts,
+      views,
     )
     .option('--size <edge>', 'edge of a slice, or HEIGHTxWIDTH', size)
     .option('--classes <names>', 'names of the classes, in the order of the outputs', words)
@@ -40,9 +40,10 @@ export function exportCommand(): Command {
     .action(async ({ weights: file, out, size: given, ...options }: Options) => {
       const path = out ?? file.replace(/(\.safetensors)?$/, '.onnx');
       const { tensors, metadata } = await readSafetensors(file);
-      const found = describedIn(metadata, file);
+      const replaced = { ...options, ...(given && { size: given }) };
+      const found = { ...describedIn(metadata, { file, except: Object.keys(replaced) }), ...replaced };
       const known = <Key extends keyof Described>(key: Key, option: string): NonNullable<Described[Key]> => {
-        const value = { ...found, ...options, ...(given && { size: given }) }[key];
+        const value = found[key];
         if (value !== undefined) return value as NonNullable<Described[Key]>;
         throw new UserError(`does not say its ${key}`, { file, remedy: `give ${option}` });
       };
@@ -66,7 +67,7 @@ export function exportCommand(): Command {
             views: JSON.stringify(views),
             volume: JSON.stringify([views.reduce((sum, depth) => sum + depth, 0) || 3, height, width]),
             values: 'grey values 0 … 255, divided by 255',
-            recipe: options.recipe ?? found.recipe ?? '',
+            recipe: found.recipe ?? '',
           },
         });
         await writeFileAtomic(path, [model]);

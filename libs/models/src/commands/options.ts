@@ -1,10 +1,11 @@
 // What several commands take, read from the command line.
 import { InvalidArgumentError } from 'commander';
 
-/** Whole numbers above 0, separated by commas; nothing: none. */
-export function counts(text: string): number[] {
-  if (text === '') return [];
-  return text.split(',').map((part) => count(part));
+/** Slices of each view, `32,16`; nothing: no view. */
+export function views(text: string): number[] {
+  const slices = text === '' ? [] : text.split(',').map(count);
+  if (slices.length > 2) throw new InvalidArgumentError('a front takes one or two views.');
+  return slices;
 }
 
 export function count(text: string): number {

@@ -1,9 +1,9 @@
 // models:summary: what a network is made of, as a table.
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { architectureNames, architectureOf } from '../registry.ts';
 import { type SummaryRow, summarise, totals } from '../summary.ts';
 import { traceNetwork } from '../trace.ts';
-import { count, counts, size } from './options.ts';
+import { count, size, views } from './options.ts';
 
 interface Options {
   architecture: string;
@@ -39,12 +39,6 @@ export function summaryCommand(): Command {
       const total = totals(rows);
       console.log(json ? JSON.stringify({ architecture, rows, total }, undefined, 1) : table(rows));
     });
-}
-
-function views(text: string): number[] {
-  const slices = counts(text);
-  if (slices.length > 2) throw new InvalidArgumentError('a front takes one or two views.');
-  return slices;
 }
 
 function table(rows: readonly SummaryRow[]): string {
