@@ -1,6 +1,7 @@
 // What tfjs-node's kernels call: its native binding's interface, over the C library, and one thing more: a trace.
-import { type Context, type Device, openContext } from './context.ts';
+import { type Context, openContext } from './context.ts';
 import type { TensorFlowApi } from './declarations.ts';
+import type { Device } from './device.ts';
 import { execute } from './eager.ts';
 import { EngineError } from './errors.ts';
 import { openTrace, type Trace, type TraceOptions, usedOutside } from './graph.ts';

@@ -1,29 +1,11 @@
 // One TensorFlow context on one device: what a thread needs to compute.
 import { availableParallelism } from 'node:os';
 import type { Pointer, TensorFlowApi } from './declarations.ts';
+import type { Device, ListedDevice } from './device.ts';
 import { EngineError } from './errors.ts';
 import { forgetWholeGpus, GPU_REMEDY, takeGpu } from './gpu-shares.ts';
 import { agreeOn, Place } from './process-state.ts';
 import { check } from './status.ts';
-
-/** Where a member computes. */
-export interface Device {
-  kind: 'cpu' | 'gpu';
-  /** 0, 1, …: which one. CPU devices beyond 0 are virtual: separate devices to TensorFlow, on the same cores. */
-  index: number;
-  /**
-   * CPU threads within one op; default: all cores. TensorFlow's pool belongs to the process, so the first context
-   * that is opened decides for all; a later one that asks for another number is told so in `Engine.notes`.
-   */
-  threads?: number;
-  /**
-   * Bytes of a GPU's memory that this engine may take, for the tensors; CUDA and cuDNN take some hundred MB beside
-   * them. The GPU is divided in shares of this size, each with an allocator and a stream of its own, so that all
-   * engines of a process must give the same limit or none. Without it the engines of a process share a GPU's memory,
-   * which grows with their need, and take turns on its one stream.
-   */
-  memoryLimit?: number;
-}
 
 export interface Context {
   readonly api: TensorFlowApi;
@@ -98,13 +80,6 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
     gpu?.release();
     throw error;
   }
-}
-
-export interface ListedDevice {
-  /** TensorFlow's full name. */
-  fullName: string;
-  /** Bytes; for a GPU what TensorFlow may take of it. */
-  memory: number;
 }
 
 /** The devices of a context of their own. In a process that computes, its settings would hold for all that follow. */

@@ -4,18 +4,9 @@ import { execFile } from 'node:child_process';
 import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { ListedDevice } from './context.ts';
+import type { DeviceInfo, ListedDevice } from './device.ts';
 import { codeOf, EngineError, messageOf } from './errors.ts';
 import { requireTensorFlow } from './library.ts';
-
-export interface DeviceInfo {
-  /** `CPU:0`, `GPU:1`. */
-  name: string;
-  kind: 'cpu' | 'gpu';
-  index: number;
-  /** Bytes: a CPU's are the machine's or the container's; a GPU's are what TensorFlow may take now. */
-  memory?: number;
-}
 
 /**
  * Every device that an engine can be opened on, with its memory; CPU devices beyond 0 are virtual and not listed.

@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { DeviceInfo } from './device.ts';
 import { examine, lineOf, thisMachine } from './doctor.ts';
-import type { DeviceInfo } from './devices.ts';
 import { messageOf } from './errors.ts';
 
 const { argv } = process;

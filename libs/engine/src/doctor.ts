@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, platform } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type DeviceInfo, listDevices } from './devices.ts';
+import type { DeviceInfo } from './device.ts';
+import { listDevices } from './devices.ts';
 import { EngineError, messageOf } from './errors.ts';
 import { findTensorFlow, hasCuda, requireTensorFlow, type TensorFlowLibrary } from './library.ts';
 

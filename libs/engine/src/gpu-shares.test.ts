@@ -1,6 +1,6 @@
 // The division of GPUs, without a GPU: the list of devices is given.
-import { configProto, type Device } from './context.ts';
-import type { DeviceInfo } from './devices.ts';
+import { configProto } from './context.ts';
+import type { Device, DeviceInfo } from './device.ts';
 import { divideGpus, takeGpu } from './gpu-shares.ts';
 import { Place, processState } from './process-state.ts';
 

@@ -1,6 +1,5 @@
 // How the engines of one process share its GPUs: all on whole GPUs, or each on a share of its own with a memory limit.
-import type { Device } from './context.ts';
-import type { DeviceInfo } from './devices.ts';
+import type { Device, DeviceInfo } from './device.ts';
 import { EngineError } from './errors.ts';
 import { agreeOn, Place, processState } from './process-state.ts';
 

@@ -9,8 +9,8 @@ export {
   type CaptureReport,
   type Tensors,
 } from './capture.ts';
-export type { Device } from './context.ts';
-export { type DeviceInfo, listDevices } from './devices.ts';
+export type { Device, DeviceInfo } from './device.ts';
+export { listDevices } from './devices.ts';
 export { type Engine, type EngineKind, type EngineOptions, openEngine } from './engine.ts';
 export { EngineError } from './errors.ts';
 export { dropout, type DropoutOptions } from './dropout.ts';
