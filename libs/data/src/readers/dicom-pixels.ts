@@ -5,6 +5,7 @@ import type { Dataset } from 'dcmjs';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, fieldName, IMPLICIT, tags, type Elements } from './dicom-dataset.ts';
 
 export const AIR = -1024;
+const LOSSLESS = ['1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70'];
 const RLE = '1.2.840.10008.1.2.5';
 
 /** How one frame's samples lie in its bytes. */
@@ -91,7 +92,8 @@ export async function decodeFrame(
     signed,
     pixelRepresentation: signed ? 1 : 0,
   };
-  const bytes = await inTurn(() => decodeQuietly(encoded, info, transferSyntax));
+  const frame = LOSSLESS.includes(transferSyntax) ? withSpareBits(encoded) : encoded;
+  const bytes = await inTurn(() => decodeQuietly(frame, info, transferSyntax));
   const size = bytes.length / (rows * columns);
   if (size !== 1 && size !== 2)
     throw new Error(
@@ -135,13 +137,26 @@ const started = new Set<string>();
 
 /** Decoders allocate what the coded image's own header says. */
 function requireCodedSize(encoded: Uint8Array, { rows, columns }: SampleFormat) {
-  const coded = encoded[0] === 0xff && encoded[1] === 0xd8 ? jpegSize(encoded) : jpeg2000Size(encoded);
+  const isJpeg = encoded[0] === 0xff && encoded[1] === 0xd8;
+  const coded = isJpeg ? jpegSize(encoded) : jpeg2000Size(encoded);
   if (coded === undefined)
     throw new Error(`field ${fieldName('PixelData')} does not hold an image of its transfer syntax`);
   if (coded.rows !== rows || coded.columns !== columns)
     throw new Error(
       `field ${fieldName('PixelData')} holds an image of ${coded.rows} × ${coded.columns}, the header says ${rows} × ${columns}`,
     );
+  // Without it decoders fill the rest with zeros, in silence.
+  if (isJpeg && endMarkerOf(encoded) < encoded.length - 64)
+    throw new Error(`field ${fieldName('PixelData')} holds a JPEG without its end marker: it is cut short`);
+}
+
+const endMarkerOf = (bytes: Uint8Array) =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(Buffer.of(0xff, 0xd9));
+
+/** jpeg-lossless-decoder-js 2.1.2 looks eight bits ahead, and drops the last sample where the end marker comes sooner. */
+function withSpareBits(jpeg: Uint8Array): Uint8Array {
+  const end = endMarkerOf(jpeg);
+  return new Uint8Array(Buffer.concat([jpeg.subarray(0, end), new Uint8Array(8), jpeg.subarray(end)]));
 }
 
 /** From the frame header of JPEG (SOF0 to SOF15) or JPEG-LS (SOF55). */
