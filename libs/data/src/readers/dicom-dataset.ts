@@ -1,0 +1,227 @@
+// From the bytes of a DICOM file to its elements: DICOM PS3.5 and PS3.10, parsed by dcmjs.
+import { messageOf } from '@ct-ensemble/core';
+import dcmjs, { type Dataset } from 'dcmjs';
+import { inflateRawSync } from 'node:zlib';
+
+dcmjs.log.setLevel('silent');
+dcmjs.log.getLogger('validation.dcmjs').setLevel('silent');
+
+export const IMPLICIT = '1.2.840.10008.1.2';
+export const EXPLICIT = '1.2.840.10008.1.2.1';
+export const BIG_ENDIAN = '1.2.840.10008.1.2.2';
+export const DEFLATED = '1.2.840.10008.1.2.1.99';
+
+const MOST_INFLATED = 2 ** 28;
+
+/** Elements by keyword: the tag as dcmjs writes it. */
+export const tags = {
+  ImageType: '00080008',
+  Modality: '00080060',
+  PatientID: '00100020',
+  SliceThickness: '00180050',
+  SpacingBetweenSlices: '00180088',
+  GantryDetectorTilt: '00181120',
+  SeriesInstanceUID: '0020000E',
+  InstanceNumber: '00200013',
+  ImagePositionPatient: '00200032',
+  ImageOrientationPatient: '00200037',
+  FrameOfReferenceUID: '00200052',
+  SamplesPerPixel: '00280002',
+  PhotometricInterpretation: '00280004',
+  NumberOfFrames: '00280008',
+  Rows: '00280010',
+  Columns: '00280011',
+  PixelSpacing: '00280030',
+  BitsAllocated: '00280100',
+  BitsStored: '00280101',
+  HighBit: '00280102',
+  PixelRepresentation: '00280103',
+  PixelPaddingValue: '00280120',
+  PixelPaddingRangeLimit: '00280121',
+  WindowCenter: '00281050',
+  WindowWidth: '00281051',
+  RescaleIntercept: '00281052',
+  RescaleSlope: '00281053',
+  SharedFunctionalGroupsSequence: '52009229',
+  PerFrameFunctionalGroupsSequence: '52009230',
+  PixelData: '7FE00010',
+} as const;
+export type Keyword = keyof typeof tags;
+
+/** `Rows (0028,0010)`. */
+export const fieldName = (keyword: Keyword) =>
+  `${keyword} (${tags[keyword].slice(0, 4)},${tags[keyword].slice(4)})`;
+
+/** DICM at byte 128, or the start of a data set without that preamble. */
+export function isDicom(bytes: Uint8Array): boolean {
+  if (hasPreamble(bytes)) return true;
+  if (bytes.length < 8) return false;
+  const view = viewOf(bytes);
+  const group = view.getUint16(0, true);
+  if (group !== 0x0002 && group !== 0x0008) return false;
+  if (view.getUint16(2, true) > 0x0070) return false;
+  if (isVR(bytes, 4)) return true;
+  const length = view.getUint32(4, true);
+  return length % 2 === 0 && length <= Math.min(1024, bytes.length - 8);
+}
+
+export interface ParsedFile {
+  transferSyntax: string;
+  dataset: Dataset;
+}
+
+/**
+ * Parses a file up to its pixel data. What dcmjs cannot read ends the parsing in silence: the elements behind it are missing.
+ * The file's meta information is read here and replaced, so that a missing preamble, a wrong group length and deflation
+ * are no matter. Throws an Error with the reason.
+ */
+export function parseDicom(bytes: Uint8Array): ParsedFile {
+  if (bytes.length === 0) throw new Error('the file is empty');
+  if (!isDicom(bytes)) throw new Error('is not a DICOM file: no DICM at byte 128');
+  const { start, transferSyntax } = readMeta(bytes);
+  const body = transferSyntax === DEFLATED ? inflate(bytes.subarray(start)) : bytes.subarray(start);
+  const encoding = [IMPLICIT, BIG_ENDIAN].includes(transferSyntax) ? transferSyntax : EXPLICIT;
+  try {
+    const { dict } = dcmjs.data.DicomMessage.readFile(withMeta(body, encoding), {
+      ignoreErrors: true,
+      untilTag: tags.PixelData,
+      includeUntilTagValue: true,
+      noCopy: true,
+    });
+    return { transferSyntax, dataset: dict };
+  } catch (error) {
+    throw new Error(`cannot be parsed (${messageOf(error)})`, { cause: error });
+  }
+}
+
+/** The elements of group 0002, which are explicit little endian in whatever syntax the rest is. */
+function readMeta(bytes: Uint8Array) {
+  const view = viewOf(bytes);
+  let start = hasPreamble(bytes) ? 132 : 0;
+  let transferSyntax = '';
+  while (start + 8 <= bytes.length && view.getUint16(start, true) === 0x0002) {
+    const element = view.getUint16(start + 2, true);
+    const explicit = isVR(bytes, start + 4);
+    const long = explicit && /OB|OW|OF|SQ|UT|UN/.test(latin1(bytes, start + 4, start + 6));
+    if (long && start + 12 > bytes.length) break;
+    const value = start + (long ? 12 : 8);
+    const length = !explicit
+      ? view.getUint32(start + 4, true)
+      : long
+        ? view.getUint32(start + 8, true)
+        : view.getUint16(start + 6, true);
+    if (value + length > bytes.length) throw new Error('is cut short: it ends within its meta information');
+    if (element === 0x0010) transferSyntax = trimmed(latin1(bytes, value, value + length));
+    start = value + length;
+  }
+  return { start, transferSyntax: transferSyntax || (isVR(bytes, start + 4) ? EXPLICIT : IMPLICIT) };
+}
+
+function withMeta(body: Uint8Array, transferSyntax: string): ArrayBuffer {
+  const syntax = transferSyntax.padEnd(transferSyntax.length + (transferSyntax.length % 2), '\0');
+  const meta = Buffer.alloc(132 + 12 + 8 + syntax.length);
+  meta.write('DICM', 128, 'latin1');
+  meta.write('\x02\0\0\0UL\x04\0', 132, 'latin1');
+  meta.writeUInt32LE(8 + syntax.length, 140);
+  meta.write('\x02\0\x10\0UI', 144, 'latin1');
+  meta.writeUInt16LE(syntax.length, 150);
+  meta.write(syntax, 152, 'latin1');
+  const file = new Uint8Array(meta.length + body.length);
+  file.set(meta);
+  file.set(body, meta.length);
+  return file.buffer;
+}
+
+function inflate(bytes: Uint8Array): Uint8Array {
+  try {
+    return inflateRawSync(bytes, { maxOutputLength: MOST_INFLATED });
+  } catch (error) {
+    throw new Error(`its deflated data cannot be inflated (${messageOf(error)})`, { cause: error });
+  }
+}
+
+/** Elements of one frame: of its own functional groups, then of those shared, then of the file. */
+export class Elements {
+  readonly #datasets: readonly Dataset[];
+
+  constructor(datasets: readonly Dataset[]) {
+    this.#datasets = datasets;
+  }
+
+  /** The values of an element; none where it is absent or empty. */
+  values(keyword: Keyword): unknown[] {
+    for (const dataset of this.#datasets) {
+      const found = valuesOf(dataset, keyword);
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
+
+  texts(keyword: Keyword): string[] {
+    return this.values(keyword).map((value) => trimmed(String(value)));
+  }
+
+  text(keyword: Keyword): string | null {
+    return this.texts(keyword)[0] || null;
+  }
+
+  /** So many finite numbers, or null where the element is absent, has fewer or others. */
+  numbers(keyword: Keyword, count: number): number[] | null {
+    const numbers = this.texts(keyword).slice(0, count).map(numberOf);
+    return numbers.length === count && numbers.every(Number.isFinite) ? numbers : null;
+  }
+
+  /** A finite number, or null where the element is absent. Throws where it is something else. */
+  number(keyword: Keyword): number | null {
+    const text = this.text(keyword);
+    if (text === null) return null;
+    const number = numberOf(text);
+    if (!Number.isFinite(number)) throw new Error(`field ${fieldName(keyword)}: “${text}” is not a number`);
+    return number;
+  }
+
+  /** A whole number between the limits. Throws where it is absent and has no default, or something else. */
+  whole(keyword: Keyword, limits: { from: number; to: number; missing?: number }): number {
+    const number = this.number(keyword) ?? limits.missing;
+    if (number === undefined) throw new Error(`field ${fieldName(keyword)} is missing`);
+    if (!Number.isInteger(number) || number < limits.from || number > limits.to)
+      throw new Error(
+        `field ${fieldName(keyword)}: ${number} is not a whole number from ${limits.from} to ${limits.to}`,
+      );
+    return number;
+  }
+}
+
+/** The elements of each frame. */
+export function frameElements(dataset: Dataset, frame: number): Elements {
+  const groups = [
+    valuesOf(dataset, 'PerFrameFunctionalGroupsSequence')[frame],
+    valuesOf(dataset, 'SharedFunctionalGroupsSequence')[0],
+  ].filter(isDataset);
+  const macros = groups.flatMap((group) =>
+    Object.values(group).flatMap((element) => (Array.isArray(element?.Value) ? element.Value : [])),
+  );
+  return new Elements([...macros.filter(isDataset), dataset]);
+}
+
+function valuesOf(dataset: Dataset, keyword: Keyword): unknown[] {
+  const value = dataset[tags[keyword]]?.Value;
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  return values.filter((item) => item !== undefined && item !== null && item !== '');
+}
+
+const isDataset = (value: unknown): value is Dataset =>
+  typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
+const numberOf = (text: string) => (text === '' ? NaN : Number(text));
+const trimmed = (text: string) => text.replace(/[\s\0]+$/, '').trimStart();
+const hasPreamble = (bytes: Uint8Array) => bytes.length >= 132 && latin1(bytes, 128, 132) === 'DICM';
+const latin1 = (bytes: Uint8Array, from: number, to: number) =>
+  String.fromCharCode(...bytes.subarray(from, to));
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const VRS = new Set(
+  'AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV'.split(
+    ' ',
+  ),
+);
+const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at, at + 2));
