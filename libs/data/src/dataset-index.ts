@@ -1,14 +1,17 @@
 // The index of a dataset laid out as COV19-CT-DB: which scans there are, of which class and split, and everything
 // odd about them. Only lists folders and reads the small tables; slices are decoded at preparation.
+import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
+import { isDicom } from './dicom.ts';
 import { counted, listed, type Finding } from './findings.ts';
 import {
   classOf,
   compareNames,
   LAYOUT,
   listFolder,
+  niftiName,
   scanName,
   sliceNumber,
   SPLITS,
@@ -29,6 +32,9 @@ export const CLASSES = {
   severity: ['mild', 'moderate', 'severe', 'critical'],
 } as const satisfies Record<Task, readonly string[]>;
 
+/** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; `nifti`: one volume. */
+export type ScanFormat = 'images' | 'dicom' | 'nifti';
+
 /** One scan on disk, not yet decoded. */
 export interface ScanEntry {
   /**
@@ -41,7 +47,9 @@ export interface ScanEntry {
   name: string;
   /** Label as an index into the index's classes, or null where unknown (test scans). */
   label: number | null;
-  /** Slice files, absolute, in numeric slice order. */
+  /** What its files are. */
+  format: ScanFormat;
+  /** Its files, absolute: slices in numeric order, DICOM files by name, one NIfTI file. */
   slices: readonly string[];
   /** Patient, where the dataset names one. */
   patient: string | null;
@@ -77,13 +85,14 @@ export interface SplitCounts {
 /** A scan with fewer slices than this is reported. */
 const FEW_SLICES = 5;
 
-/** A scan's folder, before it is opened. */
+/** A scan's folder, or its one file, before it is opened. */
 interface ScanFolder {
   key: string;
   split: Split;
   className: 'covid' | 'non-covid' | null;
   name: string;
   folder: string;
+  isFile: boolean;
 }
 
 /**
@@ -104,14 +113,17 @@ export async function readDatasetIndex(root: string, options: { task?: Task } = 
   const patients = await readPatients(root, rootListing.files, findings);
   const labelled = wanted.filter(({ key }) => labels.has(key));
   const scans = await mapConcurrent(labelled, 16, async (scan): Promise<ScanEntry & { odd: Finding[] }> => {
-    const { slices, failure, odd } = await readScanFolder(scan.folder);
+    const { format, slices, failure, odd } = scan.isFile
+      ? { format: 'nifti' as const, slices: [scan.folder], failure: null, odd: [] }
+      : await readScanFolder(scan.folder);
     const { key, split } = scan;
     const patient = patients?.byScan.get(key) ?? null;
     return {
       key,
       split,
-      name: basename(scan.folder),
+      name: scan.isFile ? niftiName(basename(scan.folder))! : basename(scan.folder),
       label: labels.get(key) ?? null,
+      format,
       slices,
       patient,
       failure,
@@ -133,8 +145,7 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
   const addAll = (parent: string, names: string[], of: Pick<ScanFolder, 'split' | 'className'>) => {
     for (const folder of names) {
       const name = scanName(folder);
-      const key = [of.split, of.className, name].filter((part) => part !== null).join('/');
-      scans.push({ ...of, key, name, folder: join(parent, folder) });
+      scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, folder), isFile: false });
     }
     const respelt = names.filter((folder) => scanName(folder) !== folder);
     if (respelt.length > 0)
@@ -143,6 +154,14 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
         path: parent,
         message: `${counted(respelt.length, 'scan folder')} read under the usual spelling, such as ${respelt[0]} as ${scanName(respelt[0]!)}`,
       });
+  };
+  const addFiles = (parent: string, files: string[], of: Pick<ScanFolder, 'split' | 'className'>) => {
+    for (const file of files) {
+      const volume = niftiName(file);
+      if (volume === undefined) continue;
+      const name = scanName(volume);
+      scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, file), isFile: true });
+    }
   };
   for (const splitFolder of rootListing.folders) {
     const split = splitOf(splitFolder);
@@ -154,8 +173,10 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
     const inSplit = await listFolder(splitPath);
     reportStrays(splitPath, inSplit, findings);
     const others = inSplit.folders.filter((folder) => classOf(folder) === undefined);
-    if (split === 'test') addAll(splitPath, others, { split, className: null });
-    else
+    if (split === 'test') {
+      addAll(splitPath, others, { split, className: null });
+      addFiles(splitPath, inSplit.files, { split, className: null });
+    } else
       for (const folder of others)
         findings.push({
           kind: 'ignored-folder',
@@ -169,6 +190,7 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
       const inClass = await listFolder(classPath);
       reportStrays(classPath, inClass, findings);
       addAll(classPath, inClass.folders, { split, className });
+      addFiles(classPath, inClass.files, { split, className });
     }
   }
   const splits = new Set(scans.map(({ split }) => split));
@@ -183,6 +205,9 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
   const rank = ({ split }: ScanFolder) => SPLITS.indexOf(split);
   return scans.sort((a, b) => rank(a) - rank(b) || compareNames(a.key, b.key));
 }
+
+const keyOf = ({ split, className }: Pick<ScanFolder, 'split' | 'className'>, name: string) =>
+  [split, className, name].filter((part) => part !== null).join('/');
 
 function refuseSameKey(folders: readonly ScanFolder[]) {
   const byKey = new Map<string, string>();
@@ -247,22 +272,70 @@ async function labelsOf(options: {
   return labels;
 }
 
-/** The slices of one scan in numeric order, and what is odd about the folder. */
+/** What a scan's folder holds: images, if there is one; else a NIfTI file; else DICOM files. */
 async function readScanFolder(folder: string) {
+  const listing = await listFolder(folder);
+  if (listing.files.some((file) => sliceNumber(file) !== undefined)) return imagesOf(folder, listing);
+  const volumes = listing.files.filter((file) => niftiName(file) !== undefined);
+  const dicom = volumes.length > 0 ? [] : await dicomFilesOf(folder, listing.files);
+  const [format, files] = volumes.length > 0 ? (['nifti', volumes] as const) : (['dicom', dicom] as const);
+  if (files.length === 0) return imagesOf(folder, listing);
   const odd: Finding[] = [];
   const tell = (kind: string, message: string) => odd.push({ kind, path: folder, message });
-  const listing = await listFolder(folder);
+  tellOthers(listing, { taken: files, wanted: format === 'nifti' ? 'NIfTI' : 'DICOM', tell });
+  const several = format === 'nifti' && files.length > 1;
+  const failure = several ? `holds ${counted(files.length, 'NIfTI file')}, a scan is one` : null;
+  if (failure !== null) tell('several-volumes', failure);
+  return { format, slices: files.map((file) => join(folder, file)), failure, odd };
+}
+
+/** The files that are DICOM by their first bytes, whatever they are called. */
+async function dicomFilesOf(folder: string, files: readonly string[]): Promise<string[]> {
+  const found = await mapConcurrent(files, 8, async (file) =>
+    (await beginsAsDicom(join(folder, file))) ? [file] : [],
+  );
+  return found.flat();
+}
+
+async function beginsAsDicom(path: string): Promise<boolean> {
+  const handle = await open(path).catch(() => null); // what cannot be read is told as ignored
+  if (handle === null) return false;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
+    return isDicom(buffer.subarray(0, bytesRead));
+  } catch {
+    return false;
+  } finally {
+    await handle.close();
+  }
+}
+
+function tellOthers(
+  listing: FolderListing,
+  {
+    taken,
+    wanted,
+    tell,
+  }: { taken: readonly string[]; wanted: string; tell: (kind: string, message: string) => void },
+) {
+  const strays = listing.files.filter((file) => !taken.includes(file));
+  if (listing.system.length > 0) tell('system-files', systemMessage(listing.system));
+  if (strays.length > 0)
+    tell('ignored-file', `${counted(strays.length, 'file')} not ${wanted}: ${listed(strays)}`);
+  if (listing.folders.length > 0)
+    tell('ignored-folder', `holds ${counted(listing.folders.length, 'folder')}: ${listed(listing.folders)}`);
+}
+
+/** The slices of one scan in numeric order, and what is odd about the folder. */
+function imagesOf(folder: string, listing: FolderListing) {
+  const odd: Finding[] = [];
+  const tell = (kind: string, message: string) => odd.push({ kind, path: folder, message });
   const files = listing.files
     .map((file) => ({ file, number: sliceNumber(file) }))
     .filter((slice): slice is { file: string; number: number } => slice.number !== undefined)
     .sort((a, b) => a.number - b.number || compareNames(a.file, b.file));
   const numbers = [...new Set(files.map(({ number }) => number))];
-  const strays = listing.files.filter((file) => sliceNumber(file) === undefined);
-  if (listing.system.length > 0) tell('system-files', systemMessage(listing.system));
-  if (strays.length > 0)
-    tell('ignored-file', `${counted(strays.length, 'file')} not a slice (K.jpg or K.png): ${listed(strays)}`);
-  if (listing.folders.length > 0)
-    tell('ignored-folder', `holds ${counted(listing.folders.length, 'folder')}: ${listed(listing.folders)}`);
+  tellOthers(listing, { taken: files.map(({ file }) => file), wanted: 'a slice (K.jpg or K.png)', tell });
   const gaps = numbers.slice(1).flatMap((number, i) => gapBetween(numbers[i]!, number));
   if (gaps.length > 0)
     tell('missing-slices', `no slice ${listed(gaps, 10)} between ${numbers[0]} and ${numbers.at(-1)}`);
@@ -272,9 +345,10 @@ async function readScanFolder(folder: string) {
   }
   if (files.length > 0 && files.length < FEW_SLICES)
     tell('few-slices', `has ${counted(files.length, 'slice')} only`);
-  const failure = files.length === 0 ? 'the folder holds no slice (K.jpg or K.png)' : null;
+  const failure =
+    files.length === 0 ? 'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file' : null;
   if (failure !== null) tell('no-slices', failure);
-  return { slices: files.map(({ file }) => join(folder, file)), failure, odd };
+  return { format: 'images' as const, slices: files.map(({ file }) => join(folder, file)), failure, odd };
 }
 
 function gapBetween(before: number, after: number): string[] {
@@ -285,11 +359,12 @@ function gapBetween(before: number, after: number): string[] {
 function reportStrays(folder: string, { files, system }: FolderListing, findings: Finding[]) {
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
-  if (files.length > 0)
+  const strays = files.filter((file) => niftiName(file) === undefined);
+  if (strays.length > 0)
     findings.push({
       kind: 'ignored-file',
       path: folder,
-      message: `${counted(files.length, 'file')} outside any scan folder: ${listed(files)}`,
+      message: `${counted(strays.length, 'file')} outside any scan folder: ${listed(strays)}`,
     });
 }
 

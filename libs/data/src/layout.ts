@@ -9,7 +9,8 @@ export const SPLITS: readonly Split[] = ['train', 'val', 'test'];
 
 /** The layout in words, for errors. */
 export const LAYOUT =
-  '<root>/{train,val}/{covid,non-covid}/ct_scan_N/K.jpg, and optionally <root>/test/<scan>/K.jpg';
+  '<root>/{train,val}/{covid,non-covid}/ct_scan_N/K.jpg, and optionally <root>/test/<scan>/K.jpg; ' +
+  'a scan is a folder of JPEG or PNG slices or of DICOM files, or a NIfTI file';
 
 const SPLIT_NAMES: Readonly<Record<string, Split>> = {
   train: 'train',
@@ -50,6 +51,11 @@ export function scanName(folder: string): string {
 export function sliceNumber(file: string): number | undefined {
   const match = /(\d+)\D*\.(?:jpe?g|png)$/i.exec(file);
   return match ? Number(match[1]) : undefined;
+}
+
+/** The scan's name where the file is a whole scan, a NIfTI volume: `a` of `a.nii.gz`; else undefined. */
+export function niftiName(file: string): string | undefined {
+  return /^(.+)\.nii(\.gz)?$/i.exec(file)?.[1];
 }
 
 /** Files that operating systems leave behind: AppleDouble (`._12.jpg`), `.DS_Store`, `Thumbs.db`, … */

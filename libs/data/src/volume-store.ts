@@ -13,7 +13,7 @@ import { decodeNpy, encodeNpy } from './npy.ts';
 import {
   contentKey,
   locate,
-  prepareSlices,
+  prepareFiles,
   readSliceFiles,
   type Preparation,
   type SliceFinding,
@@ -83,7 +83,7 @@ export function openVolumeStore(folder: string): VolumeStore {
       const fresh = known === null || known === 'damaged';
       let record: StoreRecord;
       if (fresh) {
-        const { volume, failure, decodable, findings } = await prepareSlices(files, preparation);
+        const { volume, failure, decodable, findings } = await prepareFiles(scan, files, preparation);
         const parts = volume === null ? null : encodeNpy(volume);
         if (parts !== null) await writeFileAtomic(volumeFile(content), parts);
         record = {

@@ -1,4 +1,10 @@
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { readJson } from '@ct-ensemble/core';
 import { nearestIndices } from './volume.ts';
+
+const file = fileURLToPath(new URL('fixtures/nearest.json', import.meta.url));
+const recorded = (await readJson(file)) as { sha256: Record<string, string> };
 
 test('hand-worked lists', () => {
   expect(nearestIndices(4, 4)).toEqual([0, 1, 2, 3]);
@@ -20,4 +26,13 @@ test('element i is the greatest s with s · to ≤ i · from, in whole numbers',
 test('the 16-slice view is every second slice of the 32-slice view', () => {
   for (const from of [5, 31, 64, 333])
     expect(nearestIndices(from, 16)).toEqual(nearestIndices(from, 32).filter((_, i) => i % 2 === 0));
+});
+
+// fixtures/make-fixtures.py
+test.each(Object.entries(recorded.sha256))('to %s slices as PyTorch, from 1 to 800', (to, sha256) => {
+  const hash = createHash('sha256');
+  for (let from = 1; from <= 800; from++) {
+    hash.update(new Uint8Array(Int32Array.from(nearestIndices(from, Number(to))).buffer));
+  }
+  expect(hash.digest('hex')).toBe(sha256);
 });

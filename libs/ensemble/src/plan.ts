@@ -68,11 +68,13 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
       architecture,
       seed,
       pretrained,
-      views: [recipe.volume],
+      views: [viewOf(recipe.volume)],
       device: devices[i % devices.length]!,
     })),
   };
 }
+
+const viewOf = ({ depth, height, width }: Recipe['volume']) => ({ depth, height, width });
 
 /** @throws UserError when there is none, or when it is not a plan. */
 export async function readPlan(run: string): Promise<Plan> {

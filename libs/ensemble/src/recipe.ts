@@ -78,6 +78,10 @@ export const recipeSchema = mapping({
     depth: count.describe('Slices.'),
     height: count.describe('Pixels.'),
     width: count.describe('Pixels.'),
+    slices: z
+      .enum(['all', 'lung'], 'must be all or lung')
+      .default('all')
+      .describe('lung: slices without lung are left out, by threshold and area.'),
   }).describe('What a scan is resampled to.'),
   members: sequence(memberSchema)
     .min(1, 'needs at least one member')
