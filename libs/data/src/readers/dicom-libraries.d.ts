@@ -1,6 +1,6 @@
 // The parts of dcmjs and dicom-codec that are used here; the packages ship no types.
 declare module 'dcmjs' {
-  export type Dataset = Record<string, { vr?: string; Value?: unknown } | undefined>;
+  export type Dataset = Record<string, { vr?: string; Value?: unknown; _rawValue?: unknown } | undefined>;
 
   const dcmjs: {
     log: { setLevel(level: string): void; getLogger(name: string): { setLevel(level: string): void } };
