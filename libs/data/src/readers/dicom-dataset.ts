@@ -176,7 +176,8 @@ export class Elements {
     const text = this.text(keyword);
     if (text === null) return null;
     const number = numberOf(text);
-    if (!Number.isFinite(number)) throw new Error(`field ${fieldName(keyword)}: “${text.slice(0, 32)}” is not a number`);
+    if (!Number.isFinite(number))
+      throw new Error(`field ${fieldName(keyword)}: “${text.slice(0, 32)}” is not a number`);
     return number;
   }
 

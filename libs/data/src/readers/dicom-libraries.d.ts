@@ -31,13 +31,12 @@ declare module '@cornerstonejs/dicom-codec' {
     pixelRepresentation: number;
   }
 
-  const codec: {
+  export interface Codec {
     hasCodec(transferSyntax: string): boolean;
     decode(
       frame: Uint8Array,
       image: ImageInfo,
       transferSyntax: string,
     ): Promise<{ imageFrame: ArrayBufferView }>;
-  };
-  export default codec;
+  }
 }
