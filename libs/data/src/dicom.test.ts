@@ -369,7 +369,7 @@ test('nothing readable, or nothing axial, is an error', async () => {
 
 test('damage anywhere is an error or a scan, never something else', async () => {
   const sound = made(0).bytes;
-  for (let at = 0; at < sound.length; at++) {
+  for (let at = 0; at < sound.length; at += 3) {
     const cut = sound.slice(0, at);
     const changed = sound.slice();
     changed[at] = changed[at]! ^ 0xff;
