@@ -176,7 +176,8 @@ export class Elements {
     const text = this.text(keyword);
     if (text === null) return null;
     const number = numberOf(text);
-    if (!Number.isFinite(number)) throw new Error(`field ${fieldName(keyword)}: “${text}” is not a number`);
+    if (!Number.isFinite(number))
+      throw new Error(`field ${fieldName(keyword)}: “${text.slice(0, 32)}” is not a number`);
     return number;
   }
 
@@ -205,7 +206,10 @@ export function frameElements(dataset: Dataset, frame: number): Elements {
 }
 
 function valuesOf(dataset: Dataset, keyword: Keyword): unknown[] {
-  const value = dataset[tags[keyword]]?.Value;
+  const { Value, _rawValue } = dataset[tags[keyword]] ?? {};
+  // Of numbers as text, dcmjs drops what is no digit: “1.O5” would become 1.5.
+  const isText = Array.isArray(_rawValue) && _rawValue.every((item) => typeof item === 'string');
+  const value = isText ? _rawValue : Value;
   const values: unknown[] = Array.isArray(value) ? value : [value];
   return values.filter((item) => item !== undefined && item !== null && item !== '');
 }

@@ -1,6 +1,6 @@
 // The parts of dcmjs and dicom-codec that are used here; the packages ship no types.
 declare module 'dcmjs' {
-  export type Dataset = Record<string, { vr?: string; Value?: unknown } | undefined>;
+  export type Dataset = Record<string, { vr?: string; Value?: unknown; _rawValue?: unknown } | undefined>;
 
   const dcmjs: {
     log: { setLevel(level: string): void; getLogger(name: string): { setLevel(level: string): void } };
@@ -31,13 +31,12 @@ declare module '@cornerstonejs/dicom-codec' {
     pixelRepresentation: number;
   }
 
-  const codec: {
+  export interface Codec {
     hasCodec(transferSyntax: string): boolean;
     decode(
       frame: Uint8Array,
       image: ImageInfo,
       transferSyntax: string,
     ): Promise<{ imageFrame: ArrayBufferView }>;
-  };
-  export default codec;
+  }
 }

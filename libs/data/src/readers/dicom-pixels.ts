@@ -1,12 +1,17 @@
 // From the pixel data of a DICOM file to Hounsfield units, one frame at a time; compressed frames by dicom-codec.
-import codec from '@cornerstonejs/dicom-codec';
+import type { Codec } from '@cornerstonejs/dicom-codec';
 import { messageOf } from '@ct-ensemble/core';
 import type { Dataset } from 'dcmjs';
+import { createRequire } from 'node:module';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, fieldName, IMPLICIT, tags, type Elements } from './dicom-dataset.ts';
 
 export const AIR = -1024;
 const LOSSLESS = ['1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70'];
 const RLE = '1.2.840.10008.1.2.5';
+
+const require = createRequire(import.meta.url);
+const loadCodec = () => require('@cornerstonejs/dicom-codec') as Codec;
+let codec = loadCodec();
 
 /** How one frame's samples lie in its bytes. */
 export interface SampleFormat {
@@ -112,7 +117,7 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
 
 /** The decoders take `console` once, when they are first used, and write to it ever after. */
 async function decodeQuietly(
-  ...[encoded, info, transferSyntax]: Parameters<typeof codec.decode>
+  ...[encoded, info, transferSyntax]: Parameters<Codec['decode']>
 ): Promise<Uint8Array> {
   const { log, warn, error } = console;
   const ignore = () => undefined;
@@ -121,6 +126,7 @@ async function decodeQuietly(
     const { imageFrame } = await codec.decode(encoded, info, transferSyntax);
     return new Uint8Array(imageFrame.buffer, imageFrame.byteOffset, imageFrame.byteLength).slice();
   } catch (cause) {
+    renewCodec(encoded.length + 2 * info.rows * info.columns);
     const reason = typeof cause === 'number' ? 'the decoder gave up' : messageOf(cause);
     throw new Error(
       `field ${fieldName('PixelData')} cannot be decoded: ${reason.replace(/\s+/g, ' ').trim()}`,
@@ -134,6 +140,18 @@ async function decodeQuietly(
   }
 }
 const started = new Set<string>();
+
+/** A decoder that fails keeps its memory, until none is left for sound images: then only a fresh one helps. */
+function renewCodec(bytes: number) {
+  lost += bytes;
+  if (lost < 2 ** 26) return;
+  for (const path of Object.keys(require.cache))
+    if (path.includes('@cornerstonejs')) Reflect.deleteProperty(require.cache, path);
+  codec = loadCodec();
+  started.clear();
+  lost = 0;
+}
+let lost = 0;
 
 /** Decoders allocate what the coded image's own header says. */
 function requireCodedSize(encoded: Uint8Array, { rows, columns }: SampleFormat) {
