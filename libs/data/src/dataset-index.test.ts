@@ -105,6 +105,7 @@ test('dirt is told and does not stop the reading', async () => {
   expect(second?.failure).toBeNull();
   expect(empty).toMatchObject({
     key: 'train/covid/ct_scan_2',
+    format: 'images',
     slices: [],
     failure: expect.stringMatching(/no slice/),
   });
@@ -122,7 +123,11 @@ test('dirt is told and does not stop the reading', async () => {
       ['missing-slices', scan, 'no slice 6, 8–11 between 0 and 12'],
       ['same-number', scan, 'more than one slice has the number of 7.jpg; all are kept'],
       ['few-slices', 'train/covid/ct_scan_1', 'has 4 slices only'],
-      ['no-slices', 'train/covid/ct_scan_2', 'the folder holds no slice (K.jpg or K.png)'],
+      [
+        'no-slices',
+        'train/covid/ct_scan_2',
+        'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file',
+      ],
     ].sort(),
   );
 });

@@ -69,6 +69,7 @@ export async function scanOf(contents: readonly Uint8Array[], name = 'ct_scan_0'
     split: 'train',
     name,
     label: 1,
+    format: 'images',
     slices: contents.map((_, k) => join(folder, `${k}.png`)),
     patient: null,
     failure: null,

@@ -58,11 +58,6 @@ export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan
   if (series.size === 0) throw nothingLeft({ files, unreadable, leftOut });
 
   const common: ScanFinding[] = [];
-  if (series.size > 1) {
-    const sizes = [...series.values()].map((images) => images.length);
-    const message = `${series.size} series lie together, of ${listed(sizes)} slices; each is a scan of its own`;
-    common.push({ kind: 'several-series', message });
-  }
   if (leftOut.length > 0) common.push(leftOutFinding(leftOut));
   for (const { path, problem } of unreadable)
     common.push({ kind: 'unreadable-file', message: `left out: ${basename(path)} ${problem}` });
@@ -213,9 +208,9 @@ function oddImages(images: readonly AxialImage[]): ScanFinding[] {
       message: 'PixelSpacing (0028,0030) differs within the series: the topmost slice counts',
     });
   tell(
-    'inverted',
-    countOf((image) => image.inverted),
-    'MONOCHROME1: stored values turned round before rescaling',
+    'monochrome1',
+    countOf((image) => image.monochrome1),
+    'MONOCHROME1, which viewers show inverted: Hounsfield units are those of the rescaling all the same',
   );
   tell(
     'padding',

@@ -96,7 +96,8 @@ async function readScan(
   const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
   const series = await readDicomSeries(whole);
   const [read, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
-  const message = `holds ${series.length} series; taken is the one with the most slices, ${read!.series ?? 'without a name'}`;
+  const sizes = listed(series.map(({ slices }) => slices.length));
+  const message = `holds ${series.length} series, of ${sizes} slices; taken is the longest, ${read!.series ?? 'without a UID'}`;
   return {
     read: read!,
     findings: [...unread, ...(others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [])],
@@ -118,7 +119,7 @@ export function prepareScan(
     preparation.slices === 'lung' ? good.filter((i) => showsLung(scan.slices[i]!)) : [],
   );
   const chosen = chooseSlices(good, { withLung, preparation, findings: told });
-  let last = { index: -1, data: new Uint8Array() };
+  let last: { index: number; data: Uint8Array } = { index: -1, data: new Uint8Array() };
   for (const [z, k] of nearestIndices(chosen.length, depth).entries()) {
     const index = chosen[k]!;
     if (index !== last.index)

@@ -81,6 +81,7 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
   const { start, transferSyntax } = readMeta(bytes);
   const body = transferSyntax === DEFLATED ? inflate(bytes.subarray(start)) : bytes.subarray(start);
   const encoding = [IMPLICIT, BIG_ENDIAN].includes(transferSyntax) ? transferSyntax : EXPLICIT;
+  requirePixelData(body, encoding);
   try {
     const { dict } = dcmjs.data.DicomMessage.readFile(withMeta(body, encoding), {
       ignoreErrors: true,
@@ -91,6 +92,25 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
     return { transferSyntax, dataset: dict };
   } catch (error) {
     throw new Error(`cannot be parsed (${messageOf(error)})`, { cause: error });
+  }
+}
+
+/** dcmjs fills what a file that is cut short lacks of its pixel data with zeros. Throws an Error where it is cut. */
+function requirePixelData(body: Uint8Array, encoding: string) {
+  const big = encoding === BIG_ENDIAN;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const tag = big ? Buffer.of(0x7f, 0xe0, 0x00, 0x10) : Buffer.of(0xe0, 0x7f, 0x10, 0x00);
+  // The same four bytes may lie before it within other values, and behind it within the pixels: only a header counts.
+  for (let at = bytes.indexOf(tag); at >= 0; at = bytes.indexOf(tag, at + 1)) {
+    const long = encoding !== IMPLICIT && /^O[BW]\0\0$/.test(latin1(bytes, at + 4, at + 8));
+    if (encoding !== IMPLICIT && !long) continue;
+    const value = at + (long ? 12 : 8);
+    if (value > bytes.length) throw new Error(`is cut short within the header of ${fieldName('PixelData')}`);
+    const length = big ? bytes.readUInt32BE(value - 4) : bytes.readUInt32LE(value - 4);
+    if (length === 0xffffffff || value + length <= bytes.length) return;
+    throw new Error(
+      `is cut short: field ${fieldName('PixelData')} has ${bytes.length - value} of its ${length} bytes`,
+    );
   }
 }
 

@@ -34,7 +34,7 @@ export interface DicomImage extends ImageHeader {
   slice: (Slice & { data: Int16Array }) | null;
   /** Samples that were padding. */
   padded: number;
-  inverted: boolean;
+  monochrome1: boolean;
   rescaled: boolean;
   /** Several windows, or one that is none. */
   oddWindow: boolean;
@@ -56,7 +56,7 @@ export async function readDicomFile(path: string, bytes: Uint8Array): Promise<Di
     const rescale = rescaleOf(elements, format);
     const image = {
       ...header,
-      inverted: rescale.inverted,
+      monochrome1: elements.text('PhotometricInterpretation') === 'MONOCHROME1',
       rescaled: elements.number('RescaleSlope') !== null || elements.number('RescaleIntercept') !== null,
       oddWindow: hasOddWindow(elements),
     };

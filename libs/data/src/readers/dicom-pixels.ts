@@ -217,8 +217,6 @@ export interface Rescale {
   intercept: number;
   /** Stored values that stand for no measurement, both ends among them. */
   padding: { from: number; to: number } | null;
-  /** MONOCHROME1: the lowest stored value is the brightest. */
-  inverted: boolean;
 }
 
 export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleFormat): Rescale {
@@ -234,7 +232,6 @@ export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleF
     slope,
     intercept: elements.number('RescaleIntercept') ?? 0,
     padding: ends && { from: Math.min(...ends), to: Math.max(...ends) },
-    inverted: elements.text('PhotometricInterpretation') === 'MONOCHROME1',
   };
 }
 
@@ -256,19 +253,17 @@ export function toHounsfield(
 }
 
 function lookupTable({ bitsStored, highBit, signed }: SampleFormat, rescale: Rescale) {
-  const { slope, intercept, padding, inverted } = rescale;
+  const { slope, intercept, padding } = rescale;
   const table = new Int16Array(1 << 16);
   const isPadding = new Uint8Array(1 << 16);
   const unused = 32 - bitsStored;
-  const lowest = signed ? -(2 ** (bitsStored - 1)) : 0;
   for (let bits = 0; bits < table.length; bits++) {
     const shifted = (bits >> (highBit + 1 - bitsStored)) << unused;
     const stored = signed ? shifted >> unused : shifted >>> unused;
     // Some writers put padding into bits above BitsStored.
     const padded =
       padding !== null && (within(padding, stored) || within(padding, signed ? (bits << 16) >> 16 : bits));
-    const value = inverted ? 2 * lowest + 2 ** bitsStored - 1 - stored : stored;
-    const hounsfield = padded ? AIR : Math.round(value * slope + intercept);
+    const hounsfield = padded ? AIR : Math.round(stored * slope + intercept);
     table[bits] = Math.max(-32768, Math.min(32767, hounsfield));
     isPadding[bits] = padded ? 1 : 0;
   }
