@@ -4,7 +4,6 @@ import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
-import { isDicom } from './dicom.ts';
 import { counted, listed, type Finding } from './findings.ts';
 import {
   classOf,
@@ -21,6 +20,7 @@ import {
 } from './layout.ts';
 import { readPatients } from './patients.ts';
 import { scansOfSameBytes } from './same-bytes.ts';
+import { isDicom } from './readers/dicom-bytes.ts';
 import { readSeverityLists } from './severity-lists.ts';
 
 export type { Split } from './layout.ts';

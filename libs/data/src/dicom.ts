@@ -13,7 +13,7 @@ import {
 import { AIR } from './readers/dicom-pixels.ts';
 import type { Scan, ScanFinding, Slice } from './scan.ts';
 
-export { isDicom } from './readers/dicom-dataset.ts';
+export { isDicom } from './readers/dicom-bytes.ts';
 
 export interface DicomFile {
   path: string;

@@ -5,7 +5,6 @@ import { basename, dirname } from 'node:path';
 import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import type { ScanEntry } from './dataset-index.ts';
 import { listed, type Finding } from './findings.ts';
-import { readDicomSeries } from './dicom.ts';
 import { showsLung } from './lungs.ts';
 import { readNifti } from './nifti.ts';
 import { resizeBilinear } from './resize.ts';
@@ -94,6 +93,7 @@ async function readScan(
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
   );
   const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
+  const { readDicomSeries } = await import('./dicom.ts'); // its decoders take a fifth of a second to load
   const series = await readDicomSeries(whole);
   const [read, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
   const sizes = listed(series.map(({ slices }) => slices.length));

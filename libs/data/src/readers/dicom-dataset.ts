@@ -2,6 +2,7 @@
 import { messageOf } from '@ct-ensemble/core';
 import dcmjs, { type Dataset } from 'dcmjs';
 import { inflateRawSync } from 'node:zlib';
+import { hasPreamble, isDicom, isVR, latin1, viewOf } from './dicom-bytes.ts';
 
 dcmjs.log.setLevel('silent');
 dcmjs.log.getLogger('validation.dcmjs').setLevel('silent');
@@ -51,19 +52,6 @@ export type Keyword = keyof typeof tags;
 /** `Rows (0028,0010)`. */
 export const fieldName = (keyword: Keyword) =>
   `${keyword} (${tags[keyword].slice(0, 4)},${tags[keyword].slice(4)})`;
-
-/** DICM at byte 128, or the start of a data set without that preamble. */
-export function isDicom(bytes: Uint8Array): boolean {
-  if (hasPreamble(bytes)) return true;
-  if (bytes.length < 8) return false;
-  const view = viewOf(bytes);
-  const group = view.getUint16(0, true);
-  if (group !== 0x0002 && group !== 0x0008) return false;
-  if (view.getUint16(2, true) > 0x0070) return false;
-  if (isVR(bytes, 4)) return true;
-  const length = view.getUint32(4, true);
-  return length % 2 === 0 && length <= Math.min(1024, bytes.length - 8);
-}
 
 export interface ParsedFile {
   transferSyntax: string;
@@ -238,14 +226,3 @@ const isDataset = (value: unknown): value is Dataset =>
   typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
 const numberOf = (text: string) => (text === '' ? NaN : Number(text));
 const trimmed = (text: string) => text.replace(/[\s\0]+$/, '').trimStart();
-const hasPreamble = (bytes: Uint8Array) => bytes.length >= 132 && latin1(bytes, 128, 132) === 'DICM';
-const latin1 = (bytes: Uint8Array, from: number, to: number) =>
-  String.fromCharCode(...bytes.subarray(from, to));
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-const VRS = new Set(
-  'AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV'.split(
-    ' ',
-  ),
-);
-const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at, at + 2));

@@ -1,0 +1,25 @@
+// How a DICOM file begins: what can be told from its bytes without a parser.
+
+/** DICM at byte 128, or the start of a data set without that preamble. */
+export function isDicom(bytes: Uint8Array): boolean {
+  if (hasPreamble(bytes)) return true;
+  if (bytes.length < 8) return false;
+  const view = viewOf(bytes);
+  const group = view.getUint16(0, true);
+  if (group !== 0x0002 && group !== 0x0008) return false;
+  if (view.getUint16(2, true) > 0x0070) return false;
+  if (isVR(bytes, 4)) return true;
+  const length = view.getUint32(4, true);
+  return length % 2 === 0 && length <= Math.min(1024, bytes.length - 8);
+}
+
+export const hasPreamble = (bytes: Uint8Array) => bytes.length >= 132 && latin1(bytes, 128, 132) === 'DICM';
+export const latin1 = (bytes: Uint8Array, from: number, to: number) =>
+  String.fromCharCode(...bytes.subarray(from, to));
+export const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const VRS = new Set(
+  'AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV'.split(
+    ' ',
+  ),
+);
+export const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at, at + 2));
