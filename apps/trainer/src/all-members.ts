@@ -15,7 +15,7 @@ import {
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
-import { counter, memberDisplay } from './terminal.ts';
+import { counter, memberDisplay, stopOnSignal } from './terminal.ts';
 
 export interface AllMembersOptions {
   data?: string;
@@ -110,19 +110,4 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   if (of('stopped').length > 0) return 130;
   console.log(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
-}
-
-/** The first Ctrl-C (or SIGTERM) stops after the present step, the second at once. */
-function stopOnSignal() {
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130);
-    console.log('Stopping after the present step; once more stops at once.');
-    controller.abort();
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  return {
-    signal: controller.signal,
-    release: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
-  };
 }

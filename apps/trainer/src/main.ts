@@ -4,6 +4,7 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import { EngineError } from '@ct-ensemble/engine';
 import { Command, Option } from 'commander';
 import { allMembers, type AllMembersOptions } from './all-members.ts';
+import { prepare, type PrepareOptions } from './prepare.ts';
 
 const program = new Command('trainer').description('Trains the members of an ensemble.');
 
@@ -21,6 +22,19 @@ program
   .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
   .action(async (options: AllMembersOptions) => {
     process.exitCode = await allMembers(options);
+  });
+
+program
+  .command('prepare')
+  .description(
+    'Reads a data set and prepares the volumes of a recipe; what is prepared is not touched again.',
+  )
+  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
+  .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
+  .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .option('--json', 'print the report as JSON: scans, findings, failures')
+  .action(async (options: PrepareOptions) => {
+    process.exitCode = await prepare(options);
   });
 
 try {

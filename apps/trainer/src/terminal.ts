@@ -109,3 +109,31 @@ function duration(seconds: number): string {
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
+
+/** The first Ctrl-C (or SIGTERM) stops after the present step, the second at once. */
+export function stopOnSignal(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130);
+    console.log('Stopping after the present step; once more stops at once.');
+    controller.abort();
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    release: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  };
+}
+
+/** Lines with rate and time left, one every five seconds and one at the end; otherwise undefined. */
+export function pace() {
+  const started = performance.now();
+  let told = started;
+  return (done: number, total: number): string | undefined => {
+    const now = performance.now();
+    if (done < total && now - told < 5000) return undefined;
+    told = now;
+    const rate = (done / (now - started)) * 1000;
+    return `${done}/${total} scans, ${rate.toFixed(1)} a second, ${Math.ceil((total - done) / rate)} s left`;
+  };
+}

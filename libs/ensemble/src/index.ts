@@ -44,6 +44,7 @@ export {
   openRecipe,
   requirePretrained,
   prepareRun,
+  prepareVolumes,
   type PreparedRun,
   type PrepareRunOptions,
 } from './run.ts';

@@ -17,18 +17,21 @@ import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
 import { datasetFile, memberFolder, writeScans } from './run-folder.ts';
 
-export interface PrepareRunOptions {
+export interface PrepareVolumesOptions {
   /** Folder of scans in the layout of COV19-CT-DB. */
   data: string;
   recipe: Recipe;
-  run: string;
-  /** As written in `--devices`. */
-  devices: string;
-  engine: EngineKind;
   /** Folder of the volume store. */
   store: string;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
+}
+
+export interface PrepareRunOptions extends PrepareVolumesOptions {
+  run: string;
+  /** As written in `--devices`. */
+  devices: string;
+  engine: EngineKind;
 }
 
 export interface PreparedRun {
@@ -63,18 +66,11 @@ export function requirePretrained(recipe: Recipe, run: string) {
 }
 
 /**
- * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
- *
- * @throws UserError for a data set, device list or run folder that will not do.
+ * Reads the data set and prepares the recipe's volumes; those that the store has are not made again.
+ * @throws UserError for a data set that will not do.
  */
-export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
-  const { data, recipe, run, engine, onProgress, signal } = options;
-  const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
-  if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
-    throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {
-      remedy: 'leave --engine out, or name cpu:1',
-    });
-  }
+export async function prepareVolumes(options: PrepareVolumesOptions) {
+  const { data, recipe, onProgress, signal } = options;
   const index = await readDatasetIndex(data, { task: recipe.task });
   const prepared = await prepareDataset({
     index,
@@ -83,7 +79,27 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
-  const { scans } = prepared;
+  const report: DatasetReport = {
+    ...index.report,
+    findings: [...index.report.findings, ...prepared.findings],
+  };
+  return { index, scans: prepared.scans, report };
+}
+
+/**
+ * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
+ *
+ * @throws UserError for a data set, device list or run folder that will not do.
+ */
+export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
+  const { data, recipe, run, engine } = options;
+  const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
+  if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
+    throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {
+      remedy: 'leave --engine out, or name cpu:1',
+    });
+  }
+  const { index, scans, report } = await prepareVolumes(options);
   for (const split of ['train', 'val'] as const) {
     if (scans.some((scan) => scan.split === split && scan.volume !== null)) continue;
     throw new UserError(`no scan of split ${split} could be prepared`, {
@@ -91,10 +107,6 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
       remedy: scans.find((scan) => scan.split === split)?.failure ?? `add scans to ${split}/`,
     });
   }
-  const report: DatasetReport = {
-    ...index.report,
-    findings: [...index.report.findings, ...prepared.findings],
-  };
   const plan = makePlan({ recipe, dataset: index, scans, engine, devices: devices.map(deviceName) });
   const state = await adoptPlan(run, plan);
   await writeJson(datasetFile(run), {
