@@ -1,0 +1,69 @@
+// The bytes of a file, inflated where it is gzipped, as a stream read in pieces of any length.
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { createGunzip } from 'node:zlib';
+
+/** Deflate makes at most 258 bytes of two bits. */
+const MAX_DEFLATE_RATIO = 1032;
+
+export interface ByteSource {
+  /** The file cannot hold more bytes than this. */
+  readonly limit: number;
+  /** Fills as much as there is; gives the number of bytes. */
+  fill(into: Buffer): Promise<number>;
+  skip(length: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Gzipped or not by the first bytes: names are wrong about it at times. */
+export async function openBytes(path: string): Promise<ByteSource> {
+  const { size, gzip } = await probe(path);
+  const chunks = chunksOf(path, gzip);
+  let rest: Buffer = Buffer.alloc(0);
+  const take = async (length: number, give: (chunk: Buffer, at: number) => void) => {
+    let done = 0;
+    while (done < length) {
+      if (rest.length === 0) {
+        const next = await chunks.next();
+        if (next.done === true) break;
+        rest = next.value;
+      }
+      const chunk = rest.subarray(0, length - done);
+      rest = rest.subarray(chunk.length);
+      give(chunk, done);
+      done += chunk.length;
+    }
+    return done;
+  };
+  return {
+    limit: gzip ? size * MAX_DEFLATE_RATIO : size,
+    fill: (into) => take(into.length, (chunk, at) => into.set(chunk, at)),
+    skip: (length) => take(length, () => undefined),
+    close: async () => void (await chunks.return()),
+  };
+}
+
+async function probe(path: string): Promise<{ size: number; gzip: boolean }> {
+  const file = await open(path, 'r');
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new Error('it is not a file');
+    const start = Buffer.alloc(2);
+    await file.read(start, 0, 2, 0);
+    return { size: stat.size, gzip: start.equals(Buffer.of(0x1f, 0x8b)) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function* chunksOf(path: string, gzip: boolean): AsyncGenerator<Buffer, void> {
+  const file = createReadStream(path, { highWaterMark: 1 << 18 });
+  if (!gzip) return yield* file;
+  const gunzip = createGunzip({ chunkSize: 1 << 18 });
+  file.on('error', (error) => gunzip.destroy(error)).pipe(gunzip);
+  try {
+    yield* gunzip;
+  } finally {
+    file.destroy();
+  }
+}
