@@ -50,6 +50,17 @@ test('gas as dark as the air around the body is no lung', () => {
   expect(asRows(lungMask({ height, width, data: Int16Array.from(gas) }))).toEqual(left);
 });
 
+test('in an image cropped to the chest a lung may touch the border, and be black', () => {
+  const [edge, data] = [40, new Int16Array(1600).fill(40)];
+  for (let y = 10; y < 30; y++) {
+    data.fill(-1000, y * edge + 4, y * edge + 17);
+    data.fill(-1000, y * edge + 22, y * edge + 37);
+  }
+  data.fill(-1000, 20 * edge + 37, 21 * edge); // to the border, one pixel wide
+  data.fill(-1000, 0, 6); // air in a corner
+  expect(lungArea({ height: edge, width: edge, data })).toBe(20 * 13 + 20 * 15 + 3);
+});
+
 test('an image of air alone and one of tissue alone have no lung', () => {
   for (const value of [-1000, 40]) {
     expect(lungArea({ height: 5, width: 7, data: new Int16Array(35).fill(value) })).toBe(0);

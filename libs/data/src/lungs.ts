@@ -7,35 +7,65 @@ const THRESHOLD = -320;
 /** Pieces smaller than this share of the image are airways, bowel gas or noise. */
 const SMALLEST_PIECE = 0.001;
 
-/** Gas in bowel, trachea and table is as dark as the air around the body; lung is brighter by more Hounsfield units than this. */
-const DARKER_THAN_LUNG = 60;
+/** Gas in bowel, trachea and table is as dark as the air around the body, to so many Hounsfield units; lung is brighter. */
+const AS_DARK = 60;
+
+/** Where less than this share of the border is air, the image was cropped to the chest. */
+const CROPPED = 0.3;
+
+/** In a cropped image pieces of this share are lung however dark: they come with windows that make lung as black as air. */
+const LARGE_PIECE = 0.05;
 
 /**
- * 1 where there is lung, 0 elsewhere, [height, width]: below −320 HU, not connected (by edges of pixels) with the image's
- * border; pieces of at least a thousandth of the image whose median is not that of the air at the border; their holes
- * (vessels, opacities) filled.
+ * 1 where there is lung, 0 elsewhere, [height, width]: pieces below −320 HU of at least a thousandth of the image that
+ * are not the air around the body and not as dark as it; their holes (vessels, opacities) filled. What touches the
+ * image's border is the air around the body; in an image that was cropped to the chest it may be a lung, if it touches at a spot.
  */
 export function lungMask({ height, width, data }: Slice): Uint8Array {
   const isGrey = data instanceof Uint8Array;
   const limit = isGrey ? greyOfHU(THRESHOLD) : THRESHOLD;
-  const margin = isGrey ? greyOfHU(DARKER_THAN_LUNG) - greyOfHU(0) : DARKER_THAN_LUNG;
-  const air = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) if (data[i]! < limit) air[i] = 1;
+  const margin = isGrey ? greyOfHU(AS_DARK) - greyOfHU(0) : AS_DARK;
   const size = { height, width };
-  const outside = border(size).flatMap((start) =>
-    air[start] === 1 ? flood(air, { ...size, start, to: 0 }) : [],
-  );
-  const least = outside.length === 0 ? -Infinity : medianOf(data, outside) + margin;
-  const smallest = SMALLEST_PIECE * data.length;
-  for (let i = 0; i < air.length; i++) {
-    if (air[i] !== 1) continue;
-    const piece = flood(air, { ...size, start: i, to: 2 });
-    const isLung = piece.length >= smallest && medianOf(data, piece) >= least;
-    if (!isLung) for (const pixel of piece) air[pixel] = 0;
+  const mask = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) if (data[i]! < limit) mask[i] = AIR;
+  const isCropped = airOnBorder(mask, size) < CROPPED;
+  const pieces: number[][] = [];
+  const outside: number[][] = [];
+  for (let start = 0; start < mask.length; start++) {
+    if (mask[start] !== AIR) continue;
+    const piece = flood(mask, { ...size, start, to: LUNG });
+    const touching = piece.reduce((count, pixel) => count + (onBorder(pixel, size) ? 1 : 0), 0);
+    const isOutside = isCropped ? touching ** 2 >= piece.length : touching > 0;
+    (isOutside ? outside : pieces).push(piece);
   }
-  for (const start of border(size)) if (air[start] === 0) flood(air, { ...size, start, to: 3 });
-  return air.map((value) => (value === 3 ? 0 : 1));
+  const around = outside.length === 0 ? -Infinity : medianOf(data, outside.flat()) + margin;
+  const isLung = (piece: number[]) =>
+    (isCropped && piece.length >= LARGE_PIECE * data.length) ||
+    (piece.length >= SMALLEST_PIECE * data.length && medianOf(data, piece) >= around);
+  for (const piece of [...outside, ...pieces.filter((one) => !isLung(one))]) {
+    for (const pixel of piece) mask[pixel] = TISSUE;
+  }
+  for (let start = 0; start < mask.length; start++) {
+    if (mask[start] === TISSUE && onBorder(start, size)) flood(mask, { ...size, start, to: BODY });
+  }
+  return mask.map((value) => (value === BODY ? 0 : 1));
 }
+
+const [TISSUE, AIR, LUNG, BODY] = [0, 1, 2, 3];
+
+/** Share of the border's pixels. */
+function airOnBorder(mask: Uint8Array, size: Size): number {
+  let [air, all] = [0, 0];
+  for (let pixel = 0; pixel < mask.length; pixel++) {
+    if (!onBorder(pixel, size)) continue;
+    all++;
+    if (mask[pixel] === AIR) air++;
+  }
+  return air / all;
+}
+
+const onBorder = (pixel: number, { height, width }: Size) =>
+  pixel % width === 0 || pixel % width === width - 1 || pixel < width || pixel >= width * (height - 1);
 
 /** The upper of the two middle ones where the pixels are even in number. */
 function medianOf(data: Slice['data'], pixels: readonly number[]): number {
@@ -61,12 +91,6 @@ export function showsLung(slice: Slice): boolean {
 interface Size {
   height: number;
   width: number;
-}
-
-function border({ height, width }: Size): number[] {
-  const rows = Array.from({ length: width }, (_, x) => [x, (height - 1) * width + x]);
-  const columns = Array.from({ length: height }, (_, y) => [y * width, y * width + width - 1]);
-  return [...rows, ...columns].flat();
 }
 
 /** Sets the region of equal values around `start` to another value; returns its pixels. */
