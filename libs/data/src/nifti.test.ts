@@ -295,31 +295,31 @@ describe('real volumes', () => {
   // nibabel 5.4.2: as_closest_canonical(load(file)).get_fdata()[::-1, ::-1, ::-1].transpose(2, 1, 0), floor(v + 0.5),
   // int16 little endian; SHA-256.
   onSamples.each([
-    [
-      'ts_chest_cropped_int16',
-      [112, 102, 122],
-      1.5,
-      'fe369f6a7f104063241bc18fb5ed38181777ee3539c75ae6d93fac0477eab42d',
-    ],
-    [
-      'ts_example_ct_int32',
-      [112, 101, 122],
-      3,
-      '1a27696508bc78fcf4235bda3aa4b8d3b322b87957763d05bb61161c75512334',
-    ],
-    [
-      'ts_example_ct_sm_int16',
-      [30, 101, 122],
-      3,
-      'c36b415cee46aace14a587e601c862e7ac075fe739c6d50148b392b253072228',
-    ],
-    [
-      'ts_example_seg_uint8',
-      [30, 101, 122],
-      3,
-      '8bfb6c0578106cc8b3d3b4c725ba2b052c2dc7533e3c4aaa6cdea5595e183f23',
-    ],
-  ])(`%s: the values and the order of nibabel${reason}`, async (name, shape, spacing, digest) => {
+    {
+      name: 'ts_chest_cropped_int16',
+      shape: [112, 102, 122],
+      spacing: 1.5,
+      digest: 'fe369f6a7f104063241bc18fb5ed38181777ee3539c75ae6d93fac0477eab42d',
+    },
+    {
+      name: 'ts_example_ct_int32',
+      shape: [112, 101, 122],
+      spacing: 3,
+      digest: '1a27696508bc78fcf4235bda3aa4b8d3b322b87957763d05bb61161c75512334',
+    },
+    {
+      name: 'ts_example_ct_sm_int16',
+      shape: [30, 101, 122],
+      spacing: 3,
+      digest: 'c36b415cee46aace14a587e601c862e7ac075fe739c6d50148b392b253072228',
+    },
+    {
+      name: 'ts_example_seg_uint8',
+      shape: [30, 101, 122],
+      spacing: 3,
+      digest: '8bfb6c0578106cc8b3d3b4c725ba2b052c2dc7533e3c4aaa6cdea5595e183f23',
+    },
+  ])(`$name: the values and the order of nibabel${reason}`, async ({ name, shape, spacing, digest }) => {
     const scan = await readNifti(join(samples, `${name}.nii.gz`));
     const hash = createHash('sha256');
     for (const { data } of scan.slices) hash.update(Buffer.from(data.buffer));
@@ -333,7 +333,7 @@ describe('real volumes', () => {
       const values = slices.slice(from, to).flatMap(({ data }) => [...data]);
       return values.filter((v) => v >= low && v < high).length / values.length;
     };
-    expect(share(0, 5, [-1064, -950])).toBeGreaterThan(0.05); // the room in front of the chest
+    expect(share(0, 5, [-1064, -950])).toBeGreaterThan(0.03); // the room in front of the chest
     expect(share(0, 5, [-1064, -1020])).toBeLessThan(0.01);
     expect(share(10, 60, [-950, -500])).toBeGreaterThan(0.4);
     expect(share(102, 112, [-950, -500])).toBeLessThan(0.15);

@@ -1,0 +1,61 @@
+// Damaged inputs for tests, made from sound ones: the same seed, the same damage.
+import { randomStream } from '@ct-ensemble/core';
+
+export const DAMAGES = [
+  'truncated',
+  'bits-flipped',
+  'block-zeroed',
+  'block-duplicated',
+  'length-overwritten',
+  'garbage-appended',
+] as const;
+export type Damage = (typeof DAMAGES)[number];
+
+/** How far into a file its lengths are looked for. */
+const HEADER_BYTES = 512;
+
+/** A damaged copy: never the same bytes, at most 4 KiB or twice as long. */
+export function damaged(bytes: Uint8Array, { seed, kind }: { seed: number; kind: Damage }): Uint8Array {
+  const { bits, integer } = randomStream({ seed, purpose: `damage ${kind}` });
+  const noise = (length: number) => Uint8Array.from({ length }, () => integer(256));
+  const block = () => {
+    const start = integer(bytes.length);
+    return { start, end: start + 1 + integer(bytes.length - start) };
+  };
+  const copy = Uint8Array.from(bytes);
+  switch (kind) {
+    case 'truncated':
+      return copy.subarray(0, integer(bytes.length));
+    case 'bits-flipped': {
+      const places = new Set(Array.from({ length: 1 + integer(64) }, () => integer(bytes.length * 8)));
+      for (const place of places) copy[place >> 3]! ^= 1 << (place & 7);
+      return copy;
+    }
+    case 'block-zeroed': {
+      const { start, end } = block();
+      if (copy.subarray(start, end).every((byte) => byte === 0)) return copy.subarray(0, start);
+      return copy.fill(0, start, end);
+    }
+    case 'block-duplicated': {
+      const { start, end } = block();
+      return joined(copy.subarray(0, end), copy.subarray(start));
+    }
+    case 'length-overwritten': {
+      const length = integer(2) === 0 ? 2 : 4;
+      const start = integer(Math.max(1, Math.min(HEADER_BYTES, bytes.length) - length + 1));
+      const value = noise(length).subarray(0, bytes.length - start);
+      if (value.every((byte, i) => byte === bytes[start + i])) value[0]! ^= 1 + (bits() & 127);
+      copy.set(value, start);
+      return copy;
+    }
+    case 'garbage-appended':
+      return joined(copy, noise(1 + integer(4096)));
+  }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const all = new Uint8Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
+}
