@@ -41,7 +41,12 @@ const voxels = Array.from({ length: 24 * 20 * 12 }, () => random.integer(1500) -
 const sound = [
   niftiFile({ dims: [24, 20, 12], values: voxels }),
   niftiFile({ dims: [24, 20, 12], values: voxels, type: 'float32', version: 2, littleEndian: false }),
-  niftiFile({ dims: [24, 20, 12], values: voxels, type: 'float64', qform: { quaternion: [0, 0, 1], qfac: -1 } }),
+  niftiFile({
+    dims: [24, 20, 12],
+    values: voxels,
+    type: 'float64',
+    qform: { quaternion: [0, 0, 1], qfac: -1 },
+  }),
 ];
 
 function requireReadable({ slices, spacing, findings }: Scan) {
@@ -72,7 +77,7 @@ test('500 damaged NIfTI files', async () => {
     (function* () {
       for (let seed = 0; seed < 500; seed++) {
         const kind = DAMAGES[seed % DAMAGES.length]!;
-        const file = sound[seed % 5 % sound.length]!;
+        const file = sound[(seed % 5) % sound.length]!;
         const packing = Math.floor(seed / DAMAGES.length) % 3;
         yield async () => {
           const bytes =
@@ -144,7 +149,9 @@ test('small files that claim or hold far more', async () => {
     '134 GB claimed.nii.gz',
   ];
   const cost = await costOf(
-    names.map((name) => async () => expect([name, await readOrRefuse(join(folder, name))]).toEqual([name, 'refused'])),
+    names.map(
+      (name) => async () => expect([name, await readOrRefuse(join(folder, name))]).toEqual([name, 'refused']),
+    ),
   );
   expect(cost.seconds).toBeLessThan(2);
   expect(cost.megabytes).toBeLessThan(300);
