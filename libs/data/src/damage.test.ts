@@ -1,4 +1,4 @@
-import { damaged, DAMAGES } from './damage.ts';
+import { damaged, DAMAGES } from './damage.fixture.ts';
 
 const sound = Uint8Array.from({ length: 1000 }, (_, i) => (i < 700 ? i % 256 : 0));
 const seeds = Array.from({ length: 200 }, (_, seed) => seed);

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip, gzipSync } from 'node:zlib';
 import { randomStream, UserError } from '@ct-ensemble/core';
 import sharp from 'sharp';
-import { damaged, DAMAGES } from './damage.ts';
+import { damaged, DAMAGES } from './damage.fixture.ts';
 import { niftiFile } from './nifti.fixture.ts';
 import { readNifti } from './nifti.ts';
 import type { Scan } from './scan.ts';

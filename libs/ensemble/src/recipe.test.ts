@@ -231,7 +231,7 @@ describe('built-in recipes', () => {
 
   test('detection-paper holds the published settings', async () => {
     const { volume, members, training, submissions } = await loadRecipe('detection-paper');
-    expect(volume).toEqual({ depth: 64, height: 224, width: 224 });
+    expect(volume).toEqual({ depth: 64, height: 224, width: 224, slices: 'lung' });
     expect(members.map((member) => member.architecture)).toEqual(Array(3).fill('densenet161'));
     expect([training.epochs, training.batchSize, training.loss.gamma]).toEqual([40, 16, 1.5]);
     const rateOf = (epoch: number) => training.learningRate.findLast(({ from }) => from <= epoch)?.rate;

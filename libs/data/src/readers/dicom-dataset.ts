@@ -69,6 +69,7 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
   const { start, transferSyntax } = readMeta(bytes);
   const body = transferSyntax === DEFLATED ? inflate(bytes.subarray(start)) : bytes.subarray(start);
   const encoding = [IMPLICIT, BIG_ENDIAN].includes(transferSyntax) ? transferSyntax : EXPLICIT;
+  requireElements(body, encoding);
   requirePixelData(body, encoding);
   try {
     const { dict } = dcmjs.data.DicomMessage.readFile(withMeta(body, encoding), {
@@ -80,6 +81,41 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
     return { transferSyntax, dataset: dict };
   } catch (error) {
     throw new Error(`cannot be parsed (${messageOf(error)})`, { cause: error });
+  }
+}
+
+const PIXEL_DATA = 0x7fe00010;
+
+/** More elements than this out of order are no sloppiness of a writer: the file is damaged, or made to keep a parser busy. */
+const MOST_OUT_OF_ORDER = 100;
+
+/**
+ * Elements stand in ascending order of their tags (PS3.5, 7.1) and end within the file. Looks at those before the first
+ * sequence, and throws an Error where they do not: dcmjs would make a million elements of megabytes of zeros, and a
+ * string of any length of a few bytes.
+ */
+function requireElements(body: Uint8Array, encoding: string) {
+  const view = viewOf(body);
+  const little = encoding !== BIG_ENDIAN;
+  let last = -1;
+  let outOfOrder = 0;
+  for (let at = 0; at + 12 <= body.length;) {
+    const tag = view.getUint16(at, little) * 0x10000 + view.getUint16(at + 2, little);
+    if (tag <= last && ++outOfOrder > MOST_OUT_OF_ORDER)
+      throw new Error('is damaged: its elements are out of order');
+    last = tag;
+    const long = /OB|OW|OF|OD|OL|SQ|UT|UC|UR|UN/.test(latin1(body, at + 4, at + 6));
+    const value = encoding === IMPLICIT || !long ? at + 8 : at + 12;
+    const length =
+      encoding === IMPLICIT || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
+    if (length === 0xffffffff || tag === PIXEL_DATA) return;
+    if (value + length > body.length) {
+      const name = tag.toString(16).padStart(8, '0');
+      throw new Error(
+        `is cut short: element (${name.slice(0, 4)},${name.slice(4)}) has ${body.length - value} of its ${length} bytes`,
+      );
+    }
+    at = value + length;
   }
 }
 
