@@ -40,7 +40,7 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
       const { depth, height, width } = recipe.volume;
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       console.log(
-        `${scans.length} scans, ${fresh} prepared now in ${seconds} s, ${failed.length} failed; ` +
+        `${scans.length} scans, ${fresh} read now in ${seconds} s, ${failed.length} failed; ` +
           `volumes of ${depth}×${height}×${width} in ${store}`,
       );
       for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);

@@ -1,0 +1,48 @@
+// The command prepare on a small data set, as a person runs it.
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makePhantoms } from '@ct-ensemble/phantoms';
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-prepare-'));
+  const one = { covid: 1, 'non-covid': 1 };
+  await makePhantoms({
+    folder: join(folder, 'data'),
+    seed: 3,
+    counts: { train: one, val: one, test: one },
+    size: 48,
+  });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const prepare = (...more: string[]) =>
+  new Promise<{ code: number; output: string }>((resolve) => {
+    const args = [main, 'prepare', '--data', 'data', '--recipe', 'quick', '--volumes', 'volumes', ...more];
+    execFile(process.execPath, args, { cwd: folder }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
+    );
+  });
+
+test('prepares all scans once, and says what it did', async () => {
+  const first = await prepare();
+  expect(first).toMatchObject({ code: 0 });
+  expect(first.output).toMatch(
+    /^6 scans, 6 read now in \S+ s, 0 failed; volumes of 16×32×32 in volumes$/m,
+  );
+  const again = JSON.parse((await prepare('--json')).output) as { fresh: number; scans: { failure: null }[] };
+  expect(again.fresh).toBe(0);
+  expect(again.scans).toHaveLength(6);
+});
+
+test('a scan that fails is named, and the exit code is 1', async () => {
+  await writeFile(join(folder, 'data', 'train', 'covid', 'ct_scan_99.nii.gz'), 'nothing');
+  const { code, output } = await prepare();
+  expect(code).toBe(1);
+  expect(output).toMatch(/^7 scans, 1 read now .* 1 failed/m);
+  expect(output).toMatch(/^FAILED train\/covid\/ct_scan_99: .*ct_scan_99\.nii\.gz/m);
+});
