@@ -5,13 +5,8 @@ import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { join } from 'node:path';
 import { fromPyTorch, pytorchShape, type Parameter } from './parameters.ts';
 import { architectureOf, type Model } from './registry.ts';
-import {
-  asFloat32,
-  readSafetensors,
-  type StoredTensor,
-  type StoredTensorOf,
-  type StoredTensors,
-} from './safetensors.ts';
+import { asFloat32, readSafetensors, type StoredTensorOf, type StoredTensors } from './safetensors.ts';
+import { described, firstOf } from './weights.ts';
 
 /** What became of the names of the file and of the network. */
 export interface PretrainedReport {
@@ -97,14 +92,10 @@ export function importPretrained(
     }
   }
   if (problems.length > 0) {
-    const more = problems.length > told ? `; and ${problems.length - told} more` : '';
-    throw new UserError(
-      `is not a file of weights for ${model.architecture}: ${problems.slice(0, told).join('; ')}${more}`,
-      {
-        ...(file === undefined ? {} : { file }),
-        remedy: `take the file of ${pretrained?.repository ?? 'this architecture'}`,
-      },
-    );
+    throw new UserError(`is not a file of weights for ${model.architecture}: ${firstOf(problems)}`, {
+      ...(file === undefined ? {} : { file }),
+      remedy: `take the file of ${pretrained?.repository ?? 'this architecture'}`,
+    });
   }
   for (const [name, count] of counted) {
     counters.set(name, count);
@@ -123,8 +114,6 @@ export function importPretrained(
   }
 }
 
-const told = 10;
-
 /** Where `weights:fetch` keeps the published weights of an architecture; undefined where there are none. */
 export function pretrainedFile(architecture: string): string | undefined {
   const { pretrained } = architectureOf(architecture);
@@ -135,8 +124,6 @@ export function pretrainedFile(architecture: string): string | undefined {
 
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((edge, i) => edge === b[i]);
-
-const described = ({ dtype, shape }: StoredTensor) => `${dtype} [${shape.join(', ')}]`;
 
 /** [out, 3, h, w] → [out, channels, h, w]; undefined where more than the channels differ. */
 function ofChannels(

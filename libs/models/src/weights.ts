@@ -61,8 +61,7 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
     if (!byName.has(name) && !counters.has(name)) problems.push(`${name} is unexpected`);
   }
   if (problems.length > 0) {
-    const more = problems.length > listed ? `; and ${problems.length - listed} more` : '';
-    throw new UserError(`the weights do not fit the model: ${problems.slice(0, listed).join('; ')}${more}`, {
+    throw new UserError(`the weights do not fit the model: ${firstOf(problems)}`, {
       ...(file === undefined ? {} : { file }),
       remedy: 'use weights of the same architecture, depth and number of classes',
     });
@@ -78,8 +77,12 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
   }
 }
 
-/** How many problems an error lists. */
-const listed = 10;
+/** The first ten, and how many more there are. */
+export function firstOf(problems: readonly string[]): string {
+  const more = problems.length > 10 ? `; and ${problems.length - 10} more` : '';
+  return problems.slice(0, 10).join('; ') + more;
+}
 
-const described = ({ dtype, shape }: { dtype: string; shape: readonly number[] }) =>
+/** `F32 [64, 3, 7, 7]` */
+export const described = ({ dtype, shape }: { dtype: string; shape: readonly number[] }) =>
   `${dtype} [${shape.join(', ')}]`;
