@@ -31,9 +31,7 @@ const prepare = (...more: string[]) =>
 test('prepares all scans once, and says what it did', async () => {
   const first = await prepare();
   expect(first).toMatchObject({ code: 0 });
-  expect(first.output).toMatch(
-    /^6 scans, 6 read now in \S+ s, 0 failed; volumes of 16×32×32 in volumes$/m,
-  );
+  expect(first.output).toMatch(/^6 scans, 6 read now in \S+ s, 0 failed; volumes of 16×32×32 in volumes$/m);
   const again = JSON.parse((await prepare('--json')).output) as { fresh: number; scans: { failure: null }[] };
   expect(again.fresh).toBe(0);
   expect(again.scans).toHaveLength(6);

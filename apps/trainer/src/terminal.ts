@@ -134,6 +134,6 @@ export function pace() {
     if (done < total && now - told < 5000) return undefined;
     told = now;
     const rate = (done / (now - started)) * 1000;
-    return `${done}/${total} scans, ${rate.toFixed(1)} a second, ${Math.ceil((total - done) / rate)} s left`;
+    return `${done}/${total} scans, ${rate.toFixed(1)} a second, ${duration((total - done) / rate)} left`;
   };
 }

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { UserError } from '@ct-ensemble/core';
 import { niftiFile, niftiTypes, type NiftiOptions } from './nifti.fixture.ts';
-import { isNifti, readNifti } from './nifti.ts';
+import { niftiName } from './layout.ts';
+import { readNifti } from './nifti.ts';
 import type { Scan } from './scan.ts';
 
 let folder: string;
@@ -27,14 +28,11 @@ const small = (options: Partial<NiftiOptions> = {}) =>
   niftiFile({ dims: [3, 2, 2], values: Array.from({ length: 12 }, (_, i) => i), ...options });
 
 test('which files are NIfTI by name', () => {
-  expect(['a.nii', 'a.NII.GZ', 'a.nii.gz', 'a.gz', 'a.nii.zip', 'nii'].map(isNifti)).toEqual([
-    true,
-    true,
-    true,
-    false,
-    false,
-    false,
-  ]);
+  expect(
+    ['a.nii', 'a.NII.GZ', 'a.nii.gz', 'a.gz', 'a.nii.zip', 'nii'].map(
+      (name) => niftiName(name) !== undefined,
+    ),
+  ).toEqual([true, true, true, false, false, false]);
 });
 
 describe('orientation', () => {

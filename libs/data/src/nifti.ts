@@ -36,10 +36,6 @@ const MAX_BYTES = 2 ** 32;
 type Fail = (problem: string, remedy?: string) => never;
 type Header = NIFTI1 | NIFTI2;
 
-export function isNifti(path: string): boolean {
-  return /\.nii(\.gz)?$/i.test(path);
-}
-
 /**
  * Reads a volume as Hounsfield units: the stored values by scl_slope and scl_inter, rounded and cut to 16 bits. Slices
  * are axial, head first, row 0 anterior and column 0 the patient's right, as near as permuting and flipping the axes

@@ -78,6 +78,11 @@ export function buildModel(architecture: string, options: ModelOptions): Model {
   });
 }
 
+/** Slices of all views, or channels of the image. */
+export function inputChannels({ views, channels = 3 }: Pick<ModelOptions, 'views' | 'channels'>): number {
+  return views.length === 0 ? channels : views.reduce((sum, depth) => sum + depth, 0);
+}
+
 /** Builds any network of the registry, as `buildModel` does a classifier. */
 export function buildNetwork(architecture: string, options: ModelOptions): Model<Tensor2D | Tensor4D> {
   const { views, classes, channels = 3 } = options;
@@ -87,7 +92,7 @@ export function buildNetwork(architecture: string, options: ModelOptions): Model
   if (views.length > 2) throw new Error(`a front takes one or two views, not ${views.length}`);
   const { parameters, root } = createParameters(options.seed);
   const network = build();
-  const slices = views.length === 0 ? channels : views.reduce((sum, depth) => sum + depth, 0);
+  const slices = inputChannels(options);
   const expected =
     (views.length === 0 ? `images of ${slices} channels` : `${views.join(' + ')} slices`) +
     ` of at least ${input.minimumEdge} pixels a side` +

@@ -8,7 +8,7 @@ import tf, {
   type Tensor4D,
   type TensorInfo,
 } from '@tensorflow/tfjs';
-import { buildNetwork, type ModelOptions } from './registry.ts';
+import { buildNetwork, inputChannels, type ModelOptions } from './registry.ts';
 
 /** What flows between the ops. 4-D: [batch, height, width, channels]. */
 export interface Value {
@@ -71,10 +71,9 @@ function forwardOps(architecture: string, { batch = 1, size, ...options }: Trace
     for (const { name, variable } of model.parameters.byName.values()) {
       recorder.name(variable.dataId, { name, trainable: variable.trainable });
     }
-    const slices = options.views.reduce((sum, depth) => sum + depth, 0) || (options.channels ?? 3);
     const values: Pick<Graph, 'input' | 'output'>[] = [];
     tf.tidy(() => {
-      const x: Tensor4D = tf.zeros([batch, ...size, slices]);
+      const x: Tensor4D = tf.zeros([batch, ...size, inputChannels(options)]);
       const y = model.forward(x, { training: false });
       values.push({ input: recorder.value(x), output: recorder.value(y) });
     });

@@ -23,3 +23,21 @@ const VRS = new Set(
   ),
 );
 export const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at, at + 2));
+
+/** Value representations whose length has four bytes, after two that are unused (PS3.5, 7.1.2). */
+const LONG_VRS = new Set('OB OD OF OL OV OW SQ SV UC UN UR UT UV'.split(' '));
+
+/** An element's tag, where its value begins and its length; undefined where the bytes end within this header. */
+export function elementHeader(
+  bytes: Uint8Array,
+  at: number,
+  { implicit, little }: { implicit: boolean; little: boolean },
+): { tag: number; value: number; length: number } | undefined {
+  const long = !implicit && LONG_VRS.has(latin1(bytes, at + 4, at + 6));
+  const value = at + (long ? 12 : 8);
+  if (value > bytes.length) return undefined;
+  const view = viewOf(bytes);
+  const tag = view.getUint16(at, little) * 0x10000 + view.getUint16(at + 2, little);
+  const length = implicit || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
+  return { tag, value, length };
+}

@@ -2,7 +2,7 @@
 import { messageOf } from '@ct-ensemble/core';
 import dcmjs, { type Dataset } from 'dcmjs';
 import { inflateRawSync } from 'node:zlib';
-import { hasPreamble, isDicom, isVR, latin1, viewOf } from './dicom-bytes.ts';
+import { elementHeader, hasPreamble, isDicom, isVR, latin1, viewOf } from './dicom-bytes.ts';
 
 dcmjs.log.setLevel('silent');
 dcmjs.log.getLogger('validation.dcmjs').setLevel('silent');
@@ -85,6 +85,7 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
 }
 
 const PIXEL_DATA = 0x7fe00010;
+const TRANSFER_SYNTAX = 0x00020010;
 
 /** More elements than this out of order are no sloppiness of a writer: the file is damaged, or made to keep a parser busy. */
 const MOST_OUT_OF_ORDER = 100;
@@ -95,19 +96,16 @@ const MOST_OUT_OF_ORDER = 100;
  * string of any length of a few bytes.
  */
 function requireElements(body: Uint8Array, encoding: string) {
-  const view = viewOf(body);
-  const little = encoding !== BIG_ENDIAN;
+  const coding = { implicit: encoding === IMPLICIT, little: encoding !== BIG_ENDIAN };
   let last = -1;
   let outOfOrder = 0;
   for (let at = 0; at + 12 <= body.length;) {
-    const tag = view.getUint16(at, little) * 0x10000 + view.getUint16(at + 2, little);
+    const header = elementHeader(body, at, coding);
+    if (header === undefined) return;
+    const { tag, value, length } = header;
     if (tag <= last && ++outOfOrder > MOST_OUT_OF_ORDER)
       throw new Error('is damaged: its elements are out of order');
     last = tag;
-    const long = /OB|OW|OF|OD|OL|SQ|UT|UC|UR|UN/.test(latin1(body, at + 4, at + 6));
-    const value = encoding === IMPLICIT || !long ? at + 8 : at + 12;
-    const length =
-      encoding === IMPLICIT || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
     if (length === 0xffffffff || tag === PIXEL_DATA) return;
     if (value + length > body.length) {
       const name = tag.toString(16).padStart(8, '0');
@@ -144,18 +142,11 @@ function readMeta(bytes: Uint8Array) {
   let start = hasPreamble(bytes) ? 132 : 0;
   let transferSyntax = '';
   while (start + 8 <= bytes.length && view.getUint16(start, true) === 0x0002) {
-    const element = view.getUint16(start + 2, true);
-    const explicit = isVR(bytes, start + 4);
-    const long = explicit && /OB|OW|OF|SQ|UT|UN/.test(latin1(bytes, start + 4, start + 6));
-    if (long && start + 12 > bytes.length) break;
-    const value = start + (long ? 12 : 8);
-    const length = !explicit
-      ? view.getUint32(start + 4, true)
-      : long
-        ? view.getUint32(start + 8, true)
-        : view.getUint16(start + 6, true);
+    const header = elementHeader(bytes, start, { implicit: !isVR(bytes, start + 4), little: true });
+    if (header === undefined) break;
+    const { tag, value, length } = header;
     if (value + length > bytes.length) throw new Error('is cut short: it ends within its meta information');
-    if (element === 0x0010) transferSyntax = trimmed(latin1(bytes, value, value + length));
+    if (tag === TRANSFER_SYNTAX) transferSyntax = trimmed(latin1(bytes, value, value + length));
     start = value + length;
   }
   return { start, transferSyntax: transferSyntax || (isVR(bytes, start + 4) ? EXPLICIT : IMPLICIT) };

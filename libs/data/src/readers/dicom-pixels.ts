@@ -3,6 +3,7 @@ import type { Codec } from '@cornerstonejs/dicom-codec';
 import { messageOf } from '@ct-ensemble/core';
 import type { Dataset } from 'dcmjs';
 import { createRequire } from 'node:module';
+import { viewOf } from './dicom-bytes.ts';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, fieldName, IMPLICIT, tags, type Elements } from './dicom-dataset.ts';
 
 export const AIR = -1024;
@@ -273,7 +274,6 @@ function lookupTable({ bitsStored, highBit, signed }: SampleFormat, rescale: Res
 const within = ({ from, to }: { from: number; to: number }, value: number) => value >= from && value <= to;
 const isNative = (transferSyntax: string) =>
   [IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED].includes(transferSyntax);
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 function wordsOf(bytes: Uint8Array): Uint16Array {
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);

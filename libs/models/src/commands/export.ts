@@ -4,7 +4,7 @@ import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { type Described, describedIn } from '../description.ts';
 import { ONNX_OPSET, onnxModel } from '../onnx.ts';
-import { architectureOf, buildNetwork } from '../registry.ts';
+import { architectureOf, buildNetwork, inputChannels } from '../registry.ts';
 import { readSafetensors } from '../safetensors.ts';
 import { traceNetwork } from '../trace.ts';
 import { exportTensors, importTensors } from '../weights.ts';
@@ -65,7 +65,7 @@ export function exportCommand(): Command {
             architecture,
             classes: JSON.stringify(classes),
             views: JSON.stringify(views),
-            volume: JSON.stringify([views.reduce((sum, depth) => sum + depth, 0) || 3, height, width]),
+            volume: JSON.stringify([inputChannels(shape), height, width]),
             values: 'grey values 0 … 255, divided by 255',
             recipe: found.recipe ?? '',
           },
