@@ -17,11 +17,14 @@ function numbered(count: number, delay = 0) {
       volume: String(i),
       failure: null,
       slices: 1,
+      kept: 1,
     };
   });
   const store: VolumeStore = {
     folder: '',
     prepare: () => Promise.reject(new Error('not here')),
+    recall: () => Promise.reject(new Error('not here')),
+    record: () => Promise.reject(new Error('not here')),
     read: async (key) => {
       started.push(key);
       await sleep(delay);
@@ -124,7 +127,7 @@ test('from the store on disk', async () => {
   const preparation = { depth: 2, height: 8, width: 8 };
   const scans = await Promise.all(
     [30, 60].map(
-      async (value) => (await store.prepare(await scanOf([await flatPng(value)]), preparation)).stored,
+      async (value) => (await store.prepare(await scanOf([await flatPng(value)]), { preparation })).stored,
     ),
   );
   for await (const { data, shape } of readBatches({ scans, order: [1, 0], batchSize: 8, store })) {

@@ -15,7 +15,9 @@ export function equalizeHistogram({ height, width, data }: GreyImage): GreyImage
     below += histogram[value]!;
     table[value] = roundHalfEven(fround(below * scale));
   }
-  return { height, width, data: data.map((value) => table[value]!) };
+  const equalized = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) equalized[i] = table[data[i]!]!;
+  return { height, width, data: equalized };
 }
 
 const { fround } = Math;

@@ -11,12 +11,20 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
-export { PREPARATION_VERSION, prepareVolume, type Preparation } from './preparation.ts';
+export {
+  PREPARATION_VERSION,
+  prepareVolume,
+  viewsOf,
+  type Preparation,
+  type PreparationNetworks,
+} from './preparation.ts';
+export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,
   prepareDataset,
   type PreparationProgress,
   type StoredScan,
+  type StoreRecord,
   type VolumeStore,
 } from './volume-store.ts';

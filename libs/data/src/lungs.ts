@@ -1,14 +1,15 @@
 // Lungs in one slice without a network: air that is not connected with the air around the body.
-import { greyOfHU, type Slice } from './scan.ts';
+import { greyOfHU } from './scan.ts';
+import type { GreyImage } from './slices.ts';
 
-/** Lung and air are below this; the usual threshold between lung and soft tissue. */
-const THRESHOLD = -320;
+/** Lung and air are below this; the usual threshold between lung and soft tissue, −320 HU. */
+const LIMIT = greyOfHU(-320);
 
 /** Pieces smaller than this share of the image are airways, bowel gas or noise. */
 const SMALLEST_PIECE = 0.001;
 
-/** Gas in bowel, trachea and table is as dark as the air around the body, to so many Hounsfield units; lung is brighter. */
-const AS_DARK = 60;
+/** Gas in bowel, trachea and table is as dark as the air around the body, to 60 HU; lung is brighter. */
+const AS_DARK = greyOfHU(60 - 1150);
 
 /** Where less than this share of the border is air, the image was cropped to the chest. */
 const CROPPED = 0.3;
@@ -16,103 +17,148 @@ const CROPPED = 0.3;
 /** In a cropped image pieces of this share are lung however dark: they come with windows that make lung as black as air. */
 const LARGE_PIECE = 0.05;
 
+/** Where a run of equal pixels in one row lies: `from` and before `to`, in the image. */
+interface Run {
+  from: number;
+  to: number;
+}
+
+/** What hangs together, by edges. */
+interface Piece {
+  runs: Run[];
+  pixels: number;
+  /** Those among them on the image's border. */
+  touching: number;
+}
+
 /**
  * 1 where there is lung, 0 elsewhere, [height, width]: pieces below −320 HU of at least a thousandth of the image that
  * are not the air around the body and not as dark as it; their holes (vessels, opacities) filled. What touches the
  * image's border is the air around the body; in an image that was cropped to the chest it may be a lung, if it touches at a spot.
  */
-export function lungMask({ height, width, data }: Slice): Uint8Array {
-  const isGrey = data instanceof Uint8Array;
-  const limit = isGrey ? greyOfHU(THRESHOLD) : THRESHOLD;
-  const margin = isGrey ? greyOfHU(AS_DARK) - greyOfHU(0) : AS_DARK;
-  const size = { height, width };
+export function lungMask({ height, width, data }: GreyImage): Uint8Array {
   const mask = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) if (data[i]! < limit) mask[i] = AIR;
-  const isCropped = airOnBorder(mask, size) < CROPPED;
-  const pieces: number[][] = [];
-  const outside: number[][] = [];
-  for (let start = 0; start < mask.length; start++) {
-    if (mask[start] !== AIR) continue;
-    const piece = flood(mask, { ...size, start, to: LUNG });
-    const touching = piece.reduce((count, pixel) => count + (onBorder(pixel, size) ? 1 : 0), 0);
-    const isOutside = isCropped ? touching ** 2 >= piece.length : touching > 0;
-    (isOutside ? outside : pieces).push(piece);
-  }
-  const around = outside.length === 0 ? -Infinity : medianOf(data, outside.flat()) + margin;
-  const isLung = (piece: number[]) =>
-    (isCropped && piece.length >= LARGE_PIECE * data.length) ||
-    (piece.length >= SMALLEST_PIECE * data.length && medianOf(data, piece) >= around);
-  for (const piece of [...outside, ...pieces.filter((one) => !isLung(one))]) {
-    for (const pixel of piece) mask[pixel] = TISSUE;
-  }
-  for (let start = 0; start < mask.length; start++) {
-    if (mask[start] === TISSUE && onBorder(start, size)) flood(mask, { ...size, start, to: BODY });
-  }
-  return mask.map((value) => (value === BODY ? 0 : 1));
+  for (let i = 0; i < data.length; i++) mask[i] = data[i]! < LIMIT ? 1 : 0;
+  const air = piecesOf(mask, { height, width, value: 1 });
+  const border = 2 * (height + width) - 4;
+  const isCropped = air.reduce((sum, { touching }) => sum + touching, 0) < CROPPED * border;
+  const isOutside = ({ touching, pixels }: Piece) => (isCropped ? touching ** 2 >= pixels : touching > 0);
+  const outside = air.filter(isOutside);
+  const around = outside.length === 0 ? -Infinity : medianOf(data, outside) + AS_DARK;
+  const isLung = (piece: Piece) => {
+    const share = piece.pixels / data.length;
+    if (isOutside(piece) || share < SMALLEST_PIECE) return false;
+    return (isCropped && share >= LARGE_PIECE) || medianOf(data, [piece]) >= around;
+  };
+  const fill = (pieces: readonly Piece[], value: number) => {
+    for (const { runs } of pieces) for (const { from, to } of runs) mask.fill(value, from, to);
+  };
+  fill(
+    air.filter((piece) => !isLung(piece)),
+    0,
+  );
+  fill(
+    piecesOf(mask, { height, width, value: 0 }).filter(({ touching }) => touching === 0),
+    1,
+  );
+  return mask;
 }
 
-const [TISSUE, AIR, LUNG, BODY] = [0, 1, 2, 3];
-
-/** Share of the border's pixels. */
-function airOnBorder(mask: Uint8Array, size: Size): number {
-  let [air, all] = [0, 0];
-  for (let pixel = 0; pixel < mask.length; pixel++) {
-    if (!onBorder(pixel, size)) continue;
-    all++;
-    if (mask[pixel] === AIR) air++;
+/** The pieces of pixels of that value, in the order of their first pixels. */
+function piecesOf(mask: Uint8Array, size: { height: number; width: number; value: number }): Piece[] {
+  const { height, width, value } = size;
+  const runs: Run[] = [];
+  const parents: number[] = [];
+  const rootOf = (run: number) => {
+    while (parents[run] !== run) run = parents[run] = parents[parents[run]!]!;
+    return run;
+  };
+  let above = 0; // the first run that may touch this one from the row above
+  for (let y = 0; y < height; y++) {
+    const [start, end] = [y * width, (y + 1) * width];
+    for (let from = start; from < end;) {
+      if (mask[from] !== value) {
+        from++;
+        continue;
+      }
+      let to = from + 1;
+      while (to < end && mask[to] === value) to++;
+      const run = runs.push({ from, to }) - 1;
+      parents.push(run);
+      while (above < run && runs[above]!.to + width <= from) above++;
+      for (let k = above; k < run && runs[k]!.from + width < to; k++) {
+        const [one, other] = [rootOf(k), rootOf(run)];
+        parents[Math.max(one, other)] = Math.min(one, other);
+      }
+      from = to;
+    }
   }
-  return air / all;
+  const pieces = new Map<number, Piece>();
+  for (const [k, run] of runs.entries()) {
+    const root = rootOf(k);
+    const piece = pieces.get(root) ?? { runs: [], pixels: 0, touching: 0 };
+    if (k === root) pieces.set(root, piece);
+    const [length, x] = [run.to - run.from, run.from % width];
+    const inFirstOrLast = run.from < width || run.from >= (height - 1) * width;
+    piece.runs.push(run);
+    piece.pixels += length;
+    piece.touching += inFirstOrLast ? length : Number(x === 0) + Number(x + length === width);
+  }
+  return [...pieces.values()];
 }
-
-const onBorder = (pixel: number, { height, width }: Size) =>
-  pixel % width === 0 || pixel % width === width - 1 || pixel < width || pixel >= width * (height - 1);
 
 /** The upper of the two middle ones where the pixels are even in number. */
-function medianOf(data: Slice['data'], pixels: readonly number[]): number {
-  const histogram = new Uint32Array(1 << 16);
-  for (const pixel of pixels) histogram[data[pixel]! + 32768]!++;
+function medianOf(data: Uint8Array, pieces: readonly Piece[]): number {
+  const histogram = new Uint32Array(256);
+  for (const { runs } of pieces)
+    for (const { from, to } of runs) for (let i = from; i < to; i++) histogram[data[i]!]!++;
+  const count = pieces.reduce((sum, { pixels }) => sum + pixels, 0);
   let value = 0;
-  for (let below = histogram[0]!; below <= pixels.length >> 1; below += histogram[value]!) value++;
-  return value - 32768;
+  for (let below = histogram[0]!; below <= count >> 1; below += histogram[value]!) value++;
+  return value;
 }
 
-/** Pixels of the mask. */
-export function lungArea(slice: Slice): number {
-  return lungMask(slice).reduce((sum, value) => sum + value, 0);
+/** The share of the slice that is lung, 0 … 1, measured on means of n × n pixels, at least 128 a side. */
+export function lungShare(slice: GreyImage): number {
+  const mask = lungMask(reduced(slice, 128));
+  let lung = 0;
+  for (const value of mask) lung += value;
+  return lung / mask.length;
 }
 
-/** A slice shows lung where its mask is at least this share of it. */
+/** The mask of the lung, found on means of n × n pixels, at least 224 a side. */
+export function thresholdMask(slice: GreyImage): GreyImage {
+  const small = reduced(slice, 224);
+  return { ...small, data: lungMask(small) };
+}
+
+/** A slice shows lung where this share of it is. */
 const LUNG_SHARE = 0.01;
 
-export function showsLung(slice: Slice): boolean {
-  return lungArea(slice) >= LUNG_SHARE * slice.data.length;
+/** Whether so large a share of lung makes a slice one with lung. */
+export function isEnoughLung(share: number): boolean {
+  return share >= LUNG_SHARE;
 }
 
-interface Size {
-  height: number;
-  width: number;
-}
-
-/** Sets the region of equal values around `start` to another value; returns its pixels. */
-function flood(
-  values: Uint8Array,
-  { height, width, start, to }: Size & { start: number; to: number },
-): number[] {
-  const from = values[start]!;
-  const region = [start];
-  values[start] = to;
-  const visit = (pixel: number) => {
-    if (values[pixel] !== from) return;
-    values[pixel] = to;
-    region.push(pixel);
-  };
-  for (let next = 0; next < region.length; next++) {
-    const pixel = region[next]!;
-    const x = pixel % width;
-    if (x > 0) visit(pixel - 1);
-    if (x < width - 1) visit(pixel + 1);
-    if (pixel >= width) visit(pixel - width);
-    if (pixel < width * (height - 1)) visit(pixel + width);
+/** Means of n × n pixels, rounded down, n as large as leaves `edge` a side; what is left at the right and below is cut off. */
+function reduced(image: GreyImage, edge: number): GreyImage {
+  const factor = Math.max(1, Math.floor(Math.min(image.height, image.width) / edge));
+  if (factor === 1) return image;
+  const height = Math.floor(image.height / factor);
+  const width = Math.floor(image.width / factor);
+  const data = new Uint8Array(height * width);
+  const sums = new Uint32Array(width);
+  for (let y = 0; y < height; y++) {
+    sums.fill(0);
+    for (let row = 0; row < factor; row++) {
+      let at = (y * factor + row) * image.width;
+      for (let x = 0; x < width; x++) {
+        let sum = 0;
+        for (let k = 0; k < factor; k++) sum += image.data[at++]!;
+        sums[x] = sums[x]! + sum;
+      }
+    }
+    for (let x = 0; x < width; x++) data[y * width + x] = sums[x]! / (factor * factor);
   }
-  return region;
+  return { height, width, data };
 }

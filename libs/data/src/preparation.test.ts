@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { flatPng, png, scanOf, temporaryFolder } from './dataset.fixture.ts';
-import { contentKey, prepareVolume, readSliceFiles } from './preparation.ts';
+import { contentKey, prepareFiles, prepareVolume, settingsOf, type Preparation } from './preparation.ts';
+import { readSliceFiles } from './slice-source.ts';
 import type { Volume } from './volume.ts';
 
 const size = { height: 4, width: 6 };
@@ -91,7 +92,7 @@ test('a scan without a decodable slice fails with its reason; a bad size is refu
 test('the content key hangs on bytes, their order and borders, and on the preparation; not on names', async () => {
   const [a, b] = await flat([1, 2]);
   const key = async (contents: Uint8Array[], depth = 4) =>
-    contentKey(await readSliceFiles((await scanOf(contents)).slices), { depth, ...size });
+    contentKey(await readSliceFiles((await scanOf(contents)).slices), settingsOf({ depth, ...size }));
   expect(await key([a!, b!])).toBe(await key([a!, b!]));
   const joined = Buffer.concat([a!, b!]);
   const keys = [
@@ -101,8 +102,88 @@ test('the content key hangs on bytes, their order and borders, and on the prepar
     await key([joined]),
     await key([joined, new Uint8Array(0)]),
     await key([a!, b!], 5),
-    contentKey([{ bytes: null, problem: 'cannot be read' }], { depth: 4, ...size }),
-    contentKey([{ bytes: new Uint8Array(0), problem: null }], { depth: 4, ...size }),
+    contentKey([{ bytes: null, problem: 'cannot be read' }], settingsOf({ depth: 4, ...size })),
+    contentKey([{ bytes: new Uint8Array(0), problem: null }], settingsOf({ depth: 4, ...size })),
   ];
   expect(new Set(keys).size).toBe(keys.length);
+});
+
+/** A slice of 48 × 48: air around a body in which there may be a lung of 24 × 16. */
+function chest({ lung, tissue = 170 }: { lung: boolean; tissue?: number }) {
+  const values = new Uint8Array(48 * 48).fill(20);
+  for (let y = 6; y < 42; y++) values.fill(tissue, y * 48 + 6, y * 48 + 42);
+  if (lung) for (let y = 12; y < 36; y++) values.fill(60, y * 48 + 16, y * 48 + 32);
+  return png({ width: 48, height: 48, channels: 1, values });
+}
+const prepared = async (contents: readonly Uint8Array[], preparation: Preparation) => {
+  const scan = await scanOf(contents);
+  return prepareFiles(scan, await readSliceFiles(scan.slices), { preparation });
+};
+
+test('slices without lung are left out and told; with too few that show it all are kept, and that is told', async () => {
+  const [without, ...withLung] = await Promise.all([
+    chest({ lung: false }),
+    ...[150, 160, 170, 180].map((tissue) => chest({ lung: true, tissue })),
+  ]);
+  const preparation = { depth: 4, height: 48, width: 48, slices: 'lung' } as const;
+  const enough = await prepared([without!, ...withLung, without!], preparation);
+  expect(enough).toMatchObject({ decodable: 6, dropped: [0, 5], sources: [1, 2, 3, 4] });
+  expect(enough.findings.map(({ message }) => message)).toEqual([
+    '4 of 6 slices show lung; the others are left out',
+  ]);
+  const few = await prepared([without!, withLung[0]!, without!, without!], preparation);
+  expect(few).toMatchObject({ decodable: 4, dropped: [], sources: [0, 1, 2, 3] });
+  expect(few.findings.map(({ kind }) => kind)).toEqual(['too-few-lung-slices']);
+});
+
+test('masked and equalised slices, in two views', async () => {
+  const contents = await Promise.all([150, 160, 170, 180].map((tissue) => chest({ lung: true, tissue })));
+  const preparation: Preparation = {
+    depth: [4, 2],
+    height: 48,
+    width: 48,
+    mask: { dilate: 3 },
+    equalize: true,
+  };
+  const { volume, sources } = await prepared(contents, preparation);
+  expect([volume!.depth, sources]).toEqual([6, [0, 1, 2, 3, 0, 2]]);
+  const first = volume!.data.subarray(0, 48 * 48);
+  expect(volume!.data.subarray(4 * 48 * 48, 5 * 48 * 48)).toEqual(first);
+  // black around; the lung, 24 × 16, and one pixel of tissue around it, equalised: the darkest value that is there
+  // becomes 0, the lightest 255
+  const lung = Math.round((24 * 16 * 255) / (26 * 18));
+  expect(new Set(first)).toEqual(new Set([0, lung, 255]));
+  expect(first.filter((value) => value === lung)).toHaveLength(24 * 16);
+  expect(first.filter((value) => value === 255)).toHaveLength(26 * 18 - 24 * 16);
+
+  const own = await prepared(contents, { ...preparation, depth: [2, 1], secondView: 'own' });
+  expect(own.sources).toEqual([0, 1, 2]);
+});
+
+test('networks decide in the place of thresholds, and are part of the key', async () => {
+  const contents = await Promise.all(
+    Array.from({ length: 40 }, (_, k) => chest({ lung: false, tissue: 150 + k })),
+  );
+  const scan = await scanOf(contents);
+  const filter = {
+    id: 'every other',
+    keep: async (slices: readonly unknown[]) => slices.map((_, i) => i % 2 === 0),
+  };
+  const segmenter = {
+    id: 'upper half',
+    edge: 2,
+    masks: async (slices: readonly unknown[]) => slices.map(() => Uint8Array.of(1, 1, 0, 0)),
+  };
+  const preparation: Preparation = { depth: 20, height: 4, width: 4, slices: 'lung', mask: { dilate: 1 } };
+  const networks = { filter, segmenter };
+  const files = await readSliceFiles(scan.slices);
+  const { volume, sources } = await prepareFiles(scan, files, { preparation, networks });
+  expect(sources).toEqual(Array.from({ length: 20 }, (_, i) => 2 * i));
+  const [slice] = [volume!.data.subarray(0, 16)];
+  expect(slice.subarray(0, 8).every((value) => value > 0)).toBe(true);
+  expect(slice.subarray(8).every((value) => value === 0)).toBe(true);
+  const keys = [{}, { filter }, { segmenter }, networks].map((some) =>
+    contentKey(files, settingsOf(preparation, some)),
+  );
+  expect(new Set(keys).size).toBe(4);
 });

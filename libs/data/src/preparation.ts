@@ -1,43 +1,52 @@
-// From the files of one scan to one volume of fixed size: decode, resize, resample the depth.
+// From the files of one scan to one volume of fixed size: which slices show lung, which of them become the volume's, and
+// what is done to each: resize, mask, equalise.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+import { messageOf, UserError } from '@ct-ensemble/core';
 import type { ScanEntry } from './dataset-index.ts';
+import { equalizeHistogram } from './equalize.ts';
 import { listed, type Finding } from './findings.ts';
-import { showsLung } from './lungs.ts';
-import { readNifti } from './nifti.ts';
+import { isEnoughLung, lungShare, thresholdMask } from './lungs.ts';
+import { masked, withBorder, type MaskBorder } from './masking.ts';
 import { resizeBilinear } from './resize.ts';
-import { greyOfHU, type Scan, type Slice } from './scan.ts';
-import { decodeSlice, type GreyImage } from './slices.ts';
-import { nearestIndices, type Volume } from './volume.ts';
+import { sampleSlices, type SamplingOptions } from './slice-choice.ts';
+import type { LungSegmenter, SliceFilter } from './slice-networks.ts';
+import {
+  openSlices,
+  readSliceFiles,
+  type SliceFile,
+  type SliceFinding,
+  type SliceSource,
+} from './slice-source.ts';
+import type { GreyImage } from './slices.ts';
+import type { Volume } from './volume.ts';
 
 /** What volumes are prepared to. Every field is part of a volume's content key. */
 export interface Preparation {
-  depth: number;
+  /** Slices; of two views each one's, whose slices stand one after the other in the volume. */
+  depth: number | readonly number[];
   height: number;
   width: number;
-  /** `lung`: only slices that show lung, by `showsLung`; default all. */
+  /** `lung`: only slices that show lung; default all. */
   slices?: 'all' | 'lung';
+  /** How slices are sampled, see `sampleSlices`; default nearest. */
+  sampling?: SamplingOptions['sampling'];
+  /** Default shared. */
+  secondView?: SamplingOptions['secondView'];
+  /** Only the lung is left of the slices; null, the default: no mask. */
+  mask?: MaskBorder | null;
+  /** Each slice's histogram is equalised; default not. */
+  equalize?: boolean;
+}
+
+/** Networks in the place of thresholds: for `slices: lung`, and for the mask. */
+export interface PreparationNetworks {
+  filter?: SliceFilter;
+  segmenter?: LungSegmenter;
 }
 
 /** To be raised with every change that gives other grey values: volumes of another version are not reused. */
-export const PREPARATION_VERSION = 1;
-
-/** A slice file in memory; without bytes where it cannot be read. */
-export interface SliceFile {
-  bytes: Uint8Array | null;
-  /** Why it cannot be read. */
-  problem: string | null;
-}
-
-/** A finding about slices by their position in the scan, so that it holds wherever the same bytes lie. */
-export interface SliceFinding {
-  kind: string;
-  /** Positions among the scan's slices; none where it is about the scan as a whole. */
-  slices: number[];
-  message: string;
-}
+export const PREPARATION_VERSION = 2;
 
 export interface PreparedSlices {
   volume: Volume | null;
@@ -45,196 +54,234 @@ export interface PreparedSlices {
   failure: string | null;
   /** Slices that could be decoded. */
   decodable: number;
+  /** Positions of the slices that could be decoded and are left out, as they show no lung. */
+  dropped: number[];
+  /** For each slice of the volume the position of the slice it was made of. */
+  sources: number[];
   findings: SliceFinding[];
 }
 
-/**
- * Decodes every slice to grey, resizes it (bilinear, antialiased, as Pillow does) and resamples the depth to the nearest slice. A slice that cannot
- * be decoded is left out, with a finding. Throws a UserError where no slice can be decoded.
- */
+export interface PrepareOptions {
+  preparation: Preparation;
+  networks?: PreparationNetworks;
+}
+
+/** Slices of each view. */
+export function viewsOf({ depth }: Pick<Preparation, 'depth'>): readonly number[] {
+  return typeof depth === 'number' ? [depth] : depth;
+}
+
+/** One scan without a store. Throws a UserError where there is no volume. */
 export async function prepareVolume(
   scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
   preparation: Preparation,
 ): Promise<{ volume: Volume; findings: Finding[] }> {
   const files = await readSliceFiles(scan.slices);
-  const { volume, failure, findings } = await prepareFiles(scan, files, preparation);
+  const { volume, failure, findings } = await prepareFiles(scan, files, { preparation });
   if (volume === null)
     throw new UserError(failure ?? 'no volume', {
       file: scan.key,
       remedy: 'replace its files, or remove the scan',
     });
-  return { volume, findings: locate(findings, scan) };
-}
-
-/** What a scan's files are prepared to, whatever their format. Only for NIfTI is the file read again. */
-export async function prepareFiles(
-  scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
-  files: readonly SliceFile[],
-  preparation: Preparation,
-): Promise<PreparedSlices> {
-  if (scan.format === 'images') return prepareSlices(files, preparation);
-  try {
-    const { read, findings } = await readScan(scan, files);
-    return prepareScan(read, preparation, findings);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const findings = [{ kind: 'unreadable-scan', slices: [], message: messageOf(error) }];
-    return { volume: null, failure: messageOf(error), decodable: 0, findings };
-  }
-}
-
-/** Of several series the one with the most slices. */
-async function readScan(
-  { format, slices }: Pick<ScanEntry, 'format' | 'slices'>,
-  files: readonly SliceFile[],
-) {
-  if (format === 'nifti') return { read: await readNifti(slices[0]!), findings: [] };
-  const unread = files.flatMap(({ problem }, i) =>
-    problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
-  );
-  const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
-  const { readDicomSeries } = await import('./dicom.ts'); // its decoders take a fifth of a second to load
-  const series = await readDicomSeries(whole);
-  const [read, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
-  const sizes = listed(series.map(({ slices }) => slices.length));
-  const message = `holds ${series.length} series, of ${sizes} slices; taken is the longest, ${read!.series ?? 'without a UID'}`;
-  return {
-    read: read!,
-    findings: [...unread, ...(others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [])],
-  };
-}
-
-/** Hounsfield units become grey by `greyOfHU`; slices are resized, and the depth is resampled to the nearest slice. */
-export function prepareScan(
-  scan: Scan,
-  preparation: Preparation,
-  findings: readonly SliceFinding[] = [],
-): PreparedSlices {
-  requireSizes(preparation);
-  const { depth, height, width } = preparation;
-  const volume: Volume = { depth, height, width, data: new Uint8Array(depth * height * width) };
-  const told = [...findings, ...scan.findings.map(({ kind, message }) => ({ kind, slices: [], message }))];
-  const good = scan.slices.map((_, i) => i);
-  const withLung = new Set(
-    preparation.slices === 'lung' ? good.filter((i) => showsLung(scan.slices[i]!)) : [],
-  );
-  const chosen = chooseSlices(good, { withLung, preparation, findings: told });
-  let last: { index: number; data: Uint8Array } = { index: -1, data: new Uint8Array() };
-  for (const [z, k] of nearestIndices(chosen.length, depth).entries()) {
-    const index = chosen[k]!;
-    if (index !== last.index)
-      last = { index, data: resizeBilinear(greyOf(scan.slices[index]!), preparation).data };
-    volume.data.set(last.data, z * height * width);
-  }
-  return { volume, failure: null, decodable: scan.slices.length, findings: told };
-}
-
-function greyOf({ height, width, data }: Slice): GreyImage {
-  return { height, width, data: data instanceof Uint8Array ? data : Uint8Array.from(data, greyOfHU) };
-}
-
-export async function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
-  const files: SliceFile[] = [];
-  for (const path of paths) {
-    try {
-      files.push({ bytes: await readFile(path), problem: null });
-    } catch (error) {
-      files.push({ bytes: null, problem: `cannot be read (${codeOf(error) ?? messageOf(error)})` });
-    }
-  }
-  return files;
-}
-
-/** SHA-256 over the slices' bytes in order, each after its length, and over all that decides about the grey values. */
-export function contentKey(files: readonly SliceFile[], preparation: Preparation): string {
-  const { depth, height, width, slices = 'all' } = preparation;
-  const hash = createHash('sha256');
-  const chosen = slices === 'all' ? {} : { chosen: slices };
-  hash.update(
-    JSON.stringify({ version: PREPARATION_VERSION, depth, height, width, ...chosen, slices: files.length }),
-  );
-  for (const { bytes } of files) {
-    const length = Buffer.alloc(8, 0xff); // all ones: no bytes, which is not the same as zero bytes
-    if (bytes !== null) length.writeBigUInt64LE(BigInt(bytes.length));
-    hash.update(length);
-    if (bytes !== null) hash.update(bytes);
-  }
-  return hash.digest('hex');
+  return { volume, findings: locate([...duplicatesIn(files), ...findings], scan) };
 }
 
 /**
- * The steps of the preparation, for JPEG and PNG slices. What changes slices (a lung mask, an equalised histogram)
- * belongs between decoding and resizing, where a slice is grey at its own size. Its parameters go into `Preparation`
- * and so into the content key.
+ * What a scan's files are prepared to, whatever their format. A slice that cannot be decoded is left out, with a
+ * finding; a scan of which nothing can be read has no volume, and its reason. Slices are resized as Pillow does it
+ * (bilinear, antialiased), masked and equalised at the volume's size. NIfTI files are read again.
  */
-export async function prepareSlices(
+export async function prepareFiles(
+  scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
   files: readonly SliceFile[],
-  preparation: Preparation,
+  options: PrepareOptions,
 ): Promise<PreparedSlices> {
-  requireSizes(preparation);
-  const findings = sameBytes(files);
-  const good: number[] = [];
-  const sizes = new Map<string, number>();
-  const losses = new Map<string, number[]>();
-  // Slices are resized only where the depth axis takes them. Which ones is certain only when all have been decoded;
-  // so far all are assumed to be good.
-  const expected = new Set(nearestIndices(files.length, preparation.depth));
-  const withLung = new Set<number>();
-  const resized = new Map<number, Uint8Array>();
-  for (const [i, file] of files.entries()) {
-    const decoded = await tryDecode(file);
-    if ('problem' in decoded) {
-      findings.push({ kind: 'undecodable-slice', slices: [i], message: `left out: ${decoded.problem}` });
-      continue;
-    }
-    const { image, loss } = decoded;
-    const size = `${image.width}×${image.height}`;
-    sizes.set(size, (sizes.get(size) ?? 0) + 1);
-    if (loss !== null) losses.set(loss, [...(losses.get(loss) ?? []), i]);
-    if (preparation.slices === 'lung' && showsLung(image)) withLung.add(i);
-    if (expected.has(i) || withLung.has(i)) resized.set(i, resizeBilinear(image, preparation).data);
-    good.push(i);
+  requireSizes(options.preparation);
+  try {
+    return await prepareSource(await openSlices(scan, files), options);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const findings = [{ kind: 'unreadable-scan', slices: [], message: messageOf(error) }];
+    return {
+      volume: null,
+      failure: messageOf(error),
+      decodable: 0,
+      dropped: [],
+      sources: [],
+      findings,
+    };
   }
-  if (sizes.size > 1) {
-    const parts = [...sizes].sort((a, b) => b[1] - a[1]).map(([size, count]) => `${count} of ${size}`);
-    findings.push({ kind: 'mixed-sizes', slices: [], message: `slices of several sizes: ${listed(parts)}` });
-  }
-  for (const [message, slices] of losses) findings.push({ kind: 'converted-slices', slices, message });
-  if (good.length === 0)
-    return { volume: null, failure: failureOf(files.length, findings), decodable: 0, findings };
-
-  const { depth, height, width } = preparation;
-  const volume: Volume = { depth, height, width, data: new Uint8Array(depth * height * width) };
-  const chosen = chooseSlices(good, { withLung, preparation, findings });
-  for (const [z, k] of nearestIndices(chosen.length, depth).entries()) {
-    const i = chosen[k]!;
-    if (!resized.has(i)) {
-      const { image } = await decodeSlice(files[i]!.bytes!);
-      resized.set(i, resizeBilinear(image, preparation).data);
-    }
-    volume.data.set(resized.get(i)!, z * height * width);
-  }
-  return { volume, failure: null, decodable: good.length, findings };
 }
 
 /** With fewer slices that show lung than this, all are taken: a volume that repeats a slice or two shows nothing. */
 const FEWEST_WITH_LUNG = 4;
 
-/** What is dropped, or why nothing is, is a finding. */
-function chooseSlices(
-  good: readonly number[],
-  options: { withLung: ReadonlySet<number>; preparation: Preparation; findings: SliceFinding[] },
-): readonly number[] {
-  const { withLung, preparation, findings } = options;
-  if (preparation.slices !== 'lung' || withLung.size === good.length) return good;
-  const few = withLung.size < FEWEST_WITH_LUNG;
-  const counts = `${withLung.size} of ${good.length} slices show lung`;
-  findings.push(
-    few
-      ? { kind: 'too-few-lung-slices', slices: [], message: `${counts}; all are taken` }
-      : { kind: 'slices-without-lung', slices: [], message: `${counts}; the others are left out` },
+/** Slices that go through a network at once. */
+const CHUNK = 32;
+
+async function prepareSource(source: SliceSource, options: PrepareOptions): Promise<PreparedSlices> {
+  const { preparation } = options;
+  const { good, withLung, areas, imageOf, findings } = await survey(source, options);
+  if (good.length === 0) {
+    const failure = failureOf(source.count, findings);
+    return { volume: null, failure, decodable: 0, dropped: [], sources: [], findings };
+  }
+  const few = withLung.length < FEWEST_WITH_LUNG;
+  const kept = few ? good : withLung;
+  if (withLung.length < good.length) {
+    const counts = `${withLung.length} of ${good.length} slices show lung`;
+    findings.push(
+      few
+        ? { kind: 'too-few-lung-slices', slices: [], message: `${counts}; all are taken` }
+        : { kind: 'slices-without-lung', slices: [], message: `${counts}; the others are left out` },
+    );
+  }
+  const { height, width, sampling = 'nearest', secondView = 'shared' } = preparation;
+  const views = viewsOf(preparation);
+  const keptAreas = kept.map((i) => areas.get(i) ?? 0);
+  const sources = sampleSlices({ count: kept.length, views, sampling, secondView, areas: keptAreas }).map(
+    (k) => kept[k]!,
   );
-  return few ? good : good.filter((i) => withLung.has(i));
+  const depth = sources.length;
+  const volume: Volume = { depth, height, width, data: new Uint8Array(depth * height * width) };
+  const unique = [...new Set(sources)];
+  for (let from = 0; from < unique.length; from += CHUNK) {
+    const chunk = unique.slice(from, from + CHUNK);
+    const images = await Promise.all(chunk.map(imageOf));
+    for (const [k, { data }] of (await finished(images, options)).entries())
+      for (let z = sources.indexOf(chunk[k]!); z >= 0; z = sources.indexOf(chunk[k]!, z + 1))
+        volume.data.set(data, z * height * width);
+  }
+  const taken = new Set(kept);
+  const dropped = good.filter((i) => !taken.has(i));
+  return { volume, failure: null, decodable: good.length, dropped, sources, findings };
+}
+
+/** Decoded slices are kept up to so many bytes; the others are decoded again where they are needed. */
+const MOST_KEPT = 2 ** 27;
+
+/** Decodes every slice; tells which there are, which of them show lung and how much, and what is odd about them. */
+async function survey(source: SliceSource, { preparation, networks = {} }: PrepareOptions) {
+  const { slices = 'all', sampling = 'nearest' } = preparation;
+  const { filter, segmenter } = networks;
+  const findings = [...source.findings];
+  const good: number[] = [];
+  const withLung: number[] = [];
+  const areas = new Map<number, number>();
+  const sizes = new Map<string, number>();
+  const losses = new Map<string, number[]>();
+  const images = new Map<number, GreyImage>();
+  let held = 0;
+  for (let from = 0; from < source.count; from += CHUNK) {
+    const decoded: { i: number; image: GreyImage }[] = [];
+    for (let i = from; i < Math.min(from + CHUNK, source.count); i++) {
+      try {
+        const { image, loss } = await source.decode(i);
+        if (loss !== null) losses.set(loss, [...(losses.get(loss) ?? []), i]);
+        decoded.push({ i, image });
+      } catch (error) {
+        findings.push({ kind: 'undecodable-slice', slices: [i], message: `left out: ${messageOf(error)}` });
+      }
+    }
+    const chunk = decoded.map(({ image }) => image);
+    const thresholdShares = (slices === 'lung' && !filter) || (sampling === 'lung-area' && !segmenter);
+    const shares = thresholdShares ? chunk.map(lungShare) : [];
+    const keep =
+      slices === 'all' ? chunk.map(() => true) : ((await filter?.keep(chunk)) ?? shares.map(isEnoughLung));
+    const lung = sampling === 'lung-area' && segmenter ? (await segmenter.masks(chunk)).map(shareOf) : shares;
+    for (const [k, { i, image }] of decoded.entries()) {
+      good.push(i);
+      if (keep[k]) withLung.push(i);
+      if (lung[k] !== undefined) areas.set(i, lung[k]);
+      const size = `${image.width}×${image.height}`;
+      sizes.set(size, (sizes.get(size) ?? 0) + 1);
+      if (!keep[k] || held + image.data.length > MOST_KEPT) continue;
+      images.set(i, image);
+      held += image.data.length;
+    }
+  }
+  if (sizes.size > 1 && !source.findings.some(({ kind }) => kind === 'mixed-sizes')) {
+    const parts = [...sizes].sort((a, b) => b[1] - a[1]).map(([size, count]) => `${count} of ${size}`);
+    findings.push({ kind: 'mixed-sizes', slices: [], message: `slices of several sizes: ${listed(parts)}` });
+  }
+  for (const [message, slices] of losses) findings.push({ kind: 'converted-slices', slices, message });
+  const imageOf = async (i: number) => images.get(i) ?? (await source.decode(i)).image;
+  return { good, withLung, areas, imageOf, findings };
+}
+
+function shareOf(mask: Uint8Array): number {
+  return mask.reduce((sum, value) => sum + value, 0) / mask.length;
+}
+
+/** What is done to the slices that the volume is made of. */
+async function finished(
+  images: readonly GreyImage[],
+  { preparation, networks = {} }: PrepareOptions,
+): Promise<GreyImage[]> {
+  const { mask = null, equalize = false } = preparation;
+  const masks = mask === null ? null : await masksOf(images, networks.segmenter);
+  return images.map((image, i) => {
+    const resized = resizeBilinear(image, preparation);
+    const lung = mask && masks ? masked(resized, withBorder(masks[i]!, mask)) : resized;
+    return equalize ? equalizeHistogram(lung) : lung;
+  });
+}
+
+/** Of a segmenter, or by threshold. */
+export async function masksOf(images: readonly GreyImage[], segmenter?: LungSegmenter): Promise<GreyImage[]> {
+  if (segmenter === undefined) return images.map(thresholdMask);
+  const { edge } = segmenter;
+  return (await segmenter.masks(images)).map((data) => ({ height: edge, width: edge, data }));
+}
+
+function failureOf(slices: number, findings: readonly SliceFinding[]) {
+  const first = findings.find(({ kind }) => kind === 'undecodable-slice');
+  return slices === 0
+    ? 'has no slice'
+    : `none of its ${slices} slices can be decoded; the first: ${first?.message}`;
+}
+
+/** SHA-256 over the slices' bytes in order, and over all that decides about the grey values. */
+export function contentKey(files: readonly SliceFile[], settings: ReturnType<typeof settingsOf>): string {
+  return sha256(JSON.stringify({ settings, slices: files.map(digestOf) }));
+}
+
+/** A finding about the slices whose bytes came before. */
+export function duplicatesIn(files: readonly SliceFile[]): SliceFinding[] {
+  const seen = new Set<string>();
+  const repeats = files.flatMap((file, i) => {
+    const digest = digestOf(file);
+    if (digest === null || file.bytes!.length === 0) return [];
+    const isRepeat = seen.has(digest);
+    seen.add(digest);
+    return isRepeat ? [i] : [];
+  });
+  const message = 'same bytes as an earlier slice of the scan, kept';
+  return repeats.length > 0 ? [{ kind: 'duplicate-slices', slices: repeats, message }] : [];
+}
+
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
+
+const digestOf = (file: SliceFile) => (file.bytes === null ? null : (file.digest ??= sha256(file.bytes)));
+
+/** Everything that decides about the grey values but the scan, spelt in one way; what has no part in it is left out. */
+export function settingsOf(preparation: Preparation, networks: PreparationNetworks = {}) {
+  const { height, width, mask = null } = preparation;
+  const { slices = 'all', sampling = 'nearest', secondView = 'shared', equalize = false } = preparation;
+  const needsMasks = mask !== null || sampling === 'lung-area';
+  return {
+    version: PREPARATION_VERSION,
+    views: viewsOf(preparation),
+    height,
+    width,
+    slices,
+    sampling,
+    secondView,
+    mask: mask && { dilate: mask.dilate, edge: mask.edge ?? 'dilated' },
+    equalize,
+    filter: slices === 'lung' ? (networks.filter?.id ?? 'area') : null,
+    segmenter: needsMasks ? (networks.segmenter?.id ?? 'threshold') : null,
+  };
 }
 
 /** Findings about positions as findings about files. */
@@ -251,37 +298,17 @@ export function locate(
   });
 }
 
-async function tryDecode(file: SliceFile) {
-  if (file.bytes === null) return { problem: file.problem ?? 'cannot be read' };
-  try {
-    return await decodeSlice(file.bytes);
-  } catch (error) {
-    return { problem: messageOf(error) };
-  }
-}
-
-function sameBytes(files: readonly SliceFile[]): SliceFinding[] {
-  const seen = new Set<string>();
-  const repeats: number[] = [];
-  for (const [i, { bytes }] of files.entries()) {
-    if (bytes === null || bytes.length === 0) continue;
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    if (seen.has(digest)) repeats.push(i);
-    seen.add(digest);
-  }
-  const message = 'same bytes as an earlier slice of the scan, kept';
-  return repeats.length > 0 ? [{ kind: 'duplicate-slices', slices: repeats, message }] : [];
-}
-
-function failureOf(slices: number, findings: readonly SliceFinding[]) {
-  const first = findings.find(({ kind }) => kind === 'undecodable-slice');
-  return slices === 0
-    ? 'has no slice'
-    : `none of its ${slices} slices can be decoded; the first: ${first?.message}`;
-}
-
-function requireSizes({ depth, height, width }: Preparation) {
-  for (const [name, value] of Object.entries({ depth, height, width }))
+function requireSizes(preparation: Preparation) {
+  const { height, width, mask } = preparation;
+  const views = viewsOf(preparation);
+  const depths = Object.fromEntries(
+    views.map((depth, i) => [views.length === 1 ? 'depth' : `depth[${i}]`, depth]),
+  );
+  for (const [name, value] of Object.entries({ ...depths, height, width }))
     if (!Number.isInteger(value) || value < 1)
       throw new UserError(`preparation, field ${name}: ${value} is not a whole number above zero`);
+  if (views.length < 1 || views.length > 2)
+    throw new UserError(`preparation, field depth: ${views.length} views; there may be one or two`);
+  if (mask && (!Number.isInteger(mask.dilate) || mask.dilate % 2 !== 1 || mask.dilate < 1))
+    throw new UserError(`preparation, field mask.dilate: ${mask.dilate} is not an odd number above zero`);
 }

@@ -15,41 +15,81 @@ export function resizeBilinear(image: GreyImage, size: { height: number; width: 
   const { height, width } = size;
   const { height: rows, width: columns } = image;
   let { data } = image;
-  if (width !== columns) {
-    const across = new Uint8Array(rows * width);
-    const filters = triangle(columns, width);
-    for (let y = 0; y < rows; y++)
-      for (let x = 0; x < width; x++) {
-        const { first, weights } = filters[x]!;
-        let sum = 1 << (PRECISION_BITS - 1);
-        const at = y * columns + first;
-        for (let k = 0; k < weights.length; k++) sum += data[at + k]! * weights[k]!;
-        across[y * width + x] = sum >> PRECISION_BITS;
-      }
-    data = across;
-  }
-  if (height !== rows) {
-    const down = new Uint8Array(height * width);
-    const sums = new Int32Array(width);
-    for (const [y, { first, weights }] of triangle(rows, height).entries()) {
-      sums.fill(1 << (PRECISION_BITS - 1));
-      for (let k = 0; k < weights.length; k++) {
-        const at = (first + k) * width;
-        const weight = weights[k]!;
-        for (let x = 0; x < width; x++) sums[x] = sums[x]! + data[at + x]! * weight;
-      }
-      for (let x = 0; x < width; x++) down[y * width + x] = sums[x]! >> PRECISION_BITS;
-    }
-    data = down;
-  }
+  if (width !== columns) data = resizeRows(data, { rows, columns, width });
+  if (height !== rows) data = resizeColumns(data, { rows, height, width });
   return { height, width, data };
 }
 
-/** For each element of the resized axis: the first source element and the weights from there, in fixed point. */
-function triangle(from: number, to: number): { first: number; weights: Int32Array }[] {
+/** Products that stand in one expression, which is three times as fast as a loop. */
+const UNROLLED = 5;
+
+const HALF = 1 << (PRECISION_BITS - 1);
+
+/** Along the rows: [rows, columns] → [rows, width]. */
+function resizeRows(data: Uint8Array, size: { rows: number; columns: number; width: number }): Uint8Array {
+  const { rows, columns, width } = size;
+  const { firsts, weights, taps } = triangle(columns, width);
+  const resized = new Uint8Array(rows * width);
+  const row = new Uint8Array(columns + taps); // weights of 0 may reach beyond the row
+  for (let y = 0, to = 0; y < rows; y++) {
+    row.set(data.subarray(y * columns, (y + 1) * columns));
+    for (let x = 0, k = 0; x < width; x++) {
+      let sum = HALF;
+      for (let at = firsts[x]!, end = at + taps; at < end; at += UNROLLED, k += UNROLLED)
+        sum +=
+          row[at]! * weights[k]! +
+          row[at + 1]! * weights[k + 1]! +
+          row[at + 2]! * weights[k + 2]! +
+          row[at + 3]! * weights[k + 3]! +
+          row[at + 4]! * weights[k + 4]!;
+      resized[to++] = sum >> PRECISION_BITS;
+    }
+  }
+  return resized;
+}
+
+/** Along the columns: [rows, width] → [height, width]. */
+function resizeColumns(data: Uint8Array, size: { rows: number; height: number; width: number }): Uint8Array {
+  const { rows, height, width } = size;
+  const { firsts, counts, weights, taps } = triangle(rows, height);
+  const resized = new Uint8Array(height * width);
+  const sums = new Int32Array(width);
+  for (let y = 0; y < height; y++) {
+    sums.fill(HALF);
+    for (let k = 0; k < counts[y]!; k++) {
+      const at = (firsts[y]! + k) * width;
+      const weight = weights[y * taps + k]!;
+      for (let x = 0; x < width; x++) sums[x] = (sums[x]! + data[at + x]! * weight) | 0;
+    }
+    for (let x = 0, to = y * width; x < width; x++) resized[to++] = sums[x]! >> PRECISION_BITS;
+  }
+  return resized;
+}
+
+interface Filters {
+  /** Weights of each element of the resized axis, a multiple of UNROLLED; the last ones may be 0. */
+  taps: number;
+  /** For each element: the first source element, how many there are, … */
+  firsts: Int32Array;
+  counts: Int32Array;
+  /** … and their weights in fixed point, from element · taps on. */
+  weights: Int32Array;
+}
+
+const known = new Map<string, Filters>();
+
+function triangle(from: number, to: number): Filters {
+  const key = `${from} ${to}`;
+  const filters = known.get(key) ?? makeTriangle(from, to);
+  if (known.size > 64) known.clear();
+  known.set(key, filters);
+  return filters;
+}
+
+function makeTriangle(from: number, to: number): Filters {
   const scale = from / to;
   const support = Math.max(scale, 1);
-  return Array.from({ length: to }, (_, i) => {
+  const filters = Array.from({ length: to }, (_, i) => {
     const centre = (i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - support + 0.5));
     const end = Math.min(from, Math.trunc(centre + support + 0.5));
@@ -57,9 +97,19 @@ function triangle(from: number, to: number): { first: number; weights: Int32Arra
       Math.max(0, 1 - Math.abs((first + k - centre + 0.5) * (1 / support))),
     );
     const perTotal = 1 / raw.reduce((sum, weight) => sum + weight, 0);
-    const weights = Int32Array.from(raw, (weight) =>
-      Math.trunc(0.5 + weight * perTotal * (1 << PRECISION_BITS)),
-    );
-    return { first, weights };
+    return {
+      first,
+      weights: raw.map((weight) => Math.trunc(0.5 + weight * perTotal * (1 << PRECISION_BITS))),
+    };
   });
+  const most = Math.max(...filters.map(({ weights }) => weights.length));
+  const taps = Math.ceil(most / UNROLLED) * UNROLLED;
+  const weights = new Int32Array(to * taps);
+  for (const [i, filter] of filters.entries()) weights.set(filter.weights, i * taps);
+  return {
+    taps,
+    firsts: Int32Array.from(filters, ({ first }) => first),
+    counts: Int32Array.from(filters, (filter) => filter.weights.length),
+    weights,
+  };
 }

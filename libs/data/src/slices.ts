@@ -1,6 +1,7 @@
 // One slice: from the bytes of a JPEG or PNG file to grey values.
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
+import { decodeGreyJpeg } from './jpeg.ts';
 
 sharp.cache(false); // No slice is decoded twice.
 
@@ -28,9 +29,15 @@ export interface DecodedSlice {
  */
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
   if (bytes.length === 0) throw new Error('the file is empty');
+  const image = hasEndMarker(bytes) ? await decodeGreyJpeg(bytes) : null;
+  return image === null ? decodeAny(bytes) : { image, loss: null };
+}
+
+async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
   try {
     const metadata = await sharp(bytes).metadata();
-    if (metadata.format === 'jpeg') requireEndMarker(bytes);
+    if (metadata.format === 'jpeg' && !hasEndMarker(bytes))
+      throw new Error('the JPEG has no end marker, its data is cut short');
     const bits = metadata.depth === 'ushort' ? 16 : 8;
     const grey = metadata.space === 'b-w' || metadata.space === 'grey16';
     const space = grey ? (bits === 16 ? 'grey16' : 'b-w') : bits === 16 ? 'rgb16' : 'srgb';
@@ -72,10 +79,8 @@ function toGrey8(options: { values: Uint8Array | Uint16Array; bits: 8 | 16; chan
   return grey;
 }
 
-/** Both markers stand for themselves alone: within image data, the byte FF is always stuffed. */
-function requireEndMarker(jpeg: Uint8Array) {
+/** Of a JPEG. Both markers stand for themselves alone: within image data, the byte FF is always stuffed. */
+function hasEndMarker(jpeg: Uint8Array): boolean {
   const bytes = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.length);
-  const scan = bytes.lastIndexOf(Buffer.of(0xff, 0xda));
-  if (bytes.lastIndexOf(Buffer.of(0xff, 0xd9)) < scan)
-    throw new Error('the JPEG has no end marker, its data is cut short');
+  return bytes.lastIndexOf(Buffer.of(0xff, 0xd9)) >= bytes.lastIndexOf(Buffer.of(0xff, 0xda));
 }

@@ -15,7 +15,7 @@ const goodScan = async () => scanOf(await Promise.all([10, 20, 30].map((value) =
 test('prepared once, then found; the volume is that of prepareVolume', async () => {
   const scan = await goodScan();
   const store = openVolumeStore(join(await temporaryFolder(), 'new/store'));
-  const first = await store.prepare(scan, preparation);
+  const first = await store.prepare(scan, { preparation });
   expect(first).toEqual({
     stored: {
       key: scan.key,
@@ -25,13 +25,14 @@ test('prepared once, then found; the volume is that of prepareVolume', async () 
       volume: expect.stringMatching(/^[0-9a-f]{64}$/),
       failure: null,
       slices: 3,
+      kept: 3,
     },
     findings: [],
     fresh: true,
   });
-  expect(await store.prepare(scan, preparation)).toEqual({ ...first, fresh: false });
+  expect(await store.prepare(scan, { preparation })).toEqual({ ...first, fresh: false });
   expect(await store.read(first.stored.volume!)).toEqual((await prepareVolume(scan, preparation)).volume);
-  const other = await store.prepare(scan, { ...preparation, depth: 5 });
+  const other = await store.prepare(scan, { preparation: { ...preparation, depth: 5 } });
   expect([other.fresh, other.stored.volume === first.stored.volume]).toEqual([true, false]);
 });
 
@@ -39,16 +40,16 @@ test('findings and failures of the first run come back without decoding, under t
   const store = openVolumeStore(await temporaryFolder());
   const contents = [await flatPng(10), Buffer.from('broken'), await flatPng(10)];
   const [one, two] = [await scanOf(contents), await scanOf(contents, 'ct_scan_1')];
-  const first = await store.prepare(one, preparation);
-  const second = await store.prepare(two, preparation);
+  const first = await store.prepare(one, { preparation });
+  const second = await store.prepare(two, { preparation });
   expect([first.fresh, second.fresh]).toEqual([true, false]);
   expect(first.findings.map(({ kind }) => kind)).toEqual(['duplicate-slices', 'undecodable-slice']);
   expect(second.findings[1]?.path).toBe(two.slices[1]);
-  expect(second.stored).toEqual({ ...first.stored, key: two.key, name: two.name, slices: 2 });
+  expect(second.stored).toEqual({ ...first.stored, key: two.key, name: two.name, slices: 2, kept: 2 });
 
   const hopeless = await scanOf([Buffer.from('x')]);
   for (const fresh of [true, false]) {
-    const result = await store.prepare(hopeless, preparation);
+    const result = await store.prepare(hopeless, { preparation });
     expect(result.stored).toMatchObject({
       volume: null,
       slices: 0,
@@ -58,9 +59,37 @@ test('findings and failures of the first run come back without decoding, under t
   }
 });
 
+test('a scan whose files have not changed is recalled without reading them; one that has, or whose volume has, is not', async () => {
+  const scan = await goodScan();
+  const store = openVolumeStore(await temporaryFolder());
+  const options = { preparation };
+  expect(await store.recall(scan, options)).toBeNull();
+  const first = await store.prepare(scan, options);
+  expect(await store.recall(scan, options)).toEqual({ ...first, fresh: false });
+  expect(await store.recall(scan, { preparation: { ...preparation, depth: 5 } })).toBeNull();
+
+  const [slice] = scan.slices;
+  await writeFile(slice!, await readFile(slice!)); // the same bytes, at another time
+  expect(await store.recall(scan, options)).toBeNull();
+  expect(await store.prepare(scan, options)).toEqual({ ...first, fresh: false });
+  expect(await store.recall(scan, options)).not.toBeNull();
+
+  await truncate(join(store.folder, `${first.stored.volume}.npy`), 200);
+  expect(await store.recall(scan, options)).toBeNull();
+  await rm(slice!);
+  expect((await store.prepare(scan, options)).stored.slices).toBe(2);
+});
+
+test('the record tells of which slices the volume is made', async () => {
+  const store = openVolumeStore(await temporaryFolder());
+  const { stored } = await store.prepare(await goodScan(), { preparation });
+  expect(await store.record(stored.volume!)).toMatchObject({ slices: 3, dropped: [], sources: [0, 0, 1, 2] });
+  await expect(store.record('0'.repeat(64))).rejects.toThrow(/is not in the store, or damaged/);
+});
+
 test('a scan that failed in the index stays failed', async () => {
   const scan: ScanEntry = { ...(await goodScan()), slices: [], failure: 'the folder holds no slice' };
-  const { stored, fresh } = await openVolumeStore(await temporaryFolder()).prepare(scan, preparation);
+  const { stored, fresh } = await openVolumeStore(await temporaryFolder()).prepare(scan, { preparation });
   expect([stored.volume, stored.failure, fresh]).toEqual([null, 'the folder holds no slice', false]);
 });
 
@@ -83,15 +112,15 @@ test.each([
 ])('%s is detected and made anew', async (_, damage, told) => {
   const scan = await goodScan();
   const store = openVolumeStore(await temporaryFolder());
-  const { stored } = await store.prepare(scan, preparation);
+  const { stored } = await store.prepare(scan, { preparation });
   const whole = await store.read(stored.volume!);
   await damage(join(store.folder, stored.volume!));
-  const again = await store.prepare(scan, preparation);
+  const again = await store.prepare(scan, { preparation });
   expect(again.fresh).toBe(true);
   expect(again.stored).toEqual(stored);
   expect(again.findings.map(({ kind }) => kind)).toEqual(told ? ['damaged-store-file'] : []);
   expect(await store.read(stored.volume!)).toEqual(whole);
-  expect((await store.prepare(scan, preparation)).fresh).toBe(false);
+  expect((await store.prepare(scan, { preparation })).fresh).toBe(false);
 });
 
 test('reading what is absent or cut short names the file and the remedy', async () => {
@@ -99,7 +128,7 @@ test('reading what is absent or cut short names the file and the remedy', async 
   await expect(store.read('0'.repeat(64))).rejects.toThrow(
     /0\.npy: is not in the store → prepare the dataset again/,
   );
-  const { stored } = await store.prepare(await goodScan(), preparation);
+  const { stored } = await store.prepare(await goodScan(), { preparation });
   await truncate(join(store.folder, `${stored.volume}.npy`), 200);
   await expect(store.read(stored.volume!)).rejects.toThrow(
     /\.npy: is damaged: 72 grey values instead of 4 × 8 × 8/,
@@ -151,10 +180,11 @@ test('two processes that prepare the same scan at once agree, and leave two whol
       1,
     );
   expect(results.filter(({ fresh }) => fresh).length).toBeGreaterThanOrEqual(10);
-  expect(await readdir(folder)).toHaveLength(20); // ten volumes and records, no temporary name
+  expect((await readdir(folder)).sort().slice(-1)).toEqual(['seen']);
+  expect(await readdir(folder)).toHaveLength(21); // ten volumes and records, no temporary name
   const store = openVolumeStore(folder);
   for (let depth = 1; depth <= 10; depth++) {
-    const { stored, fresh } = await store.prepare(scan, { depth, height: 64, width: 64 });
+    const { stored, fresh } = await store.prepare(scan, { preparation: { depth, height: 64, width: 64 } });
     expect(fresh).toBe(false);
     expect(await store.read(stored.volume!)).toEqual(
       (await prepareVolume(scan, { depth, height: 64, width: 64 })).volume,
@@ -222,7 +252,7 @@ testOnRealData('a real scan: grey values of a chest, repeatable', async (root) =
   const { scans } = await readDatasetIndex(root);
   const scan = scans.find(({ slices }) => slices.length < 12)!;
   const store = openVolumeStore(await temporaryFolder());
-  const { stored } = await store.prepare(scan, { depth: 16, height: 64, width: 64 });
+  const { stored } = await store.prepare(scan, { preparation: { depth: 16, height: 64, width: 64 } });
   expect([stored.failure, stored.slices]).toEqual([null, scan.slices.length]);
   const { data } = await store.read(stored.volume!);
   const mean = data.reduce((sum, value) => sum + value, 0) / data.length;
@@ -242,7 +272,7 @@ const childScript = `
   const { folder, scan, rounds } = JSON.parse(input);
   const results = [];
   for (let depth = 1; depth <= rounds; depth++) {
-    const { stored, fresh } = await openVolumeStore(folder).prepare(scan, { depth, height: 64, width: 64 });
+    const { stored, fresh } = await openVolumeStore(folder).prepare(scan, { preparation: { depth, height: 64, width: 64 } });
     results.push({ volume: stored.volume, fresh });
   }
   process.stdout.write(JSON.stringify(results));

@@ -1,23 +1,29 @@
 // Prepared volumes on disk, each under the hash of what it was made from. Per volume two files: `<key>.npy`, which
 // `numpy.load` reads, and `<key>.json` with what was found on the way. The second is written last and vouches for
-// the first. Processes may share a folder: they write the same bytes under the same names.
+// the first. Processes may share a folder: they write the same bytes under the same names. `seen/` remembers the sizes
+// and times of the files of each scan, so that scans that have not changed are not read again.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { codeOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { Piscina } from 'piscina';
 import { mapConcurrent } from './concurrent.ts';
 import type { DatasetIndex, ScanEntry, Split } from './dataset-index.ts';
 import type { Finding } from './findings.ts';
 import { decodeNpy, encodeNpy } from './npy.ts';
 import {
   contentKey,
+  duplicatesIn,
   locate,
   prepareFiles,
-  readSliceFiles,
+  settingsOf,
   type Preparation,
-  type SliceFinding,
+  type PreparationNetworks,
+  type PrepareOptions,
 } from './preparation.ts';
+import { readSliceFiles, type SliceFinding } from './slice-source.ts';
 import type { Volume } from './volume.ts';
 
 /** A scan and its volume in the store. */
@@ -31,33 +37,62 @@ export interface StoredScan {
   failure: string | null;
   /** Decodable slices. */
   slices: number;
+  /** Those of them that the volume may be made of; the others show no lung. */
+  kept: number;
+}
+
+/** What became of one scan. */
+export interface PrepareResult {
+  stored: StoredScan;
+  findings: Finding[];
+  /** It was decoded now. */
+  fresh: boolean;
 }
 
 export interface VolumeStore {
   readonly folder: string;
+  /** What the store has of the scan, where none of its files has changed since; else null. */
+  recall(scan: ScanEntry, options: PrepareOptions): Promise<PrepareResult | null>;
   /** Prepares the scan unless it is already in the store. Never throws for bad slices: failure is in the result. */
-  prepare(
-    scan: ScanEntry,
-    preparation: Preparation,
-  ): Promise<{ stored: StoredScan; findings: Finding[]; fresh: boolean }>;
+  prepare(scan: ScanEntry, options: PrepareOptions): Promise<PrepareResult>;
   /** Reads a volume by its content key. Throws a UserError if it is not there or damaged. */
   read(volumeKey: string): Promise<Volume>;
+  /** What was found when the volume was made. Throws a UserError if it is not there or damaged. */
+  record(volumeKey: string): Promise<StoreRecord>;
 }
 
 /** What `<key>.json` holds. */
-interface StoreRecord {
-  preparation: Preparation;
+export interface StoreRecord {
+  preparation: ReturnType<typeof settingsOf>;
   /** SHA-256 of `<key>.npy`, null if there is no volume. */
   sha256: string | null;
   failure: string | null;
+  /** Decodable slices. */
   slices: number;
+  /** Positions of slices left out, as they show no lung. */
+  dropped: number[];
+  /** For each slice of the volume the position of its source. */
+  sources: number[];
   findings: SliceFinding[];
 }
+
+/** What `seen/<hash of the files' names and the settings>.json` holds. */
+interface Seen {
+  /** Size, time of change of content and of state, of every file; null where it is not there. */
+  files: FileState[];
+  /** Content key. */
+  volume: string;
+  /** Of `<key>.npy`; null if there is no volume. */
+  stored: FileState;
+}
+type FileState = readonly [size: number, modified: number, changed: number] | null;
 
 /** The store in this folder, which is made when the first volume is written. */
 export function openVolumeStore(folder: string): VolumeStore {
   const volumeFile = (key: string) => join(folder, `${key}.npy`);
   const recordFile = (key: string) => join(folder, `${key}.json`);
+  const seenFile = (scan: ScanEntry, settings: unknown) =>
+    join(folder, 'seen', `${sha256([Buffer.from(JSON.stringify([settings, scan.slices]))])}.json`);
 
   /** The record, if it and its volume are whole; `damaged` if something is there and it is not. */
   async function lookUp(key: string): Promise<StoreRecord | 'damaged' | null> {
@@ -69,42 +104,53 @@ export function openVolumeStore(folder: string): VolumeStore {
     return bytes !== null && sha256([bytes]) === record.sha256 ? record : 'damaged';
   }
 
+  async function make(scan: ScanEntry, options: PrepareOptions & { key: string; files: SliceFiles }) {
+    const { key, files } = options;
+    const { volume, decodable, ...rest } = await prepareFiles(scan, files, options);
+    const parts = volume === null ? null : encodeNpy(volume);
+    if (parts !== null) await writeFileAtomic(volumeFile(key), parts);
+    const record: StoreRecord = {
+      preparation: settingsOf(options.preparation, options.networks),
+      sha256: parts === null ? null : sha256(parts),
+      slices: decodable,
+      ...rest,
+      findings: [...duplicatesIn(files), ...rest.findings],
+    };
+    await writeJson(recordFile(key), record);
+    return record;
+  }
+
   return {
     folder,
-    async prepare(scan, preparation) {
-      const { key, label, split, name } = scan;
-      if (scan.failure !== null) {
-        const stored = { key, label, split, name, volume: null, failure: scan.failure, slices: 0 };
-        return { stored, findings: [], fresh: false };
-      }
+    async recall(scan, { preparation, networks }) {
+      if (scan.failure !== null) return failedScan(scan, scan.failure);
+      const seen = await readJson(seenFile(scan, settingsOf(preparation, networks))).catch(() => undefined);
+      if (!isSeen(seen)) return null;
+      const states = await mapConcurrent([...scan.slices, volumeFile(seen.volume)], 16, stateOf);
+      if (JSON.stringify(states) !== JSON.stringify([...seen.files, seen.stored])) return null;
+      const record = await readJson(recordFile(seen.volume)).catch(() => undefined);
+      return isRecord(record) ? resultOf(scan, { key: seen.volume, record, fresh: false }) : null;
+    },
+    async prepare(scan, options) {
+      const { preparation, networks } = options;
+      if (scan.failure !== null) return failedScan(scan, scan.failure);
+      const states = await mapConcurrent(scan.slices, 16, stateOf);
       const files = await readSliceFiles(scan.slices);
-      const content = contentKey(files, preparation);
-      const known = await lookUp(content);
+      const settings = settingsOf(preparation, networks);
+      const key = contentKey(files, settings);
+      const known = await lookUp(key);
       const fresh = known === null || known === 'damaged';
-      let record: StoreRecord;
-      if (fresh) {
-        const { volume, failure, decodable, findings } = await prepareFiles(scan, files, preparation);
-        const parts = volume === null ? null : encodeNpy(volume);
-        if (parts !== null) await writeFileAtomic(volumeFile(content), parts);
-        record = {
-          preparation,
-          sha256: parts === null ? null : sha256(parts),
-          failure,
-          slices: decodable,
-          findings,
-        };
-        await writeJson(recordFile(content), record);
-      } else record = known;
-      const findings = locate(record.findings, scan);
+      const record = fresh ? await make(scan, { ...options, key, files }) : known;
+      const stored = record.sha256 === null ? null : await stateOf(volumeFile(key));
+      await writeJson(seenFile(scan, settings), { files: states, volume: key, stored } satisfies Seen);
+      const result = resultOf(scan, { key, record, fresh });
       if (known === 'damaged')
-        findings.push({
+        result.findings.push({
           kind: 'damaged-store-file',
-          path: volumeFile(content),
-          message: `was damaged and has been made anew, for ${key}`,
+          path: volumeFile(key),
+          message: `was damaged and has been made anew, for ${scan.key}`,
         });
-      const volume = record.sha256 === null ? null : content;
-      const stored = { key, label, split, name, volume, failure: record.failure, slices: record.slices };
-      return { stored, findings, fresh };
+      return result;
     },
     async read(volumeKey) {
       const file = volumeFile(volumeKey);
@@ -113,7 +159,42 @@ export function openVolumeStore(folder: string): VolumeStore {
         throw new UserError('is not in the store', { file, remedy: 'prepare the dataset again' });
       return decodeNpy(bytes, file);
     },
+    async record(volumeKey) {
+      const file = recordFile(volumeKey);
+      const record = await readJson(file).catch(() => undefined);
+      if (!isRecord(record))
+        throw new UserError('is not in the store, or damaged', { file, remedy: 'prepare the dataset again' });
+      return record;
+    },
   };
+}
+
+type SliceFiles = Awaited<ReturnType<typeof readSliceFiles>>;
+
+function failedScan({ key, label, split, name }: ScanEntry, failure: string): PrepareResult {
+  const stored = { key, label, split, name, volume: null, failure, slices: 0, kept: 0 };
+  return { stored, findings: [], fresh: false };
+}
+
+function resultOf(
+  scan: ScanEntry,
+  { key: content, record, fresh }: { key: string; record: StoreRecord; fresh: boolean },
+): PrepareResult {
+  const { key, label, split, name } = scan;
+  const { failure, slices, dropped } = record;
+  const volume = record.sha256 === null ? null : content;
+  const kept = slices - dropped.length;
+  const stored = { key, label, split, name, volume, failure, slices, kept };
+  return { stored, findings: locate(record.findings, scan), fresh };
+}
+
+async function stateOf(file: string): Promise<FileState> {
+  try {
+    const { size, mtimeMs, ctimeMs } = await stat(file);
+    return [size, mtimeMs, ctimeMs];
+  } catch {
+    return null;
+  }
 }
 
 export interface PreparationProgress {
@@ -125,35 +206,75 @@ export interface PreparationProgress {
   scan: string;
 }
 
+/** What a worker is asked for. */
+export interface WorkerTask {
+  folder: string;
+  scan: ScanEntry;
+  preparation: Preparation;
+}
+
 /**
- * Prepares all scans, `concurrency` (default: the processors, at most 4) at a time, and returns them in index order.
- * Memory: the compressed slices and the volume of that many scans. Aborting throws the signal's reason after the
- * scans under way; what is in the store stays.
+ * Prepares all scans and returns them in index order. Scans whose files have not changed are not read again; the others
+ * are prepared in worker threads, one a processor, at most 8; with networks, here, two at a time.
+ * Memory: the files, the volume and up to 128 MB of decoded slices of each scan under way (DICOM and NIfTI: all of its
+ * slices). Aborting throws the signal's reason after the scans under way; what is in the store stays.
  */
 export async function prepareDataset(options: {
-  index: DatasetIndex;
+  index: Pick<DatasetIndex, 'scans'>;
   preparation: Preparation;
   store: VolumeStore;
+  networks?: PreparationNetworks;
+  /** Scans at a time. */
   concurrency?: number;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }): Promise<{ scans: StoredScan[]; findings: Finding[] }> {
-  const { index, preparation, store, onProgress, signal } = options;
-  const concurrency = options.concurrency ?? Math.min(4, availableParallelism());
+  const { index, preparation, store, networks = {}, onProgress, signal } = options;
   const total = index.scans.length;
-  let done = 0;
-  let freshScans = 0;
-  const results = await mapConcurrent(index.scans, concurrency, async (scan) => {
-    signal?.throwIfAborted();
-    const { stored, findings, fresh } = await store.prepare(scan, preparation);
-    if (fresh) freshScans++;
+  let [done, freshScans] = [0, 0];
+  const results = new Map<string, PrepareResult>();
+  const keep = (scan: ScanEntry, result: PrepareResult) => {
+    results.set(scan.key, result);
+    if (result.fresh) freshScans++;
     onProgress?.({ done: ++done, total, fresh: freshScans, scan: scan.key });
-    return { stored, findings };
-  });
-  return {
-    scans: results.map(({ stored }) => stored),
-    findings: results.flatMap(({ findings }) => findings),
   };
+  const unknown: ScanEntry[] = [];
+  await mapConcurrent(index.scans, 16, async (scan) => {
+    signal?.throwIfAborted();
+    const known = await store.recall(scan, { preparation, networks });
+    if (known === null) unknown.push(scan);
+    else keep(scan, known);
+  });
+  const here = Object.keys(networks).length > 0;
+  const concurrency = options.concurrency ?? (here ? 2 : Math.min(8, availableParallelism()));
+  const pool = here || unknown.length === 0 ? null : workers(Math.min(concurrency, unknown.length));
+  try {
+    await mapConcurrent(unknown, concurrency, async (scan) => {
+      signal?.throwIfAborted();
+      keep(
+        scan,
+        pool === null
+          ? await store.prepare(scan, { preparation, networks })
+          : await pool.run({ folder: store.folder, scan, preparation }),
+      );
+    });
+  } finally {
+    await pool?.destroy();
+  }
+  const inOrder = index.scans.map(({ key }) => results.get(key)!);
+  return {
+    scans: inOrder.map(({ stored }) => stored),
+    findings: inOrder.flatMap(({ findings }) => findings),
+  };
+}
+
+function workers(threads: number) {
+  return new Piscina<WorkerTask, PrepareResult>({
+    // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
+    filename: fileURLToPath(new URL('../dist/prepare-worker.js', import.meta.url)),
+    minThreads: threads,
+    maxThreads: threads,
+  });
 }
 
 function sha256(parts: readonly Uint8Array[]) {
@@ -173,9 +294,13 @@ async function readIfThere(file: string) {
 
 function isRecord(value: unknown): value is StoreRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { sha256, failure, slices, findings } = value as Partial<Record<keyof StoreRecord, unknown>>;
+  const { sha256, failure, slices, ...lists } = value as Partial<Record<keyof StoreRecord, unknown>>;
   const texts = [sha256, failure].every((text) => text === null || typeof text === 'string');
-  return (
-    texts && typeof slices === 'number' && Array.isArray(findings) && (sha256 === null) !== (failure === null)
-  );
+  const isWhole = [lists.dropped, lists.sources, lists.findings].every(Array.isArray);
+  return texts && typeof slices === 'number' && isWhole && (sha256 === null) !== (failure === null);
+}
+
+function isSeen(value: unknown): value is Seen {
+  const { files, volume } = (value ?? {}) as Partial<Record<keyof Seen, unknown>>;
+  return Array.isArray(files) && typeof volume === 'string';
 }

@@ -40,3 +40,13 @@ declare module '@cornerstonejs/dicom-codec' {
     ): Promise<{ imageFrame: ArrayBufferView }>;
   }
 }
+
+declare module '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs' {
+  export interface JPEGDecoder {
+    /** Memory for so many bytes of a file. */
+    getEncodedBuffer(length: number): Uint8Array;
+    decode(): void;
+    /** Of the last image; valid until the next. */
+    getDecodedBuffer(): Uint8Array;
+  }
+}

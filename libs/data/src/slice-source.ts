@@ -1,0 +1,99 @@
+// The slices of one scan, whatever its files are, decoded when they are asked for.
+import { readFile } from 'node:fs/promises';
+import { codeOf, messageOf } from '@ct-ensemble/core';
+import type { ScanEntry } from './dataset-index.ts';
+import { listed } from './findings.ts';
+import { readNifti } from './nifti.ts';
+import { greyOfHU, type Scan, type Slice } from './scan.ts';
+import { decodeSlice, type DecodedSlice, type GreyImage } from './slices.ts';
+
+/** A slice file in memory; without bytes where it cannot be read. */
+export interface SliceFile {
+  bytes: Uint8Array | null;
+  /** Why it cannot be read. */
+  problem: string | null;
+  /** SHA-256 of the bytes, once it is known. */
+  digest?: string;
+}
+
+/** A finding about slices by their position in the scan, so that it holds wherever the same bytes lie. */
+export interface SliceFinding {
+  kind: string;
+  /** Positions among the scan's slices; none where it is about the scan as a whole. */
+  slices: number[];
+  message: string;
+}
+
+export interface SliceSource {
+  count: number;
+  /** What is odd about the files. */
+  findings: SliceFinding[];
+  /** Throws an Error with the reason where the slice cannot be decoded. */
+  decode(slice: number): Promise<DecodedSlice>;
+}
+
+export async function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
+  const files: SliceFile[] = [];
+  for (const path of paths) {
+    try {
+      files.push({ bytes: await readFile(path), problem: null });
+    } catch (error) {
+      files.push({ bytes: null, problem: `cannot be read (${codeOf(error) ?? messageOf(error)})` });
+    }
+  }
+  return files;
+}
+
+/**
+ * The slices of a scan. Of several DICOM series the one with the most slices is taken. NIfTI files are read again.
+ * @throws {UserError} for a DICOM series or NIfTI file that cannot be read.
+ */
+export async function openSlices(
+  { format, slices }: Pick<ScanEntry, 'format' | 'slices'>,
+  files: readonly SliceFile[],
+): Promise<SliceSource> {
+  if (format === 'images') return imageSlices(files);
+  if (format === 'nifti') return scanSlices(await readNifti(slices[0]!), []);
+  const unread = files.flatMap(({ problem }, i) =>
+    problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
+  );
+  const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
+  const { readDicomSeries } = await import('./dicom.ts'); // its decoders take a fifth of a second to load
+  const series = await readDicomSeries(whole);
+  const [longest, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
+  const sizes = listed(series.map(({ slices }) => slices.length));
+  const message = `holds ${series.length} series, of ${sizes} slices; taken is the longest, ${longest!.series ?? 'without a UID'}`;
+  const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
+  return scanSlices(longest!, [...unread, ...several]);
+}
+
+function imageSlices(files: readonly SliceFile[]): SliceSource {
+  return {
+    count: files.length,
+    findings: [],
+    async decode(slice) {
+      const { bytes, problem } = files[slice]!;
+      if (bytes === null) throw new Error(problem ?? 'cannot be read');
+      return decodeSlice(bytes);
+    },
+  };
+}
+
+/** Hounsfield units become grey by `greyOfHU`. */
+function scanSlices(scan: Scan, findings: SliceFinding[]): SliceSource {
+  return {
+    count: scan.slices.length,
+    findings: [...findings, ...scan.findings.map(({ kind, message }) => ({ kind, slices: [], message }))],
+    decode: async (slice) => ({ image: greyOf(scan.slices[slice]!), loss: null }),
+  };
+}
+
+/** Grey of every value that 16 bits hold. */
+const greys = Uint8Array.from({ length: 1 << 16 }, (_, i) => greyOfHU(i - 32768));
+
+function greyOf({ height, width, data }: Slice): GreyImage {
+  if (data instanceof Uint8Array) return { height, width, data };
+  const grey = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) grey[i] = greys[data[i]! + 32768]!;
+  return { height, width, data: grey };
+}
