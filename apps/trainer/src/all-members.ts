@@ -26,6 +26,8 @@ export interface AllMembersOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
+  filter?: string;
+  masks?: string;
 }
 
 /** Phantom scans are made here, with this seed, when no data set is given. */
@@ -50,6 +52,8 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
       devices: options.devices,
       engine: options.engine,
       store,
+      ...(options.filter !== undefined && { filter: options.filter }),
+      ...(options.masks !== undefined && { masks: options.masks }),
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });

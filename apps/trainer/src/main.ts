@@ -20,6 +20,16 @@ program
     new Option('--engine <engine>', 'what computes').choices(['tensorflow', 'cpu']).default('tensorflow'),
   )
   .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .option(
+    '--filter <area|weights>',
+    'what finds slices with lung: the area of the lung, or a trained network',
+    'area',
+  )
+  .option(
+    '--masks <threshold|weights>',
+    'what finds the lung: a threshold, or a trained network',
+    'threshold',
+  )
   .action(async (options: AllMembersOptions) => {
     process.exitCode = await allMembers(options);
   });
@@ -31,7 +41,17 @@ program
   )
   .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
-  .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .option(
+    '--filter <area|weights>',
+    'what finds slices with lung: the area of the lung, or a trained network',
+    'area',
+  )
+  .option(
+    '--masks <threshold|weights>',
+    'what finds the lung: a threshold, or a trained network',
+    'threshold',
+  )
+  .option('--out <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
   .option('--json', 'print the report as JSON: scans, findings, failures')
   .action(async (options: PrepareOptions) => {
     process.exitCode = await prepare(options);

@@ -22,7 +22,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const prepare = (...more: string[]) =>
   new Promise<{ code: number; output: string }>((resolve) => {
-    const args = [main, 'prepare', '--data', 'data', '--recipe', 'quick', '--volumes', 'volumes', ...more];
+    const args = [main, 'prepare', '--data', 'data', '--recipe', 'quick', '--out', 'volumes', ...more];
     execFile(process.execPath, args, { cwd: folder }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
     );
@@ -31,7 +31,9 @@ const prepare = (...more: string[]) =>
 test('prepares all scans once, and says what it did', async () => {
   const first = await prepare();
   expect(first).toMatchObject({ code: 0 });
-  expect(first.output).toMatch(/^6 scans, 6 read now in \S+ s, 0 failed; volumes of 16×32×32 in volumes$/m);
+  expect(first.output).toMatch(
+    /^6 scans, 6 read now in \S+ s, 0 failed; of \d+ slices \d+ kept, 0 dropped; volumes of 16×32×32 in volumes$/m,
+  );
   const again = JSON.parse((await prepare('--json')).output) as { fresh: number; scans: { failure: null }[] };
   expect(again.fresh).toBe(0);
   expect(again.scans).toHaveLength(6);

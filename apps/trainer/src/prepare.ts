@@ -1,5 +1,6 @@
 // The command prepare: data set and volumes, without training; a second run finds its volumes made.
 import { join } from 'node:path';
+import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { pace, stopOnSignal } from './terminal.ts';
@@ -7,23 +8,28 @@ import { pace, stopOnSignal } from './terminal.ts';
 export interface PrepareOptions {
   data: string;
   recipe: string;
-  volumes?: string;
+  filter?: string;
+  masks?: string;
+  out?: string;
+  allowLeaks?: boolean;
   json?: boolean;
 }
 
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
 export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
-  const store = options.volumes ?? join(cacheFolder(), 'volumes');
+  const store = options.out ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const started = performance.now();
   const paced = pace();
   let fresh = 0;
   try {
-    const { index, scans, report } = await prepareVolumes({
+    const { index, scans, report, networks } = await prepareVolumes({
       data,
       recipe,
       store,
+      ...(options.filter !== undefined && { filter: options.filter }),
+      ...(options.masks !== undefined && { masks: options.masks }),
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;
@@ -31,17 +37,21 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
         if (!json && line !== undefined) console.log(line);
       },
     });
-    const failed = scans.filter(({ failure }) => failure !== null);
+    const seconds = (performance.now() - started) / 1000;
+    const [{ scans: one }] = scans as [(typeof scans)[0]];
+    const failed = one.filter(({ failure }) => failure !== null);
+    const slices = countSlices(one);
     if (json) {
       const { classes, root, task } = index;
-      const about = { root, task, classes, volume: recipe.volume, store, fresh };
-      console.log(JSON.stringify({ ...about, ...report, scans }, undefined, 1));
+      const about = { root, task, classes, volume: recipe.volume, networks, store, fresh, seconds, slices };
+      const members = scans.length === 1 ? {} : { members: scans.slice(1) };
+      console.log(JSON.stringify({ ...about, ...report, scans: one, ...members }, undefined, 1));
     } else {
       const { depth, height, width } = recipe.volume;
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
       console.log(
-        `${scans.length} scans, ${fresh} read now in ${seconds} s, ${failed.length} failed; ` +
-          `volumes of ${depth}×${height}×${width} in ${store}`,
+        `${one.length} scans, ${fresh} read now in ${seconds.toFixed(1)} s, ${failed.length} failed; ` +
+          `of ${slices.decodable} slices ${slices.kept} kept, ${slices.dropped} dropped; ` +
+          `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
       for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);
       for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
@@ -54,4 +64,9 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
   } finally {
     stopping.release();
   }
+}
+
+function countSlices(scans: readonly StoredScan[]) {
+  const [decodable, kept] = scans.reduce((sum, scan) => [sum[0] + scan.slices, sum[1] + scan.kept], [0, 0]);
+  return { decodable, kept, dropped: decodable - kept };
 }

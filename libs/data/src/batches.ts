@@ -22,7 +22,7 @@ export async function* readBatches(options: {
   scans: readonly StoredScan[];
   order: readonly number[];
   batchSize: number;
-  store: VolumeStore;
+  store: Pick<VolumeStore, 'read'>;
   ahead?: number;
 }): AsyncGenerator<Batch> {
   const { scans, order, batchSize, store, ahead = 1 } = options;
@@ -59,7 +59,7 @@ export async function* readBatches(options: {
 async function readBatch(options: {
   scans: readonly StoredScan[];
   samples: number[];
-  store: VolumeStore;
+  store: Pick<VolumeStore, 'read'>;
   signal: AbortSignal;
 }): Promise<Batch> {
   const { scans, samples, store, signal } = options;

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { readJson, UserError, writeJson } from '@ct-ensemble/core';
-import type { StoredScan } from '@ct-ensemble/data';
+import { type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from './recipe.ts';
-import { planFile } from './run-folder.ts';
+import { type MemberScans, planFile } from './run-folder.ts';
 
 const memberPlan = z.object({
   name: z.string(),
@@ -13,7 +13,7 @@ const memberPlan = z.object({
   seed: z.int(),
   /** Starts from published weights. */
   pretrained: z.boolean().default(false),
-  /** The volumes the network sees. */
+  /** The volumes the network sees; in the store their slices stand one after the other. */
   views: z.array(z.object({ depth: z.int(), height: z.int(), width: z.int() })),
   /** Where it is to be trained; a device that is free earlier may take it. Its config.json says where it was. */
   device: z.string(),
@@ -43,14 +43,16 @@ export type MemberPlan = z.infer<typeof memberPlan>;
 export interface PlanOptions {
   recipe: Recipe;
   dataset: { root: string; classes: readonly string[] };
-  scans: readonly StoredScan[];
+  /** Each member's; all are the same but for their volumes. */
+  scans: readonly MemberScans[];
   engine: Plan['engine'];
   devices: readonly string[];
 }
 
 export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOptions): Plan {
   const usable = (split: StoredScan['split']) =>
-    scans.filter((scan) => scan.split === split && scan.volume !== null).length;
+    scans[0]!.scans.filter((scan) => scan.split === split && scan.volume !== null).length;
+  const { height, width } = recipe.volume;
   return {
     version: 1,
     recipe,
@@ -68,13 +70,11 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
       architecture,
       seed,
       pretrained,
-      views: [viewOf(recipe.volume)],
+      views: viewsOf(recipe.volume).map((depth) => ({ depth, height, width })),
       device: devices[i % devices.length]!,
     })),
   };
 }
-
-const viewOf = ({ depth, height, width }: Recipe['volume']) => ({ depth, height, width });
 
 /** @throws UserError when there is none, or when it is not a plan. */
 export async function readPlan(run: string): Promise<Plan> {
@@ -139,8 +139,9 @@ function isContainer(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-function digestOf(scans: readonly StoredScan[]): string {
+function digestOf(scans: readonly MemberScans[]): string {
   const hash = createHash('sha256');
-  for (const { key, label, volume } of scans) hash.update(`${JSON.stringify([key, label, volume])}\n`);
+  for (const { key, label, volume } of scans.flatMap(({ scans }) => scans))
+    hash.update(`${JSON.stringify([key, label, volume])}\n`);
   return hash.digest('hex');
 }

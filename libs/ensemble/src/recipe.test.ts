@@ -2,7 +2,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '@ct-ensemble/core';
-import { loadRecipe, parseRecipe, recipeNames } from './recipe.ts';
+import { loadRecipe, parseRecipe, preparationsOf, recipeNames } from './recipe.ts';
 
 const valid = `name: trial
 task: detection
@@ -56,6 +56,26 @@ test('a recipe is read, defaults are filled in', () => {
 
 // What is wrong, the edit, the complaint.
 const mistakes: [string, string, string, RegExp][] = [
+  ['three views', 'depth: 2', 'depth: [2, 2, 2]', /volume\.depth must be one number, or two for two views/],
+  ['a depth of words', 'depth: 2', 'depth: deep', /volume\.depth must be a whole number, 1 or more, or two/],
+  [
+    'an even dilation',
+    'depth: 2',
+    'mask: { dilate: 4 }, depth: 2',
+    /volume\.mask\.dilate must be an odd number, not 4/,
+  ],
+  [
+    'a mistyped field of the mask',
+    'depth: 2',
+    'mask: { dilat: 3 }, depth: 2',
+    /volume\.mask\.dilat is not a field of a recipe, did you mean "?dilate/,
+  ],
+  [
+    "a member's mask without the volume's",
+    'densenet_small, seed: 1',
+    'densenet_small, seed: 1, mask: { dilate: 3 }',
+    /members\[0\]\.mask is given, but the volume's is none/,
+  ],
   [
     'an unknown field',
     'batchSize: 4',
@@ -229,9 +249,29 @@ describe('built-in recipes', () => {
     for (const name of names) expect((await loadRecipe(name)).name).toBe(name);
   });
 
+  test('severity: two views, masks with the borders of the published systems, the second view with slices of its own in improved', async () => {
+    const bordersOf = async (name: string) =>
+      preparationsOf(await loadRecipe(name)).map(({ preparation, members }) => {
+        expect(preparation).toMatchObject({ depth: [32, 16], height: 299, width: 299, equalize: true });
+        return [preparation.mask, members.length];
+      });
+    const plain = [
+      [{ dilate: 5, edge: 'dilated' }, 2],
+      [{ dilate: 3, edge: 'dilated' }, 4],
+    ];
+    expect(await bordersOf('severity-paper')).toEqual(plain);
+    expect(await bordersOf('severity-improved')).toEqual(plain);
+    expect(await bordersOf('severity-paper-code')).toEqual([
+      [{ dilate: 5, edge: 'overflow' }, 2],
+      [{ dilate: 3, edge: 'overflow' }, 4],
+    ]);
+    const { volume } = await loadRecipe('severity-improved');
+    expect(volume).toMatchObject({ sampling: 'lung-area', secondView: 'own' });
+  });
+
   test('detection-paper holds the published settings', async () => {
     const { volume, members, training, submissions } = await loadRecipe('detection-paper');
-    expect(volume).toEqual({ depth: 64, height: 224, width: 224, slices: 'lung' });
+    expect(volume).toMatchObject({ depth: 64, height: 224, width: 224, slices: 'lung', mask: null });
     expect(members.map((member) => member.architecture)).toEqual(Array(3).fill('densenet161'));
     expect([training.epochs, training.batchSize, training.loss.gamma]).toEqual([40, 16, 1.5]);
     const rateOf = (epoch: number) => training.learningRate.findLast(({ from }) => from <= epoch)?.rate;

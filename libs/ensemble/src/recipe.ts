@@ -45,6 +45,19 @@ const augmentationSchema = mapping({
   gain: sequence(gainSchema).default([]).describe('Gains, drawn in turn, each by itself.'),
 }).describe('One draw for all slices of a scan. `none` and every field left out mean: do not.');
 
+const maskSchema = mapping({
+  dilate: z
+    .int('must be an odd number')
+    .min(1, 'must be an odd number')
+    .refine((edge) => edge % 2 === 1, 'must be an odd number')
+    .default(5)
+    .describe('The mask grows by a square of so many of its pixels a side; 1: not at all.'),
+  edge: z
+    .enum(['dilated', 'overflow'], 'must be dilated or overflow')
+    .default('dilated')
+    .describe("overflow: what the authors' code comes to, which cuts a ring out of the lung's border."),
+});
+
 const memberSchema = mapping({
   name: safeName.describe('Names the folder of the member.'),
   architecture: text.describe('Name in the registry of models.'),
@@ -53,6 +66,7 @@ const memberSchema = mapping({
     .boolean('must be true or false')
     .default(false)
     .describe('Starts from the weights published for ImageNet; nx run weights:fetch brings them.'),
+  mask: maskSchema.optional().describe("In the place of the volume's mask, for this member."),
 });
 
 const rateSchema = mapping({
@@ -75,13 +89,37 @@ export const recipeSchema = mapping({
     .describe('detection: Covid or not; severity: mild, moderate, severe, critical.'),
   description: text.describe('What the recipe is for, one or two sentences.'),
   volume: mapping({
-    depth: count.describe('Slices.'),
+    depth: z
+      .union([count, sequence(count).length(2, 'must be one number, or two for two views')], {
+        error: 'must be a whole number, 1 or more, or two of them for two views',
+      })
+      .describe('Slices; [32, 16]: two views, of 32 and of 16 slices.'),
     height: count.describe('Pixels.'),
     width: count.describe('Pixels.'),
     slices: z
       .enum(['all', 'lung'], 'must be all or lung')
       .default('all')
-      .describe('lung: slices without lung are left out, by threshold and area.'),
+      .describe(
+        'lung: slices without lung are left out, by threshold and area, or by the network given with --filter.',
+      ),
+    sampling: z
+      .enum(['nearest', 'lung-area'], 'must be nearest or lung-area')
+      .default('nearest')
+      .describe(
+        'nearest: evenly over the scan; lung-area: from the half with the most lung, by its density.',
+      ),
+    secondView: z
+      .enum(['shared', 'own'], 'must be shared or own')
+      .default('shared')
+      .describe('shared: the second view samples the same slices as the first; own: other slices.'),
+    mask: z
+      .preprocess((value) => (value === 'none' ? null : value), maskSchema.nullable())
+      .default(null)
+      .describe('none, or: slices keep nothing but the lung.'),
+    equalize: z
+      .boolean('must be true or false')
+      .default(false)
+      .describe('The histogram of each slice is equalised, after the mask.'),
   }).describe('What a scan is resampled to.'),
   members: sequence(memberSchema)
     .min(1, 'needs at least one member')
@@ -111,6 +149,19 @@ export const recipeSchema = mapping({
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
+
+/** What its members' volumes are prepared to, and whose they are: one for most recipes. */
+export function preparationsOf({ volume, members }: Recipe) {
+  const preparations = new Map<string, { preparation: Recipe['volume']; members: string[] }>();
+  for (const { name, mask } of members) {
+    const preparation = { ...volume, mask: mask ?? volume.mask };
+    const key = JSON.stringify(preparation);
+    const same = preparations.get(key) ?? { preparation, members: [] };
+    same.members.push(name);
+    preparations.set(key, same);
+  }
+  return [...preparations.values()];
+}
 
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
@@ -237,6 +288,11 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     const text = `cannot be true: no weights are published for ${architecture}, but for ${published.join(', ')}`;
     problems.push({ path: ['members', i, 'pretrained'], text });
   });
+  const volumeMask = read(recipeSchema.shape.volume, ['volume'])?.mask;
+  memberList?.forEach(({ mask }, i) => {
+    if (mask === undefined || volumeMask !== null) return;
+    problems.push({ path: ['members', i, 'mask'], text: "is given, but the volume's is none" });
+  });
   submissionList.forEach(({ members }, i) => {
     const twice = doubled(members);
     members.forEach((name, j) => {
@@ -296,8 +352,9 @@ function fieldsOf(path: Path): string[] {
   for (const step of path) {
     schema =
       schema instanceof z.ZodArray ? schema.element : (schema as typeof recipeSchema).shape[step as 'name'];
-    if (schema instanceof z.ZodDefault) schema = schema.unwrap();
-    if (schema instanceof z.ZodPreprocess) schema = schema.out;
+    while (!(schema instanceof z.ZodArray) && !(schema instanceof z.ZodObject))
+      schema =
+        schema instanceof z.ZodPreprocess ? schema.out : (schema as z.ZodDefault | z.ZodNullable).unwrap();
   }
   return Object.keys((schema as typeof recipeSchema).shape);
 }

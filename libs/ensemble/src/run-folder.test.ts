@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { claimRun, readScans, writeScans } from './run-folder.ts';
 import { scan, temporaryRun } from './testing.fixture.ts';
 
-test('scans are handed on as they are', async () => {
+test('scans are handed on as they are, to each member its own', async () => {
   const run = await temporaryRun();
   const scans = [scan('train/covid/a', 1), scan('test/b', null, null)];
-  await writeScans(run, scans);
-  expect(await readScans(run)).toEqual(scans);
+  const others = [scan('train/covid/a', 1, 'another volume'), scan('test/b', null, null)];
+  await writeScans(run, [
+    { members: ['one', 'two'], scans },
+    { members: ['three'], scans: others },
+  ]);
+  expect(await readScans(run, 'two')).toEqual(scans);
+  expect(await readScans(run, 'three')).toEqual(others);
 });
 
 test('a run belongs to one living process', async () => {

@@ -23,12 +23,20 @@ export const failedFile = (run: string, member: string) => join(memberFolder(run
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
 
-export async function writeScans(run: string, scans: readonly StoredScan[]) {
+/** The scans with the volumes that these members see. */
+export interface MemberScans {
+  members: string[];
+  scans: StoredScan[];
+}
+
+export async function writeScans(run: string, scans: readonly MemberScans[]) {
   await writeFileAtomic(scansFile(run), pack(scans));
 }
 
-export async function readScans(run: string): Promise<StoredScan[]> {
-  return unpack(await readFile(scansFile(run))) as StoredScan[];
+/** The scans with the volumes that the member sees. */
+export async function readScans(run: string, member: string): Promise<StoredScan[]> {
+  const all = unpack(await readFile(scansFile(run))) as MemberScans[];
+  return all.find(({ members }) => members.includes(member))!.scans;
 }
 
 /**

@@ -6,18 +6,18 @@ import {
   prepareDataset,
   type PreparationProgress,
   readDatasetIndex,
-  type StoredScan,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { classifierNames, pretrainedFile } from '@ct-ensemble/models';
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
+import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
-import { loadRecipe, type Recipe } from './recipe.ts';
-import { datasetFile, memberFolder, writeScans } from './run-folder.ts';
+import { loadRecipe, preparationsOf, type Recipe } from './recipe.ts';
+import { datasetFile, memberFolder, type MemberScans, writeScans } from './run-folder.ts';
 
-export interface PrepareVolumesOptions {
+export interface PrepareVolumesOptions extends NetworkChoice {
   /** Folder of scans in the layout of COV19-CT-DB. */
   data: string;
   recipe: Recipe;
@@ -37,7 +37,8 @@ export interface PrepareRunOptions extends PrepareVolumesOptions {
 export interface PreparedRun {
   plan: Plan;
   devices: Device[];
-  scans: StoredScan[];
+  /** Each member's; all are the same but for their volumes. */
+  scans: MemberScans[];
   report: DatasetReport;
   state: 'new' | 'continued';
 }
@@ -69,21 +70,37 @@ export function requirePretrained(recipe: Recipe, run: string) {
  * Reads the data set and prepares the recipe's volumes; those that the store has are not made again.
  * @throws UserError for a data set that will not do.
  */
-export async function prepareVolumes(options: PrepareVolumesOptions) {
-  const { data, recipe, onProgress, signal } = options;
-  const index = await readDatasetIndex(data, { task: recipe.task });
-  const prepared = await prepareDataset({
-    index,
-    preparation: recipe.volume,
-    store: openVolumeStore(options.store),
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
+export function prepareVolumes(options: PrepareVolumesOptions) {
+  return withNetworks(options, async (networks) => {
+    const { data, recipe, onProgress, signal } = options;
+    const index = await readDatasetIndex(data, { task: recipe.task });
+    const store = openVolumeStore(options.store);
+    const preparations = preparationsOf(recipe);
+    const total = preparations.length * index.scans.length;
+    const scans: MemberScans[] = [];
+    const findings = new Map(index.report.findings.map((finding) => [JSON.stringify(finding), finding]));
+    let fresh = 0;
+    for (const { preparation, members } of preparations) {
+      const [done, before] = [scans.length * index.scans.length, fresh];
+      const prepared = await prepareDataset({
+        index,
+        preparation,
+        store,
+        networks,
+        onProgress(progress) {
+          fresh = before + progress.fresh;
+          onProgress?.({ ...progress, done: done + progress.done, total, fresh });
+        },
+        ...(signal && { signal }),
+      });
+      scans.push({ members, scans: prepared.scans });
+      for (const finding of prepared.findings) findings.set(JSON.stringify(finding), finding);
+    }
+    const report: DatasetReport = { ...index.report, findings: [...findings.values()] };
+    const { filter, segmenter } = networks;
+    const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
+    return { index, scans, report, networks: found };
   });
-  const report: DatasetReport = {
-    ...index.report,
-    findings: [...index.report.findings, ...prepared.findings],
-  };
-  return { index, scans: prepared.scans, report };
 }
 
 /**
@@ -100,11 +117,12 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     });
   }
   const { index, scans, report } = await prepareVolumes(options);
+  const one = scans[0]!.scans;
   for (const split of ['train', 'val'] as const) {
-    if (scans.some((scan) => scan.split === split && scan.volume !== null)) continue;
+    if (one.some((scan) => scan.split === split && scan.volume !== null)) continue;
     throw new UserError(`no scan of split ${split} could be prepared`, {
       file: data,
-      remedy: scans.find((scan) => scan.split === split)?.failure ?? `add scans to ${split}/`,
+      remedy: one.find((scan) => scan.split === split)?.failure ?? `add scans to ${split}/`,
     });
   }
   const plan = makePlan({ recipe, dataset: index, scans, engine, devices: devices.map(deviceName) });
@@ -114,7 +132,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     task: index.task,
     classes: index.classes,
     ...report,
-    scans,
+    scans: one,
   });
   await writeScans(run, scans);
   return { plan, devices, scans, report, state };

@@ -38,6 +38,7 @@ export const scan = (
   name: key.split('/').at(-1)!,
   failure: volume === null ? 'no slice of it can be decoded' : null,
   slices: volume === null ? 0 : 9,
+  kept: volume === null ? 0 : 9,
 });
 
 export function planOf(
@@ -48,7 +49,7 @@ export function planOf(
   return makePlan({
     recipe: parseRecipe(recipeText(members), 'test'),
     dataset: { root: '/data', classes: ['non-covid', 'covid'] },
-    scans,
+    scans: [{ members: [...members], scans: [...scans] }],
     engine: 'tensorflow',
     devices,
   });

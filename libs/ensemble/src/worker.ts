@@ -84,7 +84,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       training,
       pretrained,
     });
-    const scans = await readScans(run);
+    const scans = await readScans(run, member.name);
     const usable = (split: StoredScan['split']) =>
       scans.filter((scan) => scan.split === split && scan.volume !== null);
     const store = openVolumeStore(task.store);

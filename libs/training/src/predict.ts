@@ -7,7 +7,7 @@ export interface PredictOptions {
   step: CapturedStep<PredictionInputs, PredictionOutputs>;
   /** Scans with a volume. */
   scans: readonly StoredScan[];
-  store: VolumeStore;
+  store: Pick<VolumeStore, 'read'>;
   batchSize: number;
   /** Asked between batches; true ends the prediction with a StoppedError. */
   stop?: () => boolean;

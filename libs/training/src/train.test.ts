@@ -21,9 +21,7 @@ afterAll(() => engine.close());
 const [depth, edge] = [4, 16];
 
 /** Scans whose label is whether the left or the right half is bright: any network can learn it. */
-const store: VolumeStore = {
-  folder: '',
-  prepare: () => Promise.reject(new Error('not used')),
+const store: Pick<VolumeStore, 'read'> = {
   read: async (key) => {
     const random = randomStream({ seed: 1, purpose: key });
     const bright = Number(key.split('-')[1]);
@@ -45,6 +43,7 @@ const scans = (split: 'train' | 'val', count: number): StoredScan[] =>
       volume: `${key}-${i % 2}`,
       failure: null,
       slices: depth,
+      kept: 4,
     };
   });
 

@@ -39,7 +39,7 @@ export interface TrainOptions {
   /** Scans with a volume and a label. */
   train: readonly StoredScan[];
   val: readonly StoredScan[];
-  store: VolumeStore;
+  store: Pick<VolumeStore, 'read'>;
   /** The score that chooses the best epoch, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;

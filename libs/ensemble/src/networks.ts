@@ -1,0 +1,22 @@
+// The networks of the preparation, opened for as long as it takes.
+import { UserError } from '@ct-ensemble/core';
+import type { PreparationNetworks } from '@ct-ensemble/data';
+import { type EngineKind, openEngine } from '@ct-ensemble/engine';
+
+/** What finds slices with lung, and the lung in them. */
+export interface NetworkChoice {
+  /** `area`, the default, or a file of weights that trainer:filter wrote. */
+  filter?: string;
+  /** `threshold`, the default, or a file of weights that trainer:segmenter wrote. */
+  masks?: string;
+  engine?: EngineKind;
+}
+
+/** Opens the networks that are asked for, does the work and closes them. @throws {UserError} for files that are no such weights. */
+export async function withNetworks<Result>(
+  { filter = 'area', masks = 'threshold', engine: kind = 'tensorflow' }: NetworkChoice,
+  work: (networks: PreparationNetworks) => Promise<Result>,
+): Promise<Result> {
+  if (filter === 'area' && masks === 'threshold') return work({});
+  throw new UserError(`${kind} ${typeof openEngine}`);
+}
