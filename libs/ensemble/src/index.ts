@@ -22,6 +22,7 @@ export {
 export {
   loadRecipe,
   parseRecipe,
+  preparationsOf,
   recipeNames,
   recipeSchema,
   type Recipe,
