@@ -26,6 +26,8 @@ export interface AllMembersOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
+  /** What two splits share is told and no error. */
+  allowLeaks?: boolean;
 }
 
 /** Phantom scans are made here, with this seed, when no data set is given. */
@@ -50,6 +52,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
       devices: options.devices,
       engine: options.engine,
       store,
+      allowLeaks: options.allowLeaks === true,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });

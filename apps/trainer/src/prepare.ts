@@ -8,6 +8,8 @@ export interface PrepareOptions {
   data: string;
   recipe: string;
   volumes?: string;
+  /** What two splits share is told and no error. */
+  allowLeaks?: boolean;
   json?: boolean;
 }
 
@@ -24,6 +26,7 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
       data,
       recipe,
       store,
+      allowLeaks: options.allowLeaks === true,
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;

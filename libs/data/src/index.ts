@@ -4,6 +4,7 @@ export {
   CLASSES,
   readDatasetIndex,
   type DatasetIndex,
+  type DatasetOptions,
   type DatasetReport,
   type ScanEntry,
   type Split,

@@ -18,11 +18,13 @@ import { loadRecipe, type Recipe } from './recipe.ts';
 import { datasetFile, memberFolder, writeScans } from './run-folder.ts';
 
 export interface PrepareVolumesOptions {
-  /** Folder of scans in the layout of COV19-CT-DB. */
+  /** Folder of scans in the layout of COV19-CT-DB; without training and validation scans, any folder of scans. */
   data: string;
   recipe: Recipe;
   /** Folder of the volume store. */
   store: string;
+  /** What two splits share is a finding and no error. Default: false. */
+  allowLeaks?: boolean;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -66,12 +68,17 @@ export function requirePretrained(recipe: Recipe, run: string) {
 }
 
 /**
- * Reads the data set and prepares the recipe's volumes; those that the store has are not made again.
+ * Reads the data set, or any folder of scans, and prepares the recipe's volumes; those that the store has are not made
+ * again.
  * @throws UserError for a data set that will not do.
  */
-export async function prepareVolumes(options: PrepareVolumesOptions) {
-  const { data, recipe, onProgress, signal } = options;
-  const index = await readDatasetIndex(data, { task: recipe.task });
+export function prepareVolumes(options: PrepareVolumesOptions) {
+  return volumesOf(options, { anyFolder: true });
+}
+
+async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
+  const { data, recipe, allowLeaks = false, onProgress, signal } = options;
+  const index = await readDatasetIndex(data, { task: recipe.task, anyFolder, allowLeaks });
   const prepared = await prepareDataset({
     index,
     preparation: recipe.volume,
@@ -99,7 +106,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
       remedy: 'leave --engine out, or name cpu:1',
     });
   }
-  const { index, scans, report } = await prepareVolumes(options);
+  const { index, scans, report } = await volumesOf(options, { anyFolder: false });
   for (const split of ['train', 'val'] as const) {
     if (scans.some((scan) => scan.split === split && scan.volume !== null)) continue;
     throw new UserError(`no scan of split ${split} could be prepared`, {
