@@ -12,7 +12,9 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
+export { fingerprintOf, NEAR_EQUAL, nearEqualPairs, type NearEqualPair } from './fingerprint.ts';
 export { PREPARATION_VERSION, prepareVolume, type Preparation } from './preparation.ts';
+export { guardSplits } from './split-guard.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,
