@@ -28,6 +28,8 @@ export interface AllMembersOptions {
   volumes?: string;
   filter?: string;
   masks?: string;
+  /** What two splits share is told and no error. */
+  allowLeaks?: boolean;
 }
 
 /** Phantom scans are made here, with this seed, when no data set is given. */
@@ -54,6 +56,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
       store,
       ...(options.filter !== undefined && { filter: options.filter }),
       ...(options.masks !== undefined && { masks: options.masks }),
+      allowLeaks: options.allowLeaks === true,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });

@@ -7,6 +7,10 @@ import { allMembers, type AllMembersOptions } from './all-members.ts';
 import { prepare, type PrepareOptions } from './prepare.ts';
 
 const program = new Command('trainer').description('Trains the members of an ensemble.');
+const allowLeaks = [
+  '--allow-leaks',
+  'go on where a patient, equal files or near-equal scans are in two splits (default: an error)',
+] as const;
 
 program
   .command('all-members')
@@ -30,6 +34,7 @@ program
     'what finds the lung: a threshold, or a trained network',
     'threshold',
   )
+  .option(...allowLeaks)
   .action(async (options: AllMembersOptions) => {
     process.exitCode = await allMembers(options);
   });
@@ -39,7 +44,7 @@ program
   .description(
     'Reads a data set and prepares the volumes of a recipe; what is prepared is not touched again.',
   )
-  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
+  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB, or any folder of scans')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
   .option(
     '--filter <area|weights>',
@@ -52,6 +57,7 @@ program
     'threshold',
   )
   .option('--out <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .option(...allowLeaks)
   .option('--json', 'print the report as JSON: scans, findings, failures')
   .action(async (options: PrepareOptions) => {
     process.exitCode = await prepare(options);

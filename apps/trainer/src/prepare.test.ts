@@ -1,6 +1,6 @@
 // The command prepare on a small data set, as a person runs it.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,9 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const prepare = (...more: string[]) =>
+const prepare = (...more: string[]) => prepareFrom('data', ...more);
+const prepareFrom = (data: string, ...more: string[]) =>
   new Promise<{ code: number; output: string }>((resolve) => {
-    const args = [main, 'prepare', '--data', 'data', '--recipe', 'quick', '--out', 'volumes', ...more];
+    const args = [main, 'prepare', '--data', data, '--recipe', 'quick', '--out', 'volumes', ...more];
     execFile(process.execPath, args, { cwd: folder }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
     );
@@ -45,4 +46,30 @@ test('a scan that fails is named, and the exit code is 1', async () => {
   expect(code).toBe(1);
   expect(output).toMatch(/^7 scans, 1 read now .* 1 failed/m);
   expect(output).toMatch(/^FAILED train\/covid\/ct_scan_99: .*ct_scan_99\.nii\.gz/m);
+});
+
+test('any folder of scans will do', async () => {
+  const { code, output } = await prepareFrom(join('data', 'test'), '--json');
+  expect(code).toBe(0);
+  const { scans } = JSON.parse(output) as { scans: { key: string; split: string; label: null }[] };
+  expect(scans).toMatchObject([
+    { key: 'test/test_ct_scan_0', split: 'test', label: null, name: 'test_ct_scan_0' },
+    { key: 'test/test_ct_scan_1', split: 'test', label: null, name: 'test_ct_scan_1' },
+  ]);
+});
+
+test('equal files in two splits are an error, and with --allow-leaks a finding', async () => {
+  const [train, val] = ['train', 'validation'].map((split) =>
+    join(folder, 'data', split, 'covid', 'ct_scan_7'),
+  );
+  for (const scan of [train!, val!])
+    await cp(join(folder, 'data', 'test', 'test_ct_scan_0'), scan, { recursive: true });
+  const refused = await prepare();
+  expect(refused).toMatchObject({ code: 1 });
+  expect(refused.output).toMatch(
+    /^error: .*train\/covid\/ct_scan_7 and val\/covid\/ct_scan_7.* --allow-leaks$/m,
+  );
+  expect((await prepare('--allow-leaks')).output).toMatch(
+    /^same-scan: .*: the very same slices are in two splits: /m,
+  );
 });

@@ -11,6 +11,7 @@ export interface PrepareOptions {
   filter?: string;
   masks?: string;
   out?: string;
+  /** What two splits share is told and no error. */
   allowLeaks?: boolean;
   json?: boolean;
 }
@@ -30,6 +31,7 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
       store,
       ...(options.filter !== undefined && { filter: options.filter }),
       ...(options.masks !== undefined && { masks: options.masks }),
+      allowLeaks: options.allowLeaks === true,
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;

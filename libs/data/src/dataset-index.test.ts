@@ -1,4 +1,4 @@
-import { mkdir, symlink } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { readDatasetIndex } from './dataset-index.ts';
 import { plainDataset, slices, testOnRealData, writeTree } from './dataset.fixture.ts';
@@ -156,7 +156,7 @@ describe('refuses', () => {
     [
       'a patient in two splits',
       { 'patients.csv': 'split,class,name,patient\ntrain,covid,ct_scan0,P1\nval,covid,ct_scan_0,P1\n' },
-      /patients\.csv: patient P1 is in two splits: train\/covid\/ct_scan_0 and val\/covid\/ct_scan_0/,
+      /patients\.csv: a patient is in two splits: P1 \(train\/covid\/ct_scan_0 and val\/covid\/ct_scan_0\) → .*--allow-leaks/,
     ],
     [
       'a table of patients without the columns',
@@ -209,6 +209,52 @@ test('the same name in both classes and both splits is four scans; the same slic
   expect(report.findings.filter(({ kind }) => kind === 'same-scan').map(({ message }) => message)).toEqual([
     'the very same slices are train/covid/ct_scan_1, train/non-covid/ct_scan_8',
   ]);
+});
+
+describe('a patient and the same files in two splits', () => {
+  const leaking = async (count: number) => {
+    const files = Array.from({ length: count }, (_, i) => i);
+    return writeTree({
+      ...plainDataset(),
+      'patients.csv': [
+        'split,class,name,patient',
+        ...['train', 'val'].flatMap((split) => files.map((i) => `${split},covid,s${i},P${i}`)),
+        'train,covid,ct_scan_0,P0',
+      ].join('\n'),
+      ...Object.fromEntries(
+        ['train', 'val'].flatMap((split) => files.map((i) => [`${split}/covid/s${i}/0.jpg`, `same ${i}`])),
+      ),
+    });
+  };
+  const pairs = (count: number) =>
+    Array.from({ length: count }, (_, i) => `train/covid/s${i} and val/covid/s${i}`);
+
+  test('are all named', async () => {
+    const root = await leaking(2);
+    await expect(readDatasetIndex(root)).rejects.toThrow(
+      'a patient is in two splits: P0 (train/covid/ct_scan_0 and val/covid/s0); P1 (train/covid/s1 and val/covid/s1) →',
+    );
+    await rm(join(root, 'patients.csv'));
+    await expect(readDatasetIndex(root)).rejects.toThrow(
+      `the very same slices are in two splits: ${pairs(2).join('; ')} → remove`,
+    );
+  });
+
+  test('more than ten are counted', async () => {
+    const root = await leaking(13);
+    await rm(join(root, 'patients.csv'));
+    await expect(readDatasetIndex(root)).rejects.toThrow(`${pairs(10).join('; ')}; and 3 more →`);
+  });
+
+  test('are findings where that is allowed, one for each', async () => {
+    const { scans, report } = await readDatasetIndex(await leaking(13), { allowLeaks: true });
+    expect(scans).toHaveLength(30);
+    const of = (kind: string) => report.findings.filter((finding) => finding.kind === kind);
+    expect(of('patient-in-two-splits')).toHaveLength(13);
+    expect(of('same-scan').map(({ message }) => message)).toEqual(
+      pairs(13).map((pair) => `the very same slices are in two splits: ${pair}`),
+    );
+  });
 });
 
 test('a split that is absent is told; train alone can be read', async () => {

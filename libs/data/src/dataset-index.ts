@@ -1,8 +1,8 @@
-// The index of a dataset laid out as COV19-CT-DB: which scans there are, of which class and split, and everything
-// odd about them. Only lists folders and reads the small tables; slices are decoded at preparation.
-import { open } from 'node:fs/promises';
+// The index of a dataset laid out as COV19-CT-DB, or of any folder of scans: which scans there are, of which class and
+// split, and everything odd about them. Only lists folders and reads the small tables; slices are decoded at preparation.
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
+import { findAnyScans } from './any-folder.ts';
 import { mapConcurrent } from './concurrent.ts';
 import { counted, listed, type Finding } from './findings.ts';
 import {
@@ -12,7 +12,6 @@ import {
   listFolder,
   niftiName,
   scanName,
-  sliceNumber,
   SPLITS,
   splitOf,
   type FolderListing,
@@ -20,8 +19,9 @@ import {
 } from './layout.ts';
 import { readPatients } from './patients.ts';
 import { scansOfSameBytes } from './same-bytes.ts';
-import { isDicom } from './readers/dicom-bytes.ts';
+import { readScanFolder, reportStrays, type ScanFormat } from './scan-folder.ts';
 import { readSeverityLists } from './severity-lists.ts';
+import { tellLeaks } from './split-guard.ts';
 
 export type { Split } from './layout.ts';
 export type Task = 'detection' | 'severity';
@@ -32,18 +32,18 @@ export const CLASSES = {
   severity: ['mild', 'moderate', 'severe', 'critical'],
 } as const satisfies Record<Task, readonly string[]>;
 
-/** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; `nifti`: one volume. */
-export type ScanFormat = 'images' | 'dicom' | 'nifti';
-
 /** One scan on disk, not yet decoded. */
 export interface ScanEntry {
   /**
    * `split/class/name`, or `test/name` where the class is unknown: unique in the index, '/'-separated. The class is
-   * that of the folder, `covid` or `non-covid`, in both tasks.
+   * that of the folder, `covid` or `non-covid`, in both tasks. In any folder of scans, `test/path`.
    */
   key: string;
   split: Split;
-  /** The folder's name as it is on disk, which a submission lists; in keys `ct_scan183` is spelt `ct_scan_183`. */
+  /**
+   * What a submission lists: the folder's name as it is on disk, while in keys `ct_scan183` is spelt `ct_scan_183`. In
+   * any folder of scans, the path joined by `_`.
+   */
   name: string;
   /** Label as an index into the index's classes, or null where unknown (test scans). */
   label: number | null;
@@ -82,9 +82,6 @@ export interface SplitCounts {
   failed: number;
 }
 
-/** A scan with fewer slices than this is reported. */
-const FEW_SLICES = 5;
-
 /** A scan's folder, or its one file, before it is opened. */
 interface ScanFolder {
   key: string;
@@ -95,48 +92,67 @@ interface ScanFolder {
   isFile: boolean;
 }
 
+export interface DatasetOptions {
+  /** Default: `detection`. */
+  task?: Task;
+  /** Also takes a root without train and val: all scans below it, as test scans without a label. Default: false. */
+  anyFolder?: boolean;
+  /** A patient, or the same slice bytes, in two splits is a finding and no error. Default: false. */
+  allowLeaks?: boolean;
+}
+
 /**
  * Reads the index of a dataset. For `severity`, it holds the scans of the covid folders that the category lists name,
  * and the test scans.
  *
- * Throws a UserError for a root without train and val, two folders with the same key, a patient or the same slice
- * bytes in two splits, a class without a usable scan in train or val, and a list that cannot be understood.
+ * Throws a UserError for a root without train and val (with `anyFolder`: without any scan), two folders with the same
+ * key, a patient or the same slice bytes in two splits, a class without a usable scan in train or val, and a list that
+ * cannot be understood.
  */
-export async function readDatasetIndex(root: string, options: { task?: Task } = {}): Promise<DatasetIndex> {
-  const task = options.task ?? 'detection';
+export async function readDatasetIndex(root: string, options: DatasetOptions = {}): Promise<DatasetIndex> {
+  const { task = 'detection', anyFolder = false, allowLeaks = false } = options;
   const findings: Finding[] = [];
-  const rootListing = await listFolder(root);
-  const folders = await findScanFolders(root, rootListing, findings);
+  const listing = await listFolder(root);
+  const forTraining = listing.folders.some((folder) => ['train', 'val'].includes(splitOf(folder) ?? ''));
+  const scans =
+    anyFolder && !forTraining
+      ? await findAnyScans(root, listing, findings)
+      : await readSplits({ root, listing, task, allowLeaks, findings });
+  await checkSameBytes(scans, { allowLeaks, findings });
+  const counts = countScans(scans, CLASSES[task].length);
+  return { root, task, classes: CLASSES[task], scans, report: { counts, findings } };
+}
+
+/** The scans of a root laid out as COV19-CT-DB. */
+async function readSplits(options: {
+  root: string;
+  listing: FolderListing;
+  task: Task;
+  allowLeaks: boolean;
+  findings: Finding[];
+}): Promise<ScanEntry[]> {
+  const { root, listing, task, allowLeaks, findings } = options;
+  const folders = await findScanFolders(root, listing, findings);
   refuseSameKey(folders);
   const wanted = task === 'severity' ? folders.filter(({ className }) => className !== 'non-covid') : folders;
-  const labels = await labelsOf({ root, task, folders: wanted, files: rootListing.files, findings });
-  const patients = await readPatients(root, rootListing.files, findings);
+  const labels = await labelsOf({ root, task, folders: wanted, files: listing.files, findings });
+  const patients = await readPatients(root, listing.files, findings);
   const labelled = wanted.filter(({ key }) => labels.has(key));
   const scans = await mapConcurrent(labelled, 16, async (scan): Promise<ScanEntry & { odd: Finding[] }> => {
-    const { format, slices, failure, odd } = scan.isFile
-      ? { format: 'nifti' as const, slices: [scan.folder], failure: null, odd: [] }
-      : await readScanFolder(scan.folder);
-    const { key, split } = scan;
+    const { key, split, folder } = scan;
+    const files = scan.isFile
+      ? { format: 'nifti' as const, slices: [folder], failure: null, odd: [] }
+      : await readScanFolder(folder, await listFolder(folder));
+    const name = scan.isFile ? niftiName(basename(folder))! : basename(folder);
     const patient = patients?.byScan.get(key) ?? null;
-    return {
-      key,
-      split,
-      name: scan.isFile ? niftiName(basename(scan.folder))! : basename(scan.folder),
-      label: labels.get(key) ?? null,
-      format,
-      slices,
-      patient,
-      failure,
-      odd,
-    };
+    return { key, split, name, label: labels.get(key) ?? null, patient, ...files };
   });
   findings.push(...scans.flatMap(({ odd }) => odd));
   const entries = scans.map(({ odd: _, ...entry }): ScanEntry => entry);
-  if (patients !== null) checkPatients({ ...patients, folders, entries, findings });
-  await checkSameBytes(entries, findings);
+  if (patients !== null) checkPatients({ ...patients, folders, entries, allowLeaks, findings });
   const counts = countScans(entries, CLASSES[task].length);
   refuseEmptyClass({ root, task, counts, splits: new Set(folders.map(({ split }) => split)) });
-  return { root, task, classes: CLASSES[task], scans: entries, report: { counts, findings } };
+  return entries;
 }
 
 /** All scan folders below the root, in the order of the index. */
@@ -272,125 +288,31 @@ async function labelsOf(options: {
   return labels;
 }
 
-/** What a scan's folder holds: images, if there is one; else a NIfTI file; else DICOM files. */
-async function readScanFolder(folder: string) {
-  const listing = await listFolder(folder);
-  if (listing.files.some((file) => sliceNumber(file) !== undefined)) return imagesOf(folder, listing);
-  const volumes = listing.files.filter((file) => niftiName(file) !== undefined);
-  const dicom = volumes.length > 0 ? [] : await dicomFilesOf(folder, listing.files);
-  const [format, files] = volumes.length > 0 ? (['nifti', volumes] as const) : (['dicom', dicom] as const);
-  if (files.length === 0) return imagesOf(folder, listing);
-  const odd: Finding[] = [];
-  const tell = (kind: string, message: string) => odd.push({ kind, path: folder, message });
-  tellOthers(listing, { taken: files, wanted: format === 'nifti' ? 'NIfTI' : 'DICOM', tell });
-  const several = format === 'nifti' && files.length > 1;
-  const failure = several ? `holds ${counted(files.length, 'NIfTI file')}, a scan is one` : null;
-  if (failure !== null) tell('several-volumes', failure);
-  return { format, slices: files.map((file) => join(folder, file)), failure, odd };
-}
-
-/** The files that are DICOM by their first bytes, whatever they are called. */
-async function dicomFilesOf(folder: string, files: readonly string[]): Promise<string[]> {
-  const found = await mapConcurrent(files, 8, async (file) =>
-    (await beginsAsDicom(join(folder, file))) ? [file] : [],
-  );
-  return found.flat();
-}
-
-async function beginsAsDicom(path: string): Promise<boolean> {
-  const handle = await open(path).catch(() => null); // what cannot be read is told as ignored
-  if (handle === null) return false;
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
-    return isDicom(buffer.subarray(0, bytesRead));
-  } catch {
-    return false;
-  } finally {
-    await handle.close();
-  }
-}
-
-function tellOthers(
-  listing: FolderListing,
-  {
-    taken,
-    wanted,
-    tell,
-  }: { taken: readonly string[]; wanted: string; tell: (kind: string, message: string) => void },
-) {
-  const strays = listing.files.filter((file) => !taken.includes(file));
-  if (listing.system.length > 0) tell('system-files', systemMessage(listing.system));
-  if (strays.length > 0)
-    tell('ignored-file', `${counted(strays.length, 'file')} not ${wanted}: ${listed(strays)}`);
-  if (listing.folders.length > 0)
-    tell('ignored-folder', `holds ${counted(listing.folders.length, 'folder')}: ${listed(listing.folders)}`);
-}
-
-/** The slices of one scan in numeric order, and what is odd about the folder. */
-function imagesOf(folder: string, listing: FolderListing) {
-  const odd: Finding[] = [];
-  const tell = (kind: string, message: string) => odd.push({ kind, path: folder, message });
-  const files = listing.files
-    .map((file) => ({ file, number: sliceNumber(file) }))
-    .filter((slice): slice is { file: string; number: number } => slice.number !== undefined)
-    .sort((a, b) => a.number - b.number || compareNames(a.file, b.file));
-  const numbers = [...new Set(files.map(({ number }) => number))];
-  tellOthers(listing, { taken: files.map(({ file }) => file), wanted: 'a slice (K.jpg or K.png)', tell });
-  const gaps = numbers.slice(1).flatMap((number, i) => gapBetween(numbers[i]!, number));
-  if (gaps.length > 0)
-    tell('missing-slices', `no slice ${listed(gaps, 10)} between ${numbers[0]} and ${numbers.at(-1)}`);
-  if (numbers.length < files.length) {
-    const twice = files.filter(({ number }, i) => number === files[i - 1]?.number).map(({ file }) => file);
-    tell('same-number', `more than one slice has the number of ${listed(twice)}; all are kept`);
-  }
-  if (files.length > 0 && files.length < FEW_SLICES)
-    tell('few-slices', `has ${counted(files.length, 'slice')} only`);
-  const failure =
-    files.length === 0 ? 'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file' : null;
-  if (failure !== null) tell('no-slices', failure);
-  return { format: 'images' as const, slices: files.map(({ file }) => join(folder, file)), failure, odd };
-}
-
-function gapBetween(before: number, after: number): string[] {
-  if (after - before < 2) return [];
-  return [after - before === 2 ? `${before + 1}` : `${before + 1}–${after - 1}`];
-}
-
-function reportStrays(folder: string, { files, system }: FolderListing, findings: Finding[]) {
-  if (system.length > 0)
-    findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
-  const strays = files.filter((file) => niftiName(file) === undefined);
-  if (strays.length > 0)
-    findings.push({
-      kind: 'ignored-file',
-      path: folder,
-      message: `${counted(strays.length, 'file')} outside any scan folder: ${listed(strays)}`,
-    });
-}
-
-function systemMessage(names: readonly string[]) {
-  return `${counted(names.length, 'system file')} ignored: ${listed(names)}`;
-}
-
 function checkPatients(options: {
   file: string;
   byScan: ReadonlyMap<string, string>;
   folders: readonly ScanFolder[];
   entries: readonly ScanEntry[];
+  allowLeaks: boolean;
   findings: Finding[];
 }) {
-  const { file, byScan, folders, entries, findings } = options;
-  const first = new Map<string, ScanEntry>();
-  for (const scan of entries) {
-    if (scan.patient === null) continue;
-    const other = first.get(scan.patient);
-    if (other !== undefined && other.split !== scan.split)
-      throw new UserError(`patient ${scan.patient} is in two splits: ${other.key} and ${scan.key}`, {
-        file,
-        remedy: 'move all scans of a patient into one split, or correct the table',
-      });
-    if (other === undefined) first.set(scan.patient, scan);
-  }
+  const { file, byScan, folders, entries, allowLeaks, findings } = options;
+  const ofPatient = new Map<string, ScanEntry[]>();
+  for (const scan of entries)
+    if (scan.patient !== null) ofPatient.set(scan.patient, [...(ofPatient.get(scan.patient) ?? []), scan]);
+  const shared = [...ofPatient].flatMap(([patient, scans]) => {
+    const [first, ...others] = SPLITS.flatMap((split) => scans.find((scan) => scan.split === split) ?? []);
+    return others.map(({ key }) => `${patient} (${first!.key} and ${key})`);
+  });
+  findings.push(
+    ...tellLeaks(shared, {
+      kind: 'patient-in-two-splits',
+      problem: 'a patient is in two splits',
+      file,
+      remedy: 'move all scans of a patient into one split, or correct the table',
+      allow: allowLeaks,
+    }),
+  );
   const present = new Set(folders.map(({ key }) => key));
   const absent = [...byScan.keys()].filter((key) => !present.has(key));
   if (absent.length > 0)
@@ -408,21 +330,38 @@ function checkPatients(options: {
     });
 }
 
-async function checkSameBytes(entries: readonly ScanEntry[], findings: Finding[]) {
-  for (const group of await scansOfSameBytes(entries)) {
-    const [first, ...others] = group as [ScanEntry, ...ScanEntry[]];
-    const other = others.find(({ split }) => split !== first.split);
-    if (other !== undefined)
-      throw new UserError(`the very same slices are in two splits: ${first.key} and ${other.key}`, {
-        file: dirname(other.slices[0]!),
+async function checkSameBytes(
+  entries: readonly ScanEntry[],
+  { allowLeaks, findings }: { allowLeaks: boolean; findings: Finding[] },
+) {
+  const groups = await scansOfSameBytes(entries);
+  const leaks = groups.flatMap((group) =>
+    group.flatMap((scan, i) =>
+      group
+        .slice(i + 1)
+        .filter(({ split }) => split !== scan.split)
+        .map((other) => ({ names: `${scan.key} and ${other.key}`, folder: dirname(other.slices[0]!) })),
+    ),
+  );
+  findings.push(
+    ...tellLeaks(
+      leaks.map(({ names }) => names),
+      {
+        kind: 'same-scan',
+        problem: 'the very same slices are in two splits',
+        file: leaks[0]?.folder ?? '',
         remedy: 'remove the scan from one of the splits',
+        allow: allowLeaks,
+      },
+    ),
+  );
+  for (const group of groups)
+    if (group.every(({ split }) => split === group[0]!.split))
+      findings.push({
+        kind: 'same-scan',
+        path: dirname(group[0]!.slices[0]!),
+        message: `the very same slices are ${group.map(({ key }) => key).join(', ')}`,
       });
-    findings.push({
-      kind: 'same-scan',
-      path: dirname(first.slices[0]!),
-      message: `the very same slices are ${group.map(({ key }) => key).join(', ')}`,
-    });
-  }
 }
 
 function countScans(entries: readonly ScanEntry[], classes: number): Record<Split, SplitCounts> {

@@ -4,6 +4,7 @@ export {
   CLASSES,
   readDatasetIndex,
   type DatasetIndex,
+  type DatasetOptions,
   type DatasetReport,
   type ScanEntry,
   type Split,
@@ -11,6 +12,7 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
+export { fingerprintOf, NEAR_EQUAL, nearEqualPairs, type NearEqualPair } from './fingerprint.ts';
 export {
   PREPARATION_VERSION,
   prepareVolume,
@@ -19,6 +21,7 @@ export {
   type PreparationNetworks,
 } from './preparation.ts';
 export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
+export { guardSplits } from './split-guard.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,

@@ -6,6 +6,7 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import type { ScanEntry } from './dataset-index.ts';
 import { equalizeHistogram } from './equalize.ts';
 import { listed, type Finding } from './findings.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { isEnoughLung, lungShare, thresholdMask } from './lungs.ts';
 import { masked, withBorder, type MaskBorder } from './masking.ts';
 import { resizeBilinear } from './resize.ts';
@@ -58,6 +59,8 @@ export interface PreparedSlices {
   dropped: number[];
   /** For each slice of the volume the position of the slice it was made of. */
   sources: number[];
+  /** `fingerprintOf` the volume before masks and equalisation, which make different scans alike; null without a volume. */
+  fingerprint: string | null;
   findings: SliceFinding[];
 }
 
@@ -102,15 +105,12 @@ export async function prepareFiles(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const findings = [{ kind: 'unreadable-scan', slices: [], message: messageOf(error) }];
-    return {
-      volume: null,
-      failure: messageOf(error),
-      decodable: 0,
-      dropped: [],
-      sources: [],
-      findings,
-    };
+    return failed(messageOf(error), findings);
   }
+}
+
+function failed(failure: string, findings: SliceFinding[]): PreparedSlices {
+  return { volume: null, failure, decodable: 0, dropped: [], sources: [], fingerprint: null, findings };
 }
 
 /** With fewer slices that show lung than this, all are taken: a volume that repeats a slice or two shows nothing. */
@@ -122,10 +122,7 @@ const CHUNK = 32;
 async function prepareSource(source: SliceSource, options: PrepareOptions): Promise<PreparedSlices> {
   const { preparation } = options;
   const { good, withLung, areas, imageOf, findings } = await survey(source, options);
-  if (good.length === 0) {
-    const failure = failureOf(source.count, findings);
-    return { volume: null, failure, decodable: 0, dropped: [], sources: [], findings };
-  }
+  if (good.length === 0) return failed(failureOf(source.count, findings), findings);
   const few = withLung.length < FEWEST_WITH_LUNG;
   const kept = few ? good : withLung;
   if (withLung.length < good.length) {
@@ -142,19 +139,26 @@ async function prepareSource(source: SliceSource, options: PrepareOptions): Prom
   const sources = sampleSlices({ count: kept.length, views, sampling, secondView, areas: keptAreas }).map(
     (k) => kept[k]!,
   );
-  const depth = sources.length;
-  const volume: Volume = { depth, height, width, data: new Uint8Array(depth * height * width) };
+  const size = { depth: sources.length, height, width };
+  const volume: Volume = { ...size, data: new Uint8Array(sources.length * height * width) };
+  const isPlain = !preparation.mask && !preparation.equalize;
+  const plain: Volume = isPlain ? volume : { ...size, data: new Uint8Array(volume.data.length) };
   const unique = [...new Set(sources)];
   for (let from = 0; from < unique.length; from += CHUNK) {
     const chunk = unique.slice(from, from + CHUNK);
     const images = await Promise.all(chunk.map(imageOf));
-    for (const [k, { data }] of (await finished(images, options)).entries())
-      for (let z = sources.indexOf(chunk[k]!); z >= 0; z = sources.indexOf(chunk[k]!, z + 1))
-        volume.data.set(data, z * height * width);
+    const resized = images.map((image) => resizeBilinear(image, preparation));
+    const finished = isPlain ? resized : await maskedAndEqualized(images, resized, options);
+    for (const [k, i] of chunk.entries())
+      for (let z = sources.indexOf(i); z >= 0; z = sources.indexOf(i, z + 1)) {
+        volume.data.set(finished[k]!.data, z * height * width);
+        if (!isPlain) plain.data.set(resized[k]!.data, z * height * width);
+      }
   }
   const taken = new Set(kept);
   const dropped = good.filter((i) => !taken.has(i));
-  return { volume, failure: null, decodable: good.length, dropped, sources, findings };
+  const fingerprint = fingerprintOf(plain);
+  return { volume, failure: null, decodable: good.length, dropped, sources, fingerprint, findings };
 }
 
 /** Decoded slices are kept up to so many bytes; the others are decoded again where they are needed. */
@@ -213,16 +217,16 @@ function shareOf(mask: Uint8Array): number {
   return mask.reduce((sum, value) => sum + value, 0) / mask.length;
 }
 
-/** What is done to the slices that the volume is made of. */
-async function finished(
+/** What is done to the slices that the volume is made of, after they have its size. */
+async function maskedAndEqualized(
   images: readonly GreyImage[],
+  resized: readonly GreyImage[],
   { preparation, networks = {} }: PrepareOptions,
 ): Promise<GreyImage[]> {
   const { mask = null, equalize = false } = preparation;
   const masks = mask === null ? null : await masksOf(images, networks.segmenter);
-  return images.map((image, i) => {
-    const resized = resizeBilinear(image, preparation);
-    const lung = mask && masks ? masked(resized, withBorder(masks[i]!, mask)) : resized;
+  return resized.map((image, i) => {
+    const lung = mask && masks ? masked(image, withBorder(masks[i]!, mask)) : image;
     return equalize ? equalizeHistogram(lung) : lung;
   });
 }

@@ -73,6 +73,8 @@ export interface StoreRecord {
   dropped: number[];
   /** For each slice of the volume the position of its source. */
   sources: number[];
+  /** `fingerprintOf` the volume, null if there is none. */
+  fingerprint: string | null;
   findings: SliceFinding[];
 }
 
@@ -294,8 +296,10 @@ async function readIfThere(file: string) {
 
 function isRecord(value: unknown): value is StoreRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { sha256, failure, slices, ...lists } = value as Partial<Record<keyof StoreRecord, unknown>>;
-  const texts = [sha256, failure].every((text) => text === null || typeof text === 'string');
+  const { sha256, failure, fingerprint, slices, ...lists } = value as Partial<
+    Record<keyof StoreRecord, unknown>
+  >;
+  const texts = [sha256, failure, fingerprint].every((text) => text === null || typeof text === 'string');
   const isWhole = [lists.dropped, lists.sources, lists.findings].every(Array.isArray);
   return texts && typeof slices === 'number' && isWhole && (sha256 === null) !== (failure === null);
 }

@@ -2,6 +2,7 @@
 import { UserError, writeJson } from '@ct-ensemble/core';
 import {
   type DatasetReport,
+  guardSplits,
   openVolumeStore,
   prepareDataset,
   type PreparationProgress,
@@ -18,11 +19,13 @@ import { loadRecipe, preparationsOf, type Recipe } from './recipe.ts';
 import { datasetFile, memberFolder, type MemberScans, writeScans } from './run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice {
-  /** Folder of scans in the layout of COV19-CT-DB. */
+  /** Folder of scans in the layout of COV19-CT-DB; without training and validation scans, any folder of scans. */
   data: string;
   recipe: Recipe;
   /** Folder of the volume store. */
   store: string;
+  /** What two splits share is a finding and no error. Default: false. */
+  allowLeaks?: boolean;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -67,13 +70,18 @@ export function requirePretrained(recipe: Recipe, run: string) {
 }
 
 /**
- * Reads the data set and prepares the recipe's volumes; those that the store has are not made again.
+ * Reads the data set, or any folder of scans, and prepares the recipe's volumes; those that the store has are not made
+ * again.
  * @throws UserError for a data set that will not do.
  */
 export function prepareVolumes(options: PrepareVolumesOptions) {
+  return volumesOf(options, { anyFolder: true });
+}
+
+async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
   return withNetworks(options, async (networks) => {
-    const { data, recipe, onProgress, signal } = options;
-    const index = await readDatasetIndex(data, { task: recipe.task });
+    const { data, recipe, allowLeaks = false, onProgress, signal } = options;
+    const index = await readDatasetIndex(data, { task: recipe.task, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
     const total = preparations.length * index.scans.length;
@@ -96,6 +104,13 @@ export function prepareVolumes(options: PrepareVolumesOptions) {
       scans.push({ members, scans: prepared.scans });
       for (const finding of prepared.findings) findings.set(JSON.stringify(finding), finding);
     }
+    const near = await guardSplits({
+      root: index.root,
+      scans: scans[0]!.scans,
+      fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
+      allow: allowLeaks,
+    });
+    for (const finding of near) findings.set(JSON.stringify(finding), finding);
     const report: DatasetReport = { ...index.report, findings: [...findings.values()] };
     const { filter, segmenter } = networks;
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
@@ -116,7 +131,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
       remedy: 'leave --engine out, or name cpu:1',
     });
   }
-  const { index, scans, report } = await prepareVolumes(options);
+  const { index, scans, report } = await volumesOf(options, { anyFolder: false });
   const one = scans[0]!.scans;
   for (const split of ['train', 'val'] as const) {
     if (one.some((scan) => scan.split === split && scan.volume !== null)) continue;

@@ -1,0 +1,114 @@
+// What a volume looks like, in a few thousand bits: alike for copies of a scan that were encoded, resized or windowed
+// anew, lost slices or run the other way, and unlike for different scans.
+import type { Volume } from './volume.ts';
+
+/** Blocks along each side of a slice; a narrower volume has as many as pixels. */
+const GRID = 32;
+
+/**
+ * A difference hash of two images, the mean and the variance of the volume along its depth, both averaged to 32×32
+ * blocks: for each pair of neighbours, right of and below a block, whether the grey value rises. Order and number of
+ * slices hardly matter to them. Hexadecimal, 3844 bits in words of 32 for volumes of at least 32×32.
+ */
+export function fingerprintOf(volume: Volume): string {
+  const height = Math.min(GRID, volume.height);
+  const width = Math.min(GRID, volume.width);
+  const images = alongDepth(volume, { height, width });
+  const bits: boolean[] = [];
+  for (const image of images)
+    for (let y = 0; y + 1 < height; y++)
+      for (let x = 0; x + 1 < width; x++) {
+        const at = y * width + x;
+        bits.push(image[at + 1]! > image[at]!, image[at + width]! > image[at]!);
+      }
+  const words = new Uint32Array(Math.ceil(bits.length / 32));
+  for (const [i, bit] of bits.entries()) if (bit) words[i >>> 5]! |= 1 << (i & 31);
+  return [...words].map((word) => word.toString(16).padStart(8, '0')).join('');
+}
+
+/** Mean and variance of the block averages along the depth; both are exact where all is of one grey value. */
+function alongDepth(volume: Volume, grid: { height: number; width: number }): [Float64Array, Float64Array] {
+  const { depth, height, width, data } = volume;
+  const blocks = grid.height * grid.width;
+  const rows = borders(height, grid.height);
+  const columns = borders(width, grid.width);
+  const mean = new Float64Array(blocks);
+  const variance = new Float64Array(blocks);
+  for (let z = 0; z < depth; z++)
+    for (let k = 0, j = 0; j < grid.height; j++)
+      for (let i = 0; i < grid.width; i++, k++) {
+        const [top, bottom, left, right] = [rows[j]!, rows[j + 1]!, columns[i]!, columns[i + 1]!];
+        let sum = 0;
+        for (let y = top; y < bottom; y++) {
+          const start = (z * height + y) * width;
+          for (let at = start + left; at < start + right; at++) sum += data[at]!;
+        }
+        const average = sum / ((bottom - top) * (right - left));
+        mean[k]! += average;
+        variance[k]! += average * average;
+      }
+  for (let k = 0; k < blocks; k++) {
+    mean[k]! /= depth;
+    variance[k] = variance[k]! / depth - mean[k]! ** 2;
+  }
+  return [mean, variance];
+}
+
+/** Where the blocks of an axis begin, and the axis ends. */
+const borders = (size: number, blocks: number) =>
+  Array.from({ length: blocks + 1 }, (_, i) => Math.floor((i * size) / blocks));
+
+export interface Fingerprinted {
+  fingerprint: string;
+}
+
+/** Two scans that look alike. */
+export interface NearEqualPair<T> {
+  first: T;
+  second: T;
+  /** 0: the same fingerprint, 1: nothing in common. */
+  distance: number;
+}
+
+/**
+ * Distance of two fingerprints from which on scans are different: the share of the rises that only one of the two has.
+ */
+export const NEAR_EQUAL = 0.3;
+
+/** All pairs nearer than `threshold` (default: `NEAR_EQUAL`), the nearest first. A volume of one grey value is near to none. */
+export function nearEqualPairs<T extends Fingerprinted>(
+  scans: readonly T[],
+  { threshold = NEAR_EQUAL }: { threshold?: number } = {},
+): NearEqualPair<T>[] {
+  const hashes = scans.map(({ fingerprint }) => wordsOf(fingerprint));
+  const ones = hashes.map((words) => words.reduce((sum, word) => sum + countOnes(word), 0));
+  const pairs: NearEqualPair<T>[] = [];
+  for (let i = 0; i < scans.length; i++)
+    for (let j = i + 1; j < scans.length; j++) {
+      if (hashes[i]!.length !== hashes[j]!.length) continue;
+      const both = ones[i]! + ones[j]!;
+      const most = (threshold * both) / (2 - threshold); // differing / union < threshold, the union being (both + differing) / 2
+      const differing = differingBits(hashes[i]!, hashes[j]!, most);
+      if (differing < most)
+        pairs.push({ first: scans[i]!, second: scans[j]!, distance: (2 * differing) / (both + differing) });
+    }
+  return pairs.sort((a, b) => a.distance - b.distance);
+}
+
+/** Bits that differ, counted no further than to `most`. */
+function differingBits(a: Uint32Array, b: Uint32Array, most: number): number {
+  let count = 0;
+  for (let k = 0; k < a.length && count < most; k++) count += countOnes(a[k]! ^ b[k]!);
+  return count;
+}
+
+function countOnes(word: number): number {
+  let x = word - ((word >>> 1) & 0x55555555);
+  x = (x & 0x33333333) + ((x >>> 2) & 0x33333333);
+  x = (x + (x >>> 4)) & 0x0f0f0f0f;
+  x += x >>> 8;
+  return (x + (x >>> 16)) & 0x3f;
+}
+
+const wordsOf = (fingerprint: string) =>
+  Uint32Array.from(fingerprint.match(/.{8}/g) ?? [], (word) => Number.parseInt(word, 16));
