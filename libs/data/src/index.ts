@@ -11,7 +11,12 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
+export { readLabelledSlices, type LabelledSlicesOptions } from './labelled-slices.ts';
+export { readMaskedSlices } from './lung-pairs.ts';
 export { PREPARATION_VERSION, prepareVolume, type Preparation } from './preparation.ts';
+export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './slice-samples.ts';
+export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
+export type { GreyImage } from './slices.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,
