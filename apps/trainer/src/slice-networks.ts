@@ -12,7 +12,9 @@ import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/eng
 import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
 import { pretrainedFile } from '@ct-ensemble/models';
 import {
+  lastCheckpoint,
   lungSegmenter,
+  requireSliceNetwork,
   type SliceEpoch,
   sliceFilter,
   type SliceTask,
@@ -56,7 +58,7 @@ const RATES = { published: 1e-4, scratch: 1e-3 };
 export async function filter(options: FilterOptions): Promise<number> {
   const { data, size: edge, labels, fileColumns, classColumn, architecture, fromScratch } = options;
   const pretrained = fromScratch ? undefined : pretrainedFile(architecture);
-  const begun = existsSync(trainingFolder(options.out));
+  const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
   if (pretrained !== undefined && !begun && !existsSync(pretrained))
     throw new UserError(`the published weights of ${architecture} are not there`, {
       file: pretrained,
@@ -84,6 +86,7 @@ async function trained(
   read: () => Promise<SliceSamples>,
 ): Promise<number> {
   const { out, architecture, size: edge, seed, json, pretrained } = options;
+  requireSliceNetwork(task, architecture, edge);
   const [device] = parseDevices(options.device, 1, thisMachine(options.engine));
   const say = (line: string) => void (json || console.log(line));
   if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : console.log });
@@ -101,7 +104,7 @@ async function trained(
     for (const { kind, path, message } of findings) say(`${kind}: ${path}: ${message}`);
     for (const [why, count] of Object.entries(leftOut)) say(`left out: ${count} slices of ${why}`);
     say(
-      `${train.length} slices of ${groups.train.length} to train on, ${val.length} of ${groups.val.length} held out, at ${edge}×${edge}`,
+      `slices of ${edge}×${edge}: ${train.length} of ${groups.train.length} patients to train on, ${val.length} of ${groups.val.length} held out`,
     );
     say(`${architecture} from ${pretrained ?? 'scratch'} on ${engine.description}`);
     const { best, history } = await trainSliceNetwork({

@@ -13,7 +13,7 @@ export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
 export { type Augmentation, learningRateAt, type TrainingOptions } from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
-export { sliceArchitectures, type SliceTask } from './slice-network.ts';
+export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
 export {
   type SliceEpoch,
   type SliceTrainingOptions,

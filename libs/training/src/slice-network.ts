@@ -47,11 +47,7 @@ export function sliceArchitectures(task: SliceTask): string[] {
 }
 
 /** @throws {UserError} for an architecture of the other sort, or a size that it does not take. */
-export function buildSliceModel(
-  task: SliceTask,
-  architecture: string,
-  { edge, seed }: { edge: number; seed?: number },
-): SliceModel {
+export function requireSliceNetwork(task: SliceTask, architecture: string, edge: number) {
   const described = architectureOf(architecture);
   if (described.output !== task.output)
     throw new UserError(`${architecture} is no network for a ${task.kind}`, {
@@ -59,13 +55,20 @@ export function buildSliceModel(
     });
   const { minimumEdge } = described.input;
   const multiple = described.output === 'map' ? described.multiple : 1;
-  if (!(edge >= minimumEdge && edge % multiple === 0))
-    throw new UserError(
-      `size ${edge}: ${architecture} takes ${minimumEdge} pixels or more${multiple > 1 ? `, a multiple of ${multiple}` : ''}`,
-      {
-        remedy: `give ${described.input.edge}`,
-      },
-    );
+  if (edge >= minimumEdge && edge % multiple === 0) return;
+  const steps = multiple > 1 ? `, a multiple of ${multiple}` : '';
+  throw new UserError(`size ${edge}: ${architecture} takes ${minimumEdge} pixels or more${steps}`, {
+    remedy: `give ${described.input.edge}`,
+  });
+}
+
+/** @throws {UserError} as `requireSliceNetwork`. */
+export function buildSliceModel(
+  task: SliceTask,
+  architecture: string,
+  { edge, seed }: { edge: number; seed?: number },
+): SliceModel {
+  requireSliceNetwork(task, architecture, edge);
   const options = { views: [], channels: CHANNELS, classes: task.classes.length };
   return buildNetwork(architecture, seed === undefined ? options : { ...options, seed });
 }

@@ -221,6 +221,12 @@ describe('refused by name', () => {
       /size 100: att_unet takes 16 pixels or more, a multiple of 16 → give 224/,
     );
   });
+  test('slices of which none shows lung', async () => {
+    const none = [1, 3].map((i) => sample(lungSegmenter, i));
+    await expect(train(lungSegmenter, { train: none })).rejects.toThrow(
+      /none of the 2 slices to train on shows lung → add slices that do, or hold others out with --val/,
+    );
+  });
   test('a loss that is not finite', async () => {
     await expect(train(lungSegmenter, { learningRate: 1e30 })).rejects.toThrow(
       /the loss is (NaN|Infinity) in epoch \d+, step \d+ → give a lower --learning-rate/,

@@ -1,5 +1,6 @@
 // The training of the slice filter or the lung segmenter, from its first epoch or its last checkpoint to its best weights.
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { permutation, readJson, UserError, writeJson } from '@ct-ensemble/core';
 import type { SliceSample } from '@ct-ensemble/data';
@@ -15,6 +16,7 @@ import {
   buildSliceModel,
   decide,
   describeSliceNetwork,
+  requireSliceNetwork,
   slicePredictionStep,
   type SliceModel,
   type SliceScores,
@@ -74,7 +76,7 @@ export const trainingFolder = (out: string) => `${out.replace(/\.safetensors$/, 
  * out, the earlier of equals. Adam on the binary cross entropy of lung.
  *
  * @returns the best epoch and the history
- * @throws StoppedError when asked to stop; UserError for another training's checkpoints, and a loss that is not finite.
+ * @throws StoppedError when asked to stop; UserError for another training's checkpoints, slices that are all lung or all not, and a loss that is not finite.
  */
 export async function trainSliceNetwork(
   options: SliceTrainingOptions,
@@ -82,6 +84,13 @@ export async function trainSliceNetwork(
   const { task, edge, epochs, train, val, out, onEpoch } = options;
   const folder = trainingFolder(out);
   const last = lastCheckpoint(folder);
+  requireSliceNetwork(task, options.architecture, edge);
+  for (const [value, what] of ['anything but lung', 'lung'].entries()) {
+    if (train.some(({ truth }) => truth.includes(value))) continue;
+    throw new UserError(`none of the ${train.length} slices to train on shows ${what}`, {
+      remedy: 'add slices that do, or hold others out with --val',
+    });
+  }
   await adoptSettings(join(folder, 'settings.json'), options);
   const model = buildSliceModel(task, options.architecture, options);
   const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
@@ -143,7 +152,8 @@ async function adoptSettings(file: string, options: SliceTrainingOptions) {
     'training slices': digestOf(options.train),
     'slices held out': digestOf(options.val),
   };
-  const found = (await readJson(file)) as typeof settings | undefined;
+  const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
+  const found = (begun ? await readJson(file) : undefined) as typeof settings | undefined;
   if (found === undefined) return writeJson(file, settings);
   const other = Object.keys(settings).filter((name) => found[name] !== settings[name]);
   if (other.length > 0) {
