@@ -18,7 +18,6 @@ import {
   describeSliceNetwork,
   requireSliceNetwork,
   slicePredictionStep,
-  type SliceModel,
   type SliceScores,
   type SliceTask,
   sliceTrainingStep,
