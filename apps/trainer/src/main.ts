@@ -2,9 +2,11 @@
 // The trainer's command line.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { EngineError } from '@ct-ensemble/engine';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { allMembers, type AllMembersOptions } from './all-members.ts';
+import { sliceArchitectures, lungSegmenter, sliceFilter, type SliceTask } from '@ct-ensemble/training';
 import { prepare, type PrepareOptions } from './prepare.ts';
+import { filter, type FilterOptions, segmenter, type SegmenterOptions } from './slice-networks.ts';
 
 const program = new Command('trainer').description('Trains the members of an ensemble.');
 const allowLeaks = [
@@ -62,6 +64,100 @@ program
   .action(async (options: PrepareOptions) => {
     process.exitCode = await prepare(options);
   });
+
+/** The options of the two networks that look at slices. */
+function sliceNetwork(
+  command: Command,
+  task: SliceTask,
+  defaults: { architecture: string; epochs: number; batch: number },
+): Command {
+  return command
+    .requiredOption('--out <file>', 'the weights, a .safetensors file', weightsFile)
+    .addOption(
+      new Option('--architecture <name>', 'network')
+        .choices(sliceArchitectures(task))
+        .default(defaults.architecture),
+    )
+    .option('--size <px>', 'height and width of the slices that the network sees', count, 224)
+    .option('--epochs <n>', 'times that every slice is learned from', count, defaults.epochs)
+    .option('--batch <n>', 'slices at once', count, defaults.batch)
+    .option('--learning-rate <rate>', "Adam's (default: 0.001; 0.0001 from published weights)", positive)
+    .option('--seed <n>', 'of first values, hold-out, order and augmentation', wholeNumber, 0)
+    .option('--hold-out <share>', 'of patients, drawn by the seed, for validation', share, 0.2)
+    .option('--val <names>', 'hold these patients out instead, separated by commas', names)
+    .option('--device <device>', "'auto', gpu:0, or cpu:2 (two threads)", 'auto')
+    .addOption(
+      new Option('--engine <engine>', 'what computes').choices(['tensorflow', 'cpu']).default('tensorflow'),
+    )
+    .option('--json', 'print nothing but a report as JSON: slices, scores of each epoch');
+}
+
+sliceNetwork(
+  program
+    .command('filter')
+    .description(
+      'Trains the network that tells slices with lung from those without; started again, it continues.',
+    )
+    .requiredOption('--data <dir>', 'slices that --labels names, or images/ and masks/')
+    .option('--labels <file>', 'table of slices and classes, lung or non-lung (default: lung masks tell it)')
+    .option(
+      '--file-columns <names>',
+      'columns whose cells, joined by /, name the file of a slice (default: file, or scan,slice)',
+      names,
+    )
+    .option('--class-column <name>', 'column of the class (default: class)')
+    .option('--from-scratch', 'do not start from published weights'),
+  sliceFilter,
+  { architecture: 'resnext50_32x4d', epochs: 20, batch: 16 },
+).action(async (options: FilterOptions) => {
+  process.exitCode = await filter(options);
+});
+
+sliceNetwork(
+  program
+    .command('segmenter')
+    .description("Trains the network that marks the lungs' pixels; started again, it continues.")
+    .requiredOption('--data <dir>', 'images/ and masks/ of slices or NIfTI volumes'),
+  lungSegmenter,
+  { architecture: 'att_unet', epochs: 60, batch: 8 },
+).action(async (options: SegmenterOptions) => {
+  process.exitCode = await segmenter(options);
+});
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+function count(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError('It must be above zero.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('It must be a number above zero.');
+  return value;
+}
+
+function share(text: string): number {
+  const value = positive(text);
+  if (value >= 1) throw new InvalidArgumentError('It must be between 0 and 1.');
+  return value;
+}
+
+function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
+function weightsFile(text: string): string {
+  if (!text.endsWith('.safetensors')) throw new InvalidArgumentError('Its ending must be .safetensors.');
+  return text;
+}
 
 try {
   await program.parseAsync();

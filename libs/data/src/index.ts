@@ -22,6 +22,10 @@ export {
 } from './preparation.ts';
 export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
 export { guardSplits } from './split-guard.ts';
+export { readLabelledSlices, type LabelledSlicesOptions } from './labelled-slices.ts';
+export { readMaskedSlices } from './lung-pairs.ts';
+export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './slice-samples.ts';
+export type { GreyImage } from './slices.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,

@@ -207,11 +207,12 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
     }
     // A float32 step that trains gains nothing from grappler, and takes more memory and time to start.
     const optimised = choice.compute !== 'float32' || result.variables.every(({ written }) => !written);
+    const fuses = onGpu || !recording.grouped; // on a CPU grappler fuses grouped convolutions into an op that refuses them
     return {
       ...result,
       made: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
       attributes: [
-        ...(optimised ? [text('config_proto', grapplerOptions(choice.compute, onGpu))] : []),
+        ...(optimised ? [text('config_proto', grapplerOptions(choice.compute, { onGpu, fuses }))] : []),
         ...(options.jit ? [bool('_XlaMustCompile', true)] : []),
       ],
       outputs: [...ends.keys()],

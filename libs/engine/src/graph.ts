@@ -70,6 +70,8 @@ export interface Trace {
   update(call: GraphCall, targets: readonly { id: number; variable: VariableTensor }[]): void;
   readonly captured: readonly CapturedTensor[];
   readonly variables: readonly CapturedVariable[];
+  /** Whether it has grouped convolutions. */
+  readonly grouped: boolean;
   /** Makes a function of the graph as it is now; without `writes` it changes no variable. */
   toFunction(
     inputs: readonly SymbolicTensor[],
@@ -237,7 +239,10 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     return plainOperation({ name: 'CheckNumerics', attributes, inputs: [tensor], outputs: 1 })[0]!;
   };
 
+  let grouped = false;
   const operation: Trace['operation'] = (call) => {
+    const [image, filter] = call.inputs;
+    grouped ||= call.name === 'Conv2D' && image!.shape[3] !== filter!.shape[2];
     const outputs = options.bfloat16?.has(call.name) ? inBfloat16(call) : plainOperation(call);
     return options.checkNumerics ? outputs.map((output) => checked(output, call.name)) : outputs;
   };
@@ -331,6 +336,9 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     },
     get variables() {
       return [...variables.values()];
+    },
+    get grouped() {
+      return grouped;
     },
     toFunction(inputs, { outputs, writes }) {
       // An Identity for each output: a function may not return an input, nor one tensor twice.

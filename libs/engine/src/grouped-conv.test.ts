@@ -138,3 +138,16 @@ it('says what does not fit', async () => {
   expect(call([3, 3, 2, 4], 1)).toThrow(/do not divide into groups/);
   expect(call([3, 3, 2, 6], 3)).toThrow(/padding 3 for a filter of 3 × 3/);
 });
+
+it('is not fused with what follows in a captured step that only evaluates', async () => {
+  await open('tensorflow');
+  const { inputs } = compute({ x: [1, 5, 5, 4], filter: [3, 3, 2, 4], strides: 1, pad: 1 });
+  const mean = tf.variable(tf.tensor1d([1, 2, 3, 4]));
+  const step = ({ a, b }: { a: Tensor; b: Tensor }) => {
+    const y = groupedConv2d({ x: a as Tensor4D, filter: b as Tensor4D, strides: 1, pad: 1 });
+    return { y: tf.relu(tf.batchNorm(y, mean, tf.onesLike(mean), undefined, undefined, 0)) };
+  };
+  const captured = capture(step);
+  const { y } = await captured(inputs);
+  expect(Array.from(y.dataSync())).toEqual(Array.from(step(inputs).y.dataSync()));
+});

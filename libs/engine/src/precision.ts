@@ -56,11 +56,14 @@ function onGpu(index: number): PrecisionChoice {
 
 /**
  * A ConfigProto with graph_options.rewrite_options for grappler, which looks at a function only where it brings one:
- * ops fused, and the pass that casts. The one for bfloat16 does not go to GPUs.
+ * ops fused where `fuses`, and the pass that casts. The one for bfloat16 does not go to GPUs.
  */
-export function grapplerOptions(compute: PrecisionChoice['compute'], onGpu: boolean): Uint8Array {
+export function grapplerOptions(
+  compute: PrecisionChoice['compute'],
+  { onGpu, fuses }: { onGpu: boolean; fuses: boolean },
+): Uint8Array {
   const [ON, OFF] = [1, 2];
-  const fusions = [0x70, ON]; // field 14: remapping
+  const fusions = [0x70, fuses ? ON : OFF]; // field 14: remapping
   const renames = [0x38, OFF]; // 7: arithmetic_optimization, which gains nothing here and takes the ops their names
   const casts = {
     float32: [],

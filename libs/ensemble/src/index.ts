@@ -39,7 +39,7 @@ export {
   type SubmissionOptions,
 } from './submission.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './coordinator.ts';
-export { deviceName, parseDevices } from './devices.ts';
+export { deviceName, parseDevices, thisMachine } from './devices.ts';
 export { type MemberPlan, type Plan, readPlan } from './plan.ts';
 export {
   openRecipe,

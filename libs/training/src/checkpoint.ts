@@ -49,7 +49,7 @@ export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'b
 /** Writes weights and state, and the optimizer's moments where given. */
 export async function saveCheckpoint(
   path: string,
-  content: { parameters: Parameters; optimizer?: Adam; state: RunState; about?: Metadata },
+  content: { parameters: Parameters; optimizer?: Adam; state: unknown; about?: Metadata },
 ) {
   const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
   for (const [name, { first, second }] of content.optimizer?.slots ?? []) {
@@ -64,18 +64,27 @@ export async function saveCheckpoint(
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
 }
 
-/** Loads a checkpoint; undefined when there is none. */
-export async function loadCheckpoint(
+/** Loads a member's checkpoint; undefined when there is none. */
+export function loadCheckpoint(
   path: string,
   into: { parameters: Parameters; optimizer?: Adam },
 ): Promise<RunState | undefined> {
+  return loadCheckpointOf(runState, path, into);
+}
+
+/** Loads a checkpoint whose state is as the schema says; undefined when there is none. */
+export async function loadCheckpointOf<State>(
+  schema: z.ZodType<State>,
+  path: string,
+  into: { parameters: Parameters; optimizer?: Adam },
+): Promise<State | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
-  const state = runState.safeParse(parsed(metadata['state']));
+  const state = schema.safeParse(parsed(metadata['state']));
   if (!state.success) {
     throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
       file: path,
-      remedy: 'delete the file to start this member anew',
+      remedy: 'delete the file to start anew',
     });
   }
   const moments = new Map<string, StoredTensor>();
@@ -94,7 +103,7 @@ export async function loadCheckpoint(
       if (stored?.dtype !== 'F32' || String(stored.shape) !== String(pytorchShape(variable.shape, layout))) {
         throw new UserError(`has no optimizer state adam.${kind}.${name}`, {
           file: path,
-          remedy: 'delete the file to start this member anew',
+          remedy: 'delete the file to start anew',
         });
       }
       const values = fromPyTorch(stored as StoredTensorOf<'F32'>, layout);

@@ -1,6 +1,6 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import tf, { type Tensor2D } from '@tensorflow/tfjs';
-import { focalLoss } from './loss.ts';
+import { binaryCrossEntropy, focalLoss } from './loss.ts';
 
 let engine: Engine;
 afterEach(() => engine.close());
@@ -28,3 +28,22 @@ test('the gradient is finite where the network is certain', async () => {
   const { grad } = tf.valueAndGrad((x) => focalLoss(x as Tensor2D, tf.tensor2d([[1, 0], [1, 0]]), 1.5))(sure); // prettier-ignore
   expect(Array.from(grad.dataSync()).every(Number.isFinite)).toBe(true);
 });
+
+// torch.nn.functional.binary_cross_entropy_with_logits in float64 (PyTorch 2.15).
+const binary = {
+  logits: [2, -1, 0, 30, -50, 0.3],
+  truth: [1, 0, 1, 0, 1, 0.25],
+  loss: 13.652115353931626,
+  gradient: [-0.01986715367035295, 0.04482357022833252, -0.08333333333333333, 0.1666666666666511, -0.16666666666666666, 0.054073752801943174], // prettier-ignore
+};
+
+test.each(['tensorflow', 'cpu'] as const)(
+  "binary cross entropy and its gradient are PyTorch's, on the engine %s",
+  async (kind) => {
+    engine = await openEngine({ engine: kind });
+    const truth = tf.tensor1d(binary.truth);
+    const { value, grad } = tf.valueAndGrad((x) => binaryCrossEntropy(x, truth))(tf.tensor1d(binary.logits));
+    expect(value.dataSync()[0]).toBeCloseTo(binary.loss, 5);
+    Array.from(grad.dataSync()).forEach((entry, i) => expect(entry).toBeCloseTo(binary.gradient[i]!, 6));
+  },
+);

@@ -30,7 +30,11 @@ export type TrainingInputs = {
 export type TrainingOutputs = { loss: Scalar };
 
 /** Adam on everything that a loss moves, under PyTorch's names; with loss scaling where the step computes in float16. */
-export function memberOptimizer(model: Model, options: AdamOptions, precision: Precision = 'float32'): Adam {
+export function memberOptimizer(
+  model: Pick<Model, 'parameters'>,
+  options: AdamOptions,
+  precision: Precision = 'float32',
+): Adam {
   const isHalf = precisionOf(precision).compute === 'float16';
   return createAdam(new Map(model.parameters.trainable().map(({ name, variable }) => [name, variable])), {
     ...options,

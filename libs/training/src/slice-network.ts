@@ -1,0 +1,224 @@
+// What the slice filter and the lung segmenter share: their steps on the device, and the file of their weights.
+import { sha256OfFile, UserError } from '@ct-ensemble/core';
+import { atEdge, type GreyImage } from '@ct-ensemble/data';
+import { type Adam, capture, type CapturedStep, tensorOfBytes } from '@ct-ensemble/engine';
+import {
+  architectureNames,
+  architectureOf,
+  architectures,
+  buildNetwork,
+  describedIn,
+  describing,
+  importTensors,
+  type Metadata,
+  type Model,
+  readSafetensors,
+} from '@ct-ensemble/models';
+import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import { augment, type Draws } from './augment.ts';
+import { binaryCrossEntropy } from './loss.ts';
+import type { Augmentation } from './options.ts';
+
+/** Grey slices enter in so many equal channels, as 0 … 1: what published weights of colour images take. */
+const CHANNELS = 3;
+
+export type SliceModel = Model<Tensor2D | Tensor4D>;
+
+/** One of the two networks: what it answers and how it is judged. */
+export interface SliceTask {
+  readonly kind: 'slice-filter' | 'lung-segmenter';
+  readonly output: 'classes' | 'map';
+  /** In the order of the logits. */
+  readonly classes: readonly string[];
+  readonly augmentation: Augmentation;
+  /** The logits as one a decision, positive for lung: [batch], or [batch, edge, edge]. */
+  lungLogits(logits: Tensor): Tensor;
+  /** The truth of a batch, its bytes as float32, moved as its images were: of the shape of the lung logits. */
+  truthOf(truth: Tensor, draws: Draws): Tensor;
+  /** From true and decided bytes, one array a slice. The field `score` chooses the best epoch. */
+  scoresOf(truth: readonly Uint8Array[], decided: readonly Uint8Array[]): SliceScores;
+}
+
+export type SliceScores = { score: number } & Record<string, number>;
+
+/** The architectures that can do it. */
+export function sliceArchitectures(task: SliceTask): string[] {
+  return architectureNames().filter((name) => architectures[name]!.output === task.output);
+}
+
+/** @throws {UserError} for an architecture of the other sort, or a size that it does not take. */
+export function requireSliceNetwork(task: SliceTask, architecture: string, edge: number) {
+  const described = architectureOf(architecture);
+  if (described.output !== task.output)
+    throw new UserError(`${architecture} is no network for a ${task.kind}`, {
+      remedy: `choose one of ${sliceArchitectures(task).join(', ')}`,
+    });
+  const { minimumEdge } = described.input;
+  const multiple = described.output === 'map' ? described.multiple : 1;
+  if (edge >= minimumEdge && edge % multiple === 0) return;
+  const steps = multiple > 1 ? `, a multiple of ${multiple}` : '';
+  throw new UserError(`size ${edge}: ${architecture} takes ${minimumEdge} pixels or more${steps}`, {
+    remedy: `give ${described.input.edge}`,
+  });
+}
+
+/** @throws {UserError} as `requireSliceNetwork`. */
+export function buildSliceModel(
+  task: SliceTask,
+  architecture: string,
+  { edge, seed }: { edge: number; seed?: number },
+): SliceModel {
+  requireSliceNetwork(task, architecture, edge);
+  const options = { views: [], channels: CHANNELS, classes: task.classes.length };
+  return buildNetwork(architecture, seed === undefined ? options : { ...options, seed });
+}
+
+// Type aliases, not interfaces: a captured step takes records of tensors.
+export type SliceTrainingInputs = {
+  /** [batch, edge, edge], unsigned bytes */
+  images: Tensor;
+  /** [batch, 1] or [batch, edge, edge], unsigned bytes: 1 lung */
+  truth: Tensor;
+  /** The optimizer's, for this step. */
+  rates: Tensor1D;
+} & Draws;
+
+/** One step: slices in, parameters and moments updated, loss out. */
+export function sliceTrainingStep(options: {
+  task: SliceTask;
+  model: SliceModel;
+  optimizer: Adam;
+}): CapturedStep<SliceTrainingInputs, { loss: Scalar }> {
+  const { task, model, optimizer } = options;
+  const variables = model.parameters.trainable().map(({ variable }) => variable);
+  return capture(({ images, truth, rates, ...draws }: SliceTrainingInputs) => {
+    const x = channelsOf(augment(withDepth(images), draws));
+    const y = task.truthOf(tf.cast(truth, 'float32'), draws);
+    const { value: loss, grads } = tf.variableGrads(
+      () => binaryCrossEntropy(task.lungLogits(model.forward(x, { training: true })), y),
+      variables,
+    );
+    optimizer.update(grads, rates);
+    return { loss };
+  });
+}
+
+/** Decides: 1 where the logit of lung is positive, which is a probability above one half. */
+export function slicePredictionStep(
+  task: SliceTask,
+  model: SliceModel,
+): CapturedStep<{ images: Tensor }, { lung: Tensor }> {
+  return capture(({ images }: { images: Tensor }) => ({
+    lung: tf.greater(task.lungLogits(model.forward(channelsOf(withDepth(images)), { training: false })), 0),
+  }));
+}
+
+/** What the network decides, one array a slice: [1], or [edge · edge]. Every batch is full: the last is filled up with black. */
+export async function decide(
+  step: ReturnType<typeof slicePredictionStep>,
+  images: readonly Uint8Array[],
+  { edge, batchSize }: { edge: number; batchSize: number },
+): Promise<Uint8Array[]> {
+  const decided: Uint8Array[] = [];
+  for (let first = 0; first < images.length; first += batchSize) {
+    const part = images.slice(first, first + batchSize);
+    const bytes = new Uint8Array(batchSize * edge * edge);
+    part.forEach((image, i) => bytes.set(image, i * edge * edge));
+    const input = tensorOfBytes(bytes, [batchSize, edge, edge]);
+    const { lung } = await step({ images: input });
+    const values = Uint8Array.from(await lung.data());
+    tf.dispose([input, lung]);
+    const each = values.length / batchSize;
+    part.forEach((_, i) => decided.push(values.slice(i * each, (i + 1) * each)));
+  }
+  return decided;
+}
+
+const withDepth = (images: Tensor) => tf.cast(tf.expandDims(images, 3), 'float32') as Tensor4D;
+
+/** [batch, edge, edge, 1], 0 … 255 → [batch, edge, edge, channels], 0 … 1. */
+const channelsOf = (grey: Tensor4D) => tf.tile(tf.mul(grey, 1 / 255), [1, 1, 1, CHANNELS]) as Tensor4D;
+
+/** What the file of the weights says of them. */
+export function describeSliceNetwork(
+  task: SliceTask,
+  model: SliceModel,
+  { edge, scores }: { edge: number; scores: unknown },
+): Metadata {
+  const { kind, classes } = task;
+  return {
+    ...describing({
+      architecture: model.architecture,
+      views: [],
+      classes: [...classes],
+      size: [edge, edge],
+      recipe: kind,
+    }),
+    kind,
+    channels: String(CHANNELS),
+    input: `grey 0 … 255 (v = (HU + 1150) / 1500 · 255), resized bilinear as Pillow does, / 255, ${CHANNELS} equal channels, no mean or standard deviation taken off`,
+    validation: JSON.stringify(scores),
+  };
+}
+
+/** A network with its weights, ready to be asked. */
+export interface OpenedSliceNetwork {
+  /** Kind, architecture, size and the SHA-256 of the file. */
+  id: string;
+  edge: number;
+  /** One array a slice, [1] or [edge · edge]: 1 lung; slices of any size. */
+  decide(slices: readonly GreyImage[]): Promise<Uint8Array[]>;
+  dispose(): void;
+}
+
+/**
+ * Opens weights that `trainSliceNetwork` wrote, on the engine that this thread has open.
+ * @throws {UserError} for a file that is not such weights.
+ */
+export async function openSliceNetwork(
+  task: SliceTask,
+  file: string,
+  { batchSize = 16 }: { batchSize?: number } = {},
+): Promise<OpenedSliceNetwork> {
+  const { tensors, metadata } = await readSafetensors(file);
+  if (metadata['kind'] !== task.kind) {
+    const found = metadata['kind'] ?? metadata['architecture'];
+    throw new UserError(
+      `is not the file of a ${task.kind}: ${found === undefined ? 'its metadata does not say what it is' : `it is of ${found}`}`,
+      {
+        file,
+        remedy: `give one that trainer:${task.kind === 'slice-filter' ? 'filter' : 'segmenter'} wrote`,
+      },
+    );
+  }
+  const { architecture, size, classes } = describedIn(metadata, { file });
+  const fits = String(classes) === String(task.classes) && metadata['channels'] === String(CHANNELS);
+  if (architecture === undefined || size === undefined || size[0] !== size[1] || !fits)
+    throw new UserError(
+      `metadata: a ${task.kind} has an architecture, a square size, the classes ${task.classes.join(', ')} and ${CHANNELS} channels`,
+      { file, remedy: 'train it again' },
+    );
+  const [edge] = size;
+  const model = buildSliceModel(task, architecture, { edge });
+  try {
+    importTensors(model.parameters, tensors, file);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  const step = slicePredictionStep(task, model);
+  return {
+    id: [task.kind, architecture, edge, await sha256OfFile(file)].join('-'),
+    edge,
+    decide: (slices) =>
+      decide(
+        step,
+        slices.map((slice) => atEdge(slice, edge)),
+        { edge, batchSize },
+      ),
+    dispose() {
+      step.dispose();
+      model.dispose();
+    },
+  };
+}

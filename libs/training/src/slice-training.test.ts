@@ -1,0 +1,235 @@
+// Both networks of the preparation, small, trained for real on made-up slices.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomStream, sha256OfFile } from '@ct-ensemble/core';
+import { atEdge, type SliceSample } from '@ct-ensemble/data';
+import { type Engine, openEngine } from '@ct-ensemble/engine';
+import { describedIn, readSafetensors, writeSafetensors } from '@ct-ensemble/models';
+import tf, { type Tensor3D } from '@tensorflow/tfjs';
+import { dice, lungSegmenter, openLungSegmenter, segmenterScores } from './lung-segmenter.ts';
+import { StoppedError } from './predict.ts';
+import { filterScores, openSliceFilter, sliceFilter } from './slice-filter.ts';
+import { buildSliceModel, type SliceTask } from './slice-network.ts';
+import { type SliceEpoch, type SliceTrainingOptions, trainSliceNetwork } from './slice-training.ts';
+
+let engine: Engine;
+let folder: string;
+beforeAll(async () => {
+  engine = await openEngine({ device: { kind: 'cpu', index: 0, threads: 1 } });
+  folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-slices-'));
+});
+afterAll(async () => {
+  engine.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const edge = 32;
+const map = (values: number[]) => Uint8Array.from(values);
+
+/** A grey body on black; every other slice with two dark lungs in it. The truth is the mask, or whether there is one. */
+function sample(task: SliceTask, i: number): SliceSample {
+  const random = randomStream({ seed: 4, purpose: 'slice', sample: i });
+  const [width, height] = [3 + 2 * random.uniform(), 6 + 3 * random.uniform()];
+  const pixels = Array.from({ length: edge * edge }, (_, k) => {
+    const [x, y] = [(k % edge) - 15.5, Math.floor(k / edge) - 15.5];
+    const isBody = Math.hypot(x / 14, y / 12) < 1;
+    const isLung = i % 2 === 0 && Math.hypot((Math.abs(x) - 6.5) / width, y / height) < 1;
+    return { grey: (isLung ? 60 : isBody ? 180 : 0) + 20 * random.uniform(), lung: isLung ? 1 : 0 };
+  });
+  const mask = map(pixels.map(({ lung }) => lung));
+  return {
+    name: `slice ${i}`,
+    group: `p${i}`,
+    image: map(pixels.map(({ grey }) => grey)),
+    truth: task === lungSegmenter ? mask : Uint8Array.of(1 - (i % 2)),
+  };
+}
+
+const tasks = [
+  [sliceFilter, 'resnext_small'],
+  [lungSegmenter, 'att_unet_small'],
+] as const;
+
+let outs = 0;
+async function train(task: SliceTask, options: Partial<SliceTrainingOptions> = {}) {
+  const samples = Array.from({ length: 24 }, (_, i) => sample(task, i));
+  const out = join(folder, `${outs++}.safetensors`);
+  const told: { record: SliceEpoch; resumed: boolean }[] = [];
+  const all: SliceTrainingOptions = {
+    task,
+    architecture: task === sliceFilter ? 'resnext_small' : 'att_unet_small',
+    edge,
+    epochs: 3,
+    batchSize: 7,
+    learningRate: 0.003,
+    seed: 1,
+    train: samples.slice(0, 16),
+    val: samples.slice(16),
+    out,
+    onEpoch: (record, { resumed }) => void told.push({ record, resumed }),
+    ...options,
+  };
+  return { ...(await trainSliceNetwork(all)), out: all.out, told };
+}
+
+test('the filter learns, is written with what it is, and answers for slices of any size', async () => {
+  const before = engine.tensors;
+  const { best, history, out } = await train(sliceFilter, { epochs: 15 });
+  expect(best.scores['score']).toBe(1);
+  expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 2);
+  const { metadata } = await readSafetensors(out);
+  expect(metadata).toMatchObject({ kind: 'slice-filter', channels: '3' });
+  expect(describedIn(metadata, { file: out })).toMatchObject({
+    architecture: 'resnext_small',
+    classes: ['non-lung', 'lung'],
+    size: [edge, edge],
+  });
+  expect(JSON.parse(metadata['validation']!)).toEqual({ ...best.scores, slices: 8, trainedOn: 16, epoch: best.epoch + 1 }); // prettier-ignore
+
+  const filter = await openSliceFilter(out, { batchSize: 3 });
+  expect(filter.id).toBe(`slice-filter-resnext_small-32-${await sha256OfFile(out)}`);
+  const fresh = [30, 31, 32, 33].map((i) => sample(sliceFilter, i).image);
+  expect(await filter.keep(fresh.map((data) => ({ height: edge, width: edge, data })))).toEqual([true, false, true, false]); // prettier-ignore
+  const large = fresh.map((data) => atEdge({ height: edge, width: edge, data }, 70));
+  expect(await filter.keep(large.map((data) => ({ height: 70, width: 70, data })))).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
+  expect(await filter.keep([])).toEqual([]);
+  filter.dispose();
+  expect(engine.tensors).toBe(before);
+});
+
+test('the segmenter learns, and its masks are 0 and 1 at its own size', async () => {
+  const before = engine.tensors;
+  const { best, out } = await train(lungSegmenter, { epochs: 15 });
+  expect(best.scores['score']).toBeGreaterThan(0.9);
+  const segmenter = await openLungSegmenter(out, { batchSize: 2 });
+  expect([segmenter.edge, segmenter.id]).toEqual([edge, `lung-segmenter-att_unet_small-32-${await sha256OfFile(out)}`]); // prettier-ignore
+  const fresh = [40, 42, 44].map((i) => sample(lungSegmenter, i));
+  const masks = await segmenter.masks(fresh.map(({ image }) => ({ height: edge, width: edge, data: image })));
+  masks.forEach((mask, i) => expect(dice(mask, fresh[i]!.truth)).toBeGreaterThan(0.85));
+  expect(new Set(masks.flatMap((mask) => [...mask]))).toEqual(new Set([0, 1]));
+  segmenter.dispose();
+  expect(engine.tensors).toBe(before);
+});
+
+test.each(tasks)('equal bytes when repeated, and when stopped and resumed: %#', async (task) => {
+  const straight = await train(task);
+  const again = await train(task);
+  const bytes = await readFile(straight.out);
+  expect((await readFile(again.out)).equals(bytes)).toBe(true);
+
+  let asked = 0;
+  const out = join(folder, `resumed-${task.kind}.safetensors`);
+  const stopped = train(task, { out, stop: () => ++asked > 5 }); // three steps an epoch: in the second
+  await expect(stopped).rejects.toThrow(StoppedError);
+  const resumed = await train(task, { out });
+  expect(resumed.told.map(({ record, resumed }) => [record.epoch, resumed])).toEqual([[0, true], [1, false], [2, false]]); // prettier-ignore
+  expect((await readFile(out)).equals(bytes)).toBe(true);
+  const finished = await train(task, { out });
+  expect(finished.told).toHaveLength(1);
+  expect((await readFile(out)).equals(bytes)).toBe(true);
+});
+
+test('another seed gives other weights; checkpoints of other settings or data are not gone on from', async () => {
+  const one = await train(sliceFilter, { epochs: 1 });
+  const two = await train(sliceFilter, { epochs: 1, seed: 2 });
+  expect((await readFile(one.out)).equals(await readFile(two.out))).toBe(false);
+  await expect(train(sliceFilter, { epochs: 2, seed: 2, out: one.out })).rejects.toThrow(
+    /settings\.json: was begun otherwise: epochs 1, now 2; seed 1, now 2 → give the same settings, another --out/,
+  );
+  const val = [sample(sliceFilter, 16), sample(sliceFilter, 99)];
+  await expect(train(sliceFilter, { epochs: 1, val, out: one.out })).rejects.toThrow(
+    /slices held out 8 \(\w+\), now 2/,
+  );
+});
+
+test('the mask is turned as its image is', () => {
+  const { image, truth } = sample(lungSegmenter, 0);
+  const transforms = tf.tensor2d([[0, -1, edge - 1, 1, 0, 0, 0, 0]]); // a quarter turn
+  const input = (values: Uint8Array) => tf.tensor3d(Array.from(values), [1, edge, edge]);
+  const turned = lungSegmenter.truthOf(input(truth), { transforms });
+  // The output's pixel (X, Y) is the input's (edge − 1 − Y, X).
+  const expected = Array.from(truth, (_, k) => truth[edge * (k % edge) + edge - 1 - Math.floor(k / edge)]!);
+  expect(Array.from(turned.dataSync())).toEqual(expected);
+  expect(turned.shape).toEqual([1, edge, edge]);
+  const still = input(image);
+  expect(lungSegmenter.truthOf(still as Tensor3D, {})).toBe(still);
+});
+
+describe('scores in closed form', () => {
+  test('Dice', () => {
+    expect(dice(map([1, 1, 0, 0]), map([1, 0, 1, 0]))).toBe(0.5);
+    expect(dice(map([1, 1, 1, 0]), map([1, 0, 0, 0]))).toBe(0.5);
+    expect(dice(map([1, 0]), map([1, 0]))).toBe(1);
+    expect(dice(map([1, 0]), map([0, 1]))).toBe(0);
+    expect(dice(map([0, 0]), map([0, 0]))).toBe(1);
+    expect(segmenterScores([map([1, 0]), map([1, 1])], [map([1, 0]), map([1, 0])]).score).toBeCloseTo(
+      5 / 6,
+      12,
+    );
+  });
+  test('the mean of the recalls', () => {
+    const labels = (...values: number[]) => values.map((value) => Uint8Array.of(value));
+    expect(filterScores(labels(1, 1, 1, 1, 0, 0), labels(1, 1, 1, 0, 0, 1))).toEqual({
+      score: (3 / 4 + 1 / 2) / 2,
+      accuracy: 4 / 6,
+      lungKept: 3 / 4,
+      nonLungLeftOut: 1 / 2,
+    });
+    expect(filterScores(labels(1, 1), labels(1, 0))).toEqual({ score: 0.5, accuracy: 0.5, lungKept: 0.5 });
+  });
+});
+
+describe('refused by name', () => {
+  test('weights of the other network, of no network, of other tensors', async () => {
+    const { out } = await train(sliceFilter, { epochs: 1 });
+    await expect(openLungSegmenter(out)).rejects.toThrow(
+      /safetensors: is not the file of a lung-segmenter: it is of slice-filter → give one that trainer:segmenter wrote/,
+    );
+    const { tensors, metadata } = await readSafetensors(out);
+    const write = async (name: string, meta: typeof metadata, content = tensors) => {
+      await writeSafetensors(join(folder, name), content, meta);
+      return openSliceFilter(join(folder, name));
+    };
+    await expect(write('silent.safetensors', {})).rejects.toThrow(/its metadata does not say what it is/);
+    await expect(write('size.safetensors', { ...metadata, size: '[32,16]' })).rejects.toThrow(
+      /a square size/,
+    );
+    await expect(write('size.safetensors', { ...metadata, size: '"x"' })).rejects.toThrow(/metadata, size/);
+    await expect(write('classes.safetensors', { ...metadata, classes: '["lung","non-lung"]' })).rejects.toThrow(/the classes non-lung, lung/); // prettier-ignore
+    const fewer = new Map([...tensors].filter(([name]) => name !== 'fc.bias'));
+    await expect(write('fewer.safetensors', metadata, fewer)).rejects.toThrow(
+      /do not fit the model: fc\.bias is missing/,
+    );
+    await expect(openSliceFilter(join(folder, 'none.safetensors'))).rejects.toThrow(/there is no such file/);
+    await writeFile(join(folder, 'text.safetensors'), 'nothing at all');
+    await expect(openSliceFilter(join(folder, 'text.safetensors'))).rejects.toThrow(/text\.safetensors/);
+  });
+  test('a network of the other sort, and a size it does not take', () => {
+    const build = (task: SliceTask, name: string, size: number) => () =>
+      buildSliceModel(task, name, { edge: size });
+    expect(build(sliceFilter, 'att_unet', 32)).toThrow(
+      /att_unet is no network for a slice-filter → choose one of densenet161/,
+    );
+    expect(build(lungSegmenter, 'resnext_small', 32)).toThrow(/→ choose one of att_unet, att_unet_small/);
+    expect(build(lungSegmenter, 'att_unet', 100)).toThrow(
+      /size 100: att_unet takes 16 pixels or more, a multiple of 16 → give 224/,
+    );
+  });
+  test('slices of which none shows lung', async () => {
+    const none = [1, 3].map((i) => sample(lungSegmenter, i));
+    await expect(train(lungSegmenter, { train: none })).rejects.toThrow(
+      /none of the 2 slices to train on shows lung → add slices that do, or hold others out with --val/,
+    );
+  });
+  test('a loss that is not finite', async () => {
+    await expect(train(lungSegmenter, { learningRate: 1e30 })).rejects.toThrow(
+      /the loss is (NaN|Infinity) in epoch \d+, step \d+ → give a lower --learning-rate/,
+    );
+  });
+});

@@ -1,0 +1,239 @@
+// The training of the slice filter or the lung segmenter, from its first epoch or its last checkpoint to its best weights.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { permutation, readJson, UserError, writeJson } from '@ct-ensemble/core';
+import type { SliceSample } from '@ct-ensemble/data';
+import { type Adam, tensorOfBytes } from '@ct-ensemble/engine';
+import { loadPretrained, saveWeights } from '@ct-ensemble/models';
+import tf from '@tensorflow/tfjs';
+import { z } from 'zod';
+import { drawAugmentation } from './augment.ts';
+import { bestCheckpoint, lastCheckpoint, loadCheckpointOf, saveCheckpoint } from './checkpoint.ts';
+import { learningRateAt } from './options.ts';
+import { StoppedError } from './predict.ts';
+import {
+  buildSliceModel,
+  decide,
+  describeSliceNetwork,
+  requireSliceNetwork,
+  slicePredictionStep,
+  type SliceScores,
+  type SliceTask,
+  sliceTrainingStep,
+} from './slice-network.ts';
+import { memberOptimizer } from './step.ts';
+
+export interface SliceTrainingOptions {
+  task: SliceTask;
+  architecture: string;
+  /** Of the slices, in pixels. */
+  edge: number;
+  epochs: number;
+  batchSize: number;
+  /** Of Adam; a tenth of it in the last third of the epochs. */
+  learningRate: number;
+  seed: number;
+  /** A file of published weights to start from. */
+  pretrained?: string;
+  train: readonly SliceSample[];
+  val: readonly SliceSample[];
+  /** The file of the best weights. Beside it, in the folder of its name with `.training` for the ending, lie the checkpoints. */
+  out: string;
+  /** After each epoch, and once for those that a checkpoint brought. */
+  onEpoch?: (record: SliceEpoch, told: { epochs: number; resumed: boolean }) => void;
+  /** Asked between steps; true ends the run with a StoppedError. */
+  stop?: () => boolean;
+}
+
+const epochRecord = z.object({
+  epoch: z.int(),
+  learningRate: z.number(),
+  /** Mean over the training slices. */
+  loss: z.number(),
+  /** On the slices held out. */
+  scores: z.record(z.string(), z.number()),
+  seconds: z.number(),
+});
+const trainingState = z.object({
+  /** Epochs that are done. */
+  epochs: z.int(),
+  /** Optimizer steps that are done. */
+  steps: z.int(),
+  best: z.object({ epoch: z.int(), score: z.number() }).nullable(),
+  history: z.array(epochRecord),
+});
+
+/** One epoch; epochs count from 0. */
+export type SliceEpoch = z.infer<typeof epochRecord>;
+
+/** Where the checkpoints of a file of weights lie. */
+export const trainingFolder = (out: string) => `${out.replace(/\.safetensors$/, '')}.training`;
+
+/**
+ * Trains, or goes on from the last checkpoint, and writes the weights of the best epoch: the highest score on the slices held
+ * out, the earlier of equals. Adam on the binary cross entropy of lung.
+ *
+ * @returns the best epoch and the history
+ * @throws StoppedError when asked to stop; UserError for another training's checkpoints, slices that are all lung or all not, and a loss that is not finite.
+ */
+export async function trainSliceNetwork(
+  options: SliceTrainingOptions,
+): Promise<{ best: SliceEpoch; history: SliceEpoch[] }> {
+  const { task, edge, epochs, train, val, out, onEpoch } = options;
+  const folder = trainingFolder(out);
+  const last = lastCheckpoint(folder);
+  requireSliceNetwork(task, options.architecture, edge);
+  for (const [value, what] of ['anything but lung', 'lung'].entries()) {
+    if (train.some(({ truth }) => truth.includes(value))) continue;
+    throw new UserError(`none of the ${train.length} slices to train on shows ${what}`, {
+      remedy: 'add slices that do, or hold others out with --val',
+    });
+  }
+  await adoptSettings(join(folder, 'settings.json'), options);
+  const model = buildSliceModel(task, options.architecture, options);
+  const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  const step = sliceTrainingStep({ task, model, optimizer });
+  const predict = slicePredictionStep(task, model);
+  try {
+    const resumed = await loadCheckpointOf(trainingState, last, { parameters: model.parameters, optimizer });
+    if (resumed === undefined && options.pretrained !== undefined)
+      await loadPretrained(model, options.pretrained);
+    let state = resumed ?? { epochs: 0, steps: 0, best: null, history: [] };
+    const before = state.history.at(-1);
+    if (before !== undefined) onEpoch?.(before, { epochs, resumed: true });
+    for (let epoch = state.epochs; epoch < epochs; epoch++) {
+      const started = performance.now();
+      const loss = await trainEpoch({ ...options, step, optimizer, epoch, steps: state.steps });
+      const scores = await scoresOf({ ...options, predict });
+      const best =
+        state.best === null || scores.score > state.best.score ? { epoch, score: scores.score } : state.best;
+      const record: SliceEpoch = {
+        epoch,
+        learningRate: rateAt(options, epoch),
+        loss,
+        scores,
+        seconds: (performance.now() - started) / 1000,
+      };
+      const steps = state.steps + Math.ceil(train.length / options.batchSize);
+      state = { epochs: epoch + 1, steps, best, history: [...state.history, record] };
+      const { parameters } = model;
+      if (best.epoch === epoch) await saveCheckpoint(bestCheckpoint(folder), { parameters, state });
+      await saveCheckpoint(last, { parameters, optimizer, state });
+      onEpoch?.(record, { epochs, resumed: false });
+    }
+    await loadCheckpointOf(trainingState, bestCheckpoint(folder), { parameters: model.parameters });
+    const best = state.history[state.best!.epoch]!;
+    const counts = { slices: val.length, trainedOn: train.length, epoch: best.epoch + 1 };
+    const about = describeSliceNetwork(task, model, { edge, scores: { ...best.scores, ...counts } });
+    await saveWeights(model.parameters, out, about);
+    return { best, history: state.history };
+  } finally {
+    step.dispose();
+    predict.dispose();
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+/** Writes down what is trained, or finds it written: checkpoints of other data or other settings are not gone on from. */
+async function adoptSettings(file: string, options: SliceTrainingOptions) {
+  const { task, architecture, edge, epochs, batchSize, learningRate, seed, pretrained } = options;
+  const settings: Record<string, string | number> = {
+    kind: task.kind,
+    architecture,
+    size: edge,
+    epochs,
+    batch: batchSize,
+    'learning rate': learningRate,
+    seed,
+    'starts from': pretrained === undefined ? 'scratch' : 'published weights',
+    'training slices': digestOf(options.train),
+    'slices held out': digestOf(options.val),
+  };
+  const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
+  const found = (begun ? await readJson(file) : undefined) as typeof settings | undefined;
+  if (found === undefined) return writeJson(file, settings);
+  const other = Object.keys(settings).filter((name) => found[name] !== settings[name]);
+  if (other.length > 0) {
+    const each = other.map((name) => `${name} ${found[name]}, now ${settings[name]}`);
+    throw new UserError(`was begun otherwise: ${each.join('; ')}`, {
+      file,
+      remedy: 'give the same settings, another --out, or delete this folder',
+    });
+  }
+}
+
+function digestOf(samples: readonly SliceSample[]): string {
+  const hash = createHash('sha256');
+  for (const { name, image, truth } of samples) hash.update(`${name}\n`).update(image).update(truth);
+  return `${samples.length} (${hash.digest('hex').slice(0, 16)})`;
+}
+
+function rateAt({ learningRate, epochs }: SliceTrainingOptions, epoch: number): number {
+  const drop = { from: Math.ceil((2 / 3) * epochs), rate: learningRate / 10 };
+  return learningRateAt([{ from: 0, rate: learningRate }, drop], epoch);
+}
+
+interface EpochOptions extends SliceTrainingOptions {
+  step: ReturnType<typeof sliceTrainingStep>;
+  optimizer: Adam;
+  epoch: number;
+  /** Optimizer steps done before this epoch. */
+  steps: number;
+}
+
+/** One epoch; returns the mean of the slices' losses. */
+async function trainEpoch(options: EpochOptions): Promise<number> {
+  const { task, train, edge, batchSize, seed, epoch, steps, stop } = options;
+  const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
+  const rate = rateAt(options, epoch);
+  let sum = 0;
+  for (let first = 0, done = 1; first < order.length; first += batchSize, done++) {
+    if (stop?.()) throw new StoppedError('stopped as asked');
+    const samples = order.slice(first, first + batchSize).map((i) => train[i]!);
+    const draws = drawAugmentation(task.augmentation, {
+      seed,
+      epoch,
+      scans: samples.map(({ name }) => name),
+      height: edge,
+      width: edge,
+    });
+    const truths = samples.map(({ truth }) => truth);
+    const size = truths[0]!.length === 1 ? [1] : [edge, edge];
+    const inputs = {
+      ...draws,
+      images: tensorOfBytes(joined(samples.map(({ image }) => image)), [samples.length, edge, edge]),
+      truth: tensorOfBytes(joined(truths), [samples.length, ...size]),
+      rates: options.optimizer.rates(rate, steps + done),
+    };
+    const result = await options.step(inputs);
+    const [loss] = await result.loss.data();
+    tf.dispose([inputs, result]);
+    if (!Number.isFinite(loss))
+      throw new UserError(`the loss is ${loss} in epoch ${epoch + 1}, step ${done}`, {
+        remedy: 'give a lower --learning-rate and another --out',
+      });
+    sum += loss! * samples.length;
+  }
+  return sum / train.length;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+async function scoresOf(
+  options: SliceTrainingOptions & { predict: ReturnType<typeof slicePredictionStep> },
+): Promise<SliceScores> {
+  const { task, val, predict } = options;
+  const decided = await decide(
+    predict,
+    val.map(({ image }) => image),
+    options,
+  );
+  return task.scoresOf(
+    val.map(({ truth }) => truth),
+    decided,
+  );
+}
