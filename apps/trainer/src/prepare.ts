@@ -1,7 +1,7 @@
 // The command prepare: data set and volumes, without training; a second run finds its volumes made.
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
-import { cacheFolder } from '@ct-ensemble/engine';
+import { cacheFolder, installTensorFlow } from '@ct-ensemble/engine';
 import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { pace, stopOnSignal } from './terminal.ts';
 
@@ -19,6 +19,8 @@ export interface PrepareOptions {
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
 export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
+  const needsNetworks = (options.filter ?? 'area') !== 'area' || (options.masks ?? 'threshold') !== 'threshold';
+  if (needsNetworks) await installTensorFlow({ log: console.error });
   const store = options.out ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const started = performance.now();
