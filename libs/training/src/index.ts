@@ -1,5 +1,5 @@
 // One member's run: loss, schedule, loop, checkpoints.
-export { augment, drawAugmentation, type Draws } from './augment.ts';
+export { augment, type DrawKey, drawAugmentation, type Draws } from './augment.ts';
 export {
   bestCheckpoint,
   type EpochRecord,
@@ -9,7 +9,13 @@ export {
   saveCheckpoint,
 } from './checkpoint.ts';
 export { focalLoss } from './loss.ts';
-export { type Augmentation, learningRateAt, type TrainingOptions } from './options.ts';
+export {
+  type Augmentation,
+  type FactorRange,
+  type Interpolation,
+  learningRateAt,
+  type TrainingOptions,
+} from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
 export { memberOptimizer, predictionStep, trainingStep, volumesTensor } from './step.ts';
 export { type Progress, trainMember, type TrainOptions } from './train.ts';

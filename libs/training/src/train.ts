@@ -40,6 +40,8 @@ export interface TrainOptions {
   train: readonly StoredScan[];
   val: readonly StoredScan[];
   store: VolumeStore;
+  /** Planes of each view, where the second shows slices of the first; see DrawKey. */
+  views?: readonly number[];
   /** The score that chooses the best epoch, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;
@@ -72,7 +74,8 @@ export interface Progress {
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
   const optimizer = memberOptimizer(model, training.optimizer);
-  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma });
+  const { interpolation } = training.augmentation;
+  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma, interpolation });
   const stepsPerEpoch = Math.ceil(train.length / training.batchSize);
   try {
     const last = lastCheckpoint(folder);
@@ -151,10 +154,18 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
     if (stop?.()) throw new StoppedError('stopped as asked');
     const started = performance.now();
     done++;
-    const [, , height, width] = batch.shape;
+    const [, depth, height, width] = batch.shape;
     const scans = batch.samples.map((sample) => train[sample]!.key);
     const inputs: TrainingInputs = {
-      ...drawAugmentation(training.augmentation, { seed, epoch, scans, height, width }),
+      ...drawAugmentation(training.augmentation, {
+        seed,
+        epoch,
+        scans,
+        depth,
+        height,
+        width,
+        views: options.views,
+      }),
       volumes: volumesTensor(batch.data, batch.shape),
       truth: tf.tidy(() =>
         tf
