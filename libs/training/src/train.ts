@@ -95,7 +95,14 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
       });
     for (let epoch = state.epochs; epoch < training.epochs; epoch++) {
       const started = performance.now();
-      const loss = await trainEpoch({ ...options, step, optimizer, epoch, steps: state.steps, report });
+      const { loss, waited } = await trainEpoch({
+        ...options,
+        step,
+        optimizer,
+        epoch,
+        steps: state.steps,
+        report,
+      });
       const macroF1 = await scoreOf(options);
       const best = isBetter(macroF1, state.best?.macroF1) ? { epoch, macroF1 } : state.best;
       const record: EpochRecord = {
@@ -104,6 +111,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         loss,
         macroF1,
         seconds: (performance.now() - started) / 1000,
+        waited,
       };
       state = {
         epochs: epoch + 1,
@@ -143,16 +151,19 @@ interface EpochOptions extends TrainOptions {
   report: (kind: 'step', now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>) => void;
 }
 
-/** One epoch; returns the mean of the scans' losses. */
-async function trainEpoch(options: EpochOptions): Promise<number> {
+/** One epoch: the mean of the scans' losses, and the seconds in which a step waited for its volumes. */
+async function trainEpoch(options: EpochOptions): Promise<{ loss: number; waited: number }> {
   const { training, train, store, seed, epoch, stop } = options;
   const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
   const learningRate = learningRateAt(training.learningRate, epoch);
   let sum = 0;
   let done = 0;
+  let waited = 0;
+  let asked = performance.now();
   for await (const batch of readBatches({ scans: train, order, batchSize: training.batchSize, store })) {
     if (stop?.()) throw new StoppedError('stopped as asked');
     const started = performance.now();
+    waited += (started - asked) / 1000;
     done++;
     const [, depth, height, width] = batch.shape;
     const scans = batch.samples.map((sample) => train[sample]!.key);
@@ -189,8 +200,9 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
       loss,
       seconds: (performance.now() - started) / 1000,
     });
+    asked = performance.now();
   }
-  return sum / train.length;
+  return { loss: sum / train.length, waited };
 }
 
 /** [2] int32, from which the step's dropout draws. */
