@@ -77,6 +77,25 @@ test.each([
   expect(started).toHaveLength(12);
 });
 
+test.each([1, 2, 3])(
+  'with ahead %i, never more than that and the batch in hand is in memory',
+  async (ahead) => {
+    const { scans, store, started } = numbered(60);
+    let given = 0;
+    for await (const { samples } of readBatches({
+      scans,
+      order: scans.map((_, i) => i),
+      batchSize: 4,
+      store,
+      ahead,
+    })) {
+      given += samples.length;
+      await sleep(5); // the reading runs as far ahead as it may
+      expect(started).toHaveLength(Math.min(60, given + 4 * ahead));
+    }
+  },
+);
+
 test('returning early stops the reading', async () => {
   const { scans, store, started } = numbered(100, 5);
   const reading = readBatches({ scans, order: scans.map((_, i) => i), batchSize: 4, store, ahead: 2 });

@@ -15,7 +15,7 @@ export interface Batch {
 
 /**
  * Batches in the given order (indices into `scans`); the next `ahead` (default 1) are read while the caller works; the
- * last may be smaller. An error surfaces when its batch is asked for: a UserError for a scan without a volume, for
+ * last may be smaller. Memory: ahead + 1 batches at most, the caller's among them. An error surfaces when its batch is asked for: a UserError for a scan without a volume, for
  * volumes of different shapes and for a damaged store. Returning early stops the reading.
  */
 export async function* readBatches(options: {

@@ -35,6 +35,12 @@ const gainSchema = mapping({
   probability: probability.describe('Probability that they are.'),
 });
 
+const factorSchema = mapping({
+  from: above0.describe('Smallest factor.'),
+  to: above0.describe('Greatest factor.'),
+  probability: probability.describe('Probability that it is applied.'),
+}).refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not be below from' });
+
 const augmentationSchema = mapping({
   rotate: from0.default(0).describe('Rotation by an angle drawn from ±this, in degrees; 0: none.'),
   flipHorizontal: probability.default(0).describe('Probability of a horizontal flip.'),
@@ -43,7 +49,17 @@ const augmentationSchema = mapping({
     .describe('Probability of each vertical flip, drawn in turn.'),
   blur: probability.default(0).describe('Probability of a 3×3 blur.'),
   gain: sequence(gainSchema).default([]).describe('Gains, drawn in turn, each by itself.'),
-}).describe('One draw for all slices of a scan. `none` and every field left out mean: do not.');
+  interpolation: z
+    .enum(['linear', 'nearest'], 'must be linear or nearest')
+    .optional()
+    .describe('Of a rotation. linear, the default: mirrored at the border; nearest: black beyond it.'),
+  brightness: factorSchema.optional().describe('Grey values times a factor.'),
+  contrast: factorSchema.optional().describe("Distances from the slice's mean times a factor."),
+  perSlice: z
+    .boolean('must be true or false')
+    .optional()
+    .describe('A draw for every slice; default: one for all slices of a scan.'),
+}).describe('`none` and every field left out mean: do not.');
 
 const maskSchema = mapping({
   dilate: z

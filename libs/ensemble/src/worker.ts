@@ -74,6 +74,8 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     await rm(failedFile(run, member.name), { force: true });
     const classes = plan.dataset.classes.length;
     const views = member.views.map(({ depth }) => depth);
+    const { sampling, secondView } = plan.recipe.volume;
+    const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared';
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
     await writeJson(configFile(run, member.name), {
@@ -103,6 +105,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
         recipe: plan.recipe.name,
       }),
       predict,
+      ...(showsSlicesTwice && { views }),
       train: usable('train'),
       val: usable('val').filter(({ label }) => label !== null),
       store,

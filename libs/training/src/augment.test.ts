@@ -1,78 +1,227 @@
-import { type Engine, openEngine } from '@ct-ensemble/engine';
-import tf, { type Tensor4D } from '@tensorflow/tfjs';
-import { augment, drawAugmentation, transformOf } from './augment.ts';
-import type { Augmentation } from './options.ts';
+// Against what OpenCV, albumentations and Pillow make of the same slices (fixtures/record-augmentation.py), to the byte.
+import { capture, type Engine, openEngine } from '@ct-ensemble/engine';
+import tf, { type Tensor2D, type Tensor3D } from '@tensorflow/tfjs';
+import { readFileSync } from 'node:fs';
+import { augment, drawAugmentation, type Draws } from './augment.ts';
+import type { Augmentation, Interpolation } from './options.ts';
+import { volumesTensor } from './step.ts';
+import { sourcesOf, type Turn } from './turn.ts';
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await openEngine();
-});
-afterAll(() => engine.close());
-
-const image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]; // prettier-ignore
-const turned = (turn: Partial<Parameters<typeof transformOf>[0]>) => {
-  const transform = transformOf({ angle: 0, mirrorX: false, mirrorY: false, height: 3, width: 3, ...turn });
-  const x = tf.tensor4d(image.flat(), [1, 3, 3, 1]);
-  const y = augment(x, { transforms: tf.tensor2d([transform]) });
-  return Array.from(y.dataSync(), (value) => Math.round(value * 1e3) / 1e3);
+interface Detection {
+  angle: number;
+  mirrorX: boolean;
+  mirrorY: boolean;
+  blur: boolean;
+  factors: number[];
+  slices: string;
+}
+interface Severity {
+  angle: number;
+  brightness: number;
+  contrast: number;
+  slices: string;
+}
+const recorded = JSON.parse(
+  readFileSync(new URL('./fixtures/augmentation.json', import.meta.url), 'utf8'),
+) as {
+  height: number;
+  width: number;
+  depth: number;
+  slices: string;
+  detection: Detection[];
+  severity: Severity[];
 };
-
-test('the transform turns about the centre, then flips', () => {
-  expect(turned({})).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  expect(turned({ mirrorX: true })).toEqual([3, 2, 1, 6, 5, 4, 9, 8, 7]);
-  expect(turned({ mirrorY: true })).toEqual([7, 8, 9, 4, 5, 6, 1, 2, 3]);
-  expect(turned({ angle: Math.PI })).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1]);
-  expect(turned({ angle: Math.PI / 2 })).toEqual([3, 6, 9, 2, 5, 8, 1, 4, 7]);
-  expect(turned({ angle: Math.PI / 2, mirrorX: true })).toEqual([9, 6, 3, 8, 5, 2, 7, 4, 1]);
-});
-
-test('blur is the mean of 3×3, gain is cut at white, each only for the scans drawn', () => {
-  const x = tf.tensor4d(
-    [...image.flat(), ...image.flat().map((value) => value * 20)],
-    [2, 3, 3, 1],
-  ) as Tensor4D;
-  const [first, second] = tf.unstack(augment(x, { blur: tf.tensor1d([1, 0]), gain: tf.tensor1d([1, 1.5]) }));
-  expect(first!.dataSync()[4]).toBeCloseTo(5, 5);
-  expect(first!.dataSync()[0]).toBeCloseTo((1 + 2 + 4 + 5) / 4, 5);
-  expect(Array.from(second!.dataSync())).toEqual([30, 60, 90, 120, 150, 180, 210, 240, 255]);
-});
-
+const { height, width, depth, detection, severity } = recorded;
+const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
+const slices = bytesOf(recorded.slices);
+const none: Augmentation = { rotate: 0, flipHorizontal: 0, flipVertical: [], blur: 0, gain: [] };
 const paper: Augmentation = {
+  ...none,
   rotate: 35,
   flipHorizontal: 0.5,
   flipVertical: [0.1, 0.1],
   blur: 0.2,
   gain: [{ factor: 1.5, probability: 0.2 }, { factor: 0.5, probability: 0.2 }], // prettier-ignore
 };
-const key = { seed: 1, epoch: 3, height: 64, width: 64 };
+const perSlice: Augmentation = {
+  ...none,
+  rotate: 10,
+  interpolation: 'nearest',
+  brightness: { from: 0.7, to: 1.5, probability: 0.1 },
+  contrast: { from: 0.7, to: 1.5, probability: 0.1 },
+  perSlice: true,
+};
+const key = { seed: 1, epoch: 3, depth, height, width };
 
-test("a scan's draw depends on seed, epoch and name alone, not on its batch", () => {
-  const row = (draws: ReturnType<typeof drawAugmentation>, i: number) =>
-    Array.from(tf.unstack(draws.transforms!)[i]!.dataSync());
-  const pair = drawAugmentation(paper, { ...key, scans: ['a', 'b'] });
-  const alone = drawAugmentation(paper, { ...key, scans: ['b'] });
-  expect(row(pair, 1)).toEqual(row(alone, 0));
-  expect(row(pair, 0)).not.toEqual(row(pair, 1));
-  expect(row(drawAugmentation(paper, { ...key, epoch: 4, scans: ['b'] }), 0)).not.toEqual(row(alone, 0));
+/** One scan for each of the turns, one draw for each scan; or one scan of which each plane has a turn of its own. */
+function turnsTensors(turns: Omit<Turn, 'height' | 'width'>[], interpolation: Interpolation, planes = 1) {
+  const sources = turns.map((turn) => sourcesOf({ ...turn, height, width }, interpolation));
+  const joined = (part: 'columns' | 'rows') => sources.flatMap((source) => [...source[part]]);
+  const scans = turns.length / planes;
+  return {
+    columns: tf.tensor4d(joined('columns'), [scans, planes, 2, width], 'int32'),
+    rows: tf.tensor4d(joined('rows'), [scans, planes, 2, height], 'int32'),
+  };
+}
+
+const detectionDraws = (): Draws => ({
+  ...turnsTensors(detection, 'linear'),
+  blur: tf.tensor2d(detection.map(({ blur }) => [blur ? 1 : 0])),
+  gain: tf.tensor3d(
+    detection.map(({ factors }) => [1.5, 0.5].map((factor) => [factors.includes(factor) ? factor : 1])),
+  ),
+});
+const upright = { mirrorX: false, mirrorY: false };
+const severityDraws = (): Draws => ({
+  ...turnsTensors(
+    severity.map(({ angle }) => ({ angle, ...upright })),
+    'nearest',
+  ),
+  brightness: tf.tensor2d(severity.map(({ brightness }) => [brightness])),
+  contrast: tf.tensor2d(severity.map(({ contrast }) => [contrast])),
 });
 
-test('the draws have their probabilities', () => {
-  const scans = Array.from({ length: 2000 }, (_, i) => `scan ${i}`);
-  const { transforms, blur, gain } = drawAugmentation(paper, { ...key, scans });
-  const share = (values: ArrayLike<number>, which: (value: number) => boolean) =>
-    Array.from(values).filter(which).length / 2000;
-  expect(share(blur!.dataSync(), (value) => value === 1)).toBeCloseTo(0.2, 1);
-  expect(share(gain!.dataSync(), (value) => value === 1.5)).toBeCloseTo(0.16, 1);
-  expect(share(gain!.dataSync(), (value) => value === 0.75)).toBeCloseTo(0.04, 1);
-  const rows = transforms!.arraySync();
-  const mirrored = rows.filter(([a, b, , c, d]) => a! * d! - b! * c! < 0).length / 2000;
-  expect(mirrored).toBeCloseTo(0.5 * (1 - 0.18) + 0.5 * 0.18, 1);
-  const angles = rows.map(([a, b]) => Math.atan2(Math.abs(b!), Math.abs(a!)) * (180 / Math.PI));
-  expect(Math.max(...angles)).toBeLessThanOrEqual(35.001);
-  expect(angles.filter((angle) => angle > 17.5).length / 2000).toBeCloseTo(0.5, 1);
+/** [depth, height, width] of every scan. */
+function planesOf(x: tf.Tensor): Uint8Array[] {
+  const scans = tf.unstack(tf.transpose(x, [0, 3, 1, 2]));
+  return scans.map((scan) => Uint8Array.from(scan.dataSync()));
+}
+
+describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openEngine({ engine: kind });
+  });
+  afterAll(() => engine.close());
+
+  const copies = (count: number) =>
+    volumesTensor(
+      Uint8Array.from({ length: count * slices.length }, (_, i) => slices[i % slices.length]!),
+      [count, depth, height, width],
+    );
+  const captured = async (volumes: tf.Tensor, draws: Draws, interpolation: Interpolation) => {
+    const step = capture(({ volumes, ...rest }: { volumes: tf.Tensor } & Draws) => ({
+      x: augment(volumes, rest, interpolation),
+    }));
+    const { x } = await step({ volumes, ...draws });
+    step.dispose();
+    return x;
+  };
+
+  test.each([
+    ['eager', augment],
+    ['captured', captured],
+  ])('the pieces of the detection list, %s', async (_, run) => {
+    const images = planesOf(await run(copies(detection.length), detectionDraws(), 'linear'));
+    for (const [i, { slices: expected, ...asked }] of detection.entries())
+      expect({ asked, slices: images[i] }).toEqual({ asked, slices: bytesOf(expected) });
+  });
+
+  test.each([
+    ['eager', augment],
+    ['captured', captured],
+  ])('the pieces of the severity list, %s', async (_, run) => {
+    const images = planesOf(await run(copies(severity.length), severityDraws(), 'nearest'));
+    for (const [i, { slices: expected, ...asked }] of severity.entries())
+      expect({ asked, slices: images[i] }).toEqual({ asked, slices: bytesOf(expected) });
+  });
+
+  test('each plane with a draw of its own', async () => {
+    const chosen = [severity.at(-1)!, severity[1]!, severity.at(-2)!];
+    const turns = chosen.map(({ angle }) => ({ angle, ...upright }));
+    const draws = {
+      ...turnsTensors(turns, 'nearest', depth),
+      brightness: tf.tensor2d([chosen.map(({ brightness }) => brightness)]),
+      contrast: tf.tensor2d([chosen.map(({ contrast }) => contrast)]),
+    };
+    const [image] = planesOf(await captured(copies(1), draws, 'nearest'));
+    const size = height * width;
+    for (const [i, { slices: expected }] of chosen.entries())
+      expect(image!.subarray(i * size, (i + 1) * size)).toEqual(
+        bytesOf(expected).subarray(i * size, (i + 1) * size),
+      );
+  });
+
+  test('without draws only the axes move', () => {
+    expect(planesOf(augment(copies(2), {}))).toEqual([slices, slices]);
+  });
+
+  test('nothing is left behind', async () => {
+    const volumes = copies(2);
+    const draws = drawAugmentation(paper, { ...key, scans: ['a', 'b'] });
+    const before = tf.memory().numTensors;
+    (await captured(volumes, draws, 'linear')).dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
 });
 
-test('what the recipe leaves out is not drawn', () => {
-  const none = { rotate: 0, flipHorizontal: 0, flipVertical: [], blur: 0, gain: [] };
-  expect(drawAugmentation(none, { ...key, scans: ['a'] })).toEqual({});
+describe('the draws', () => {
+  const values = ({ columns, rows, blur, gain, brightness, contrast }: Draws) =>
+    [columns, rows, blur, gain, brightness, contrast].map((tensor) => tensor && tf.unstack(tensor));
+  const row = (draws: Draws, i: number) => values(draws).map((list) => list && [...list[i]!.dataSync()]);
+
+  test.each([
+    ['one for a scan', paper],
+    ['one for a slice', perSlice],
+  ])('depend on seed, epoch and name alone, not on the batch: %s', (_, list) => {
+    const pair = drawAugmentation(list, { ...key, scans: ['a', 'b'] });
+    const alone = drawAugmentation(list, { ...key, scans: ['b'] });
+    expect(row(pair, 1)).toEqual(row(alone, 0));
+    expect(row(pair, 0)).not.toEqual(row(pair, 1));
+    expect(row(drawAugmentation(list, { ...key, epoch: 4, scans: ['b'] }), 0)).not.toEqual(row(alone, 0));
+    expect(row(drawAugmentation(list, { ...key, seed: 2, scans: ['b'] }), 0)).not.toEqual(row(alone, 0));
+  });
+
+  test('have their probabilities', () => {
+    const scans = Array.from({ length: 2000 }, (_, i) => `scan ${i}`);
+    const { columns, blur, gain } = drawAugmentation(paper, { ...key, scans });
+    const share = (list: ArrayLike<number>, which: (value: number) => boolean) =>
+      Array.from(list).filter(which).length / list.length;
+    expect(share(blur!.dataSync(), (value) => value === 1)).toBeCloseTo(0.2, 1);
+    const [first, second] = tf.unstack(gain as Tensor3D, 1) as [Tensor2D, Tensor2D];
+    expect(share(first.dataSync(), (value) => value === 1.5)).toBeCloseTo(0.2, 1);
+    expect(share(second.dataSync(), (value) => value === 0.5)).toBeCloseTo(0.2, 1);
+    const ends = columns!.arraySync().map((planes) => {
+      const [xs, ys] = planes[0] as [number[], number[]];
+      return [xs.at(-1)! - xs[0]!, ys.at(-1)! - ys[0]!];
+    });
+    expect(share(ends.map(([x]) => x!), (x) => x < 0)).toBeCloseTo(0.5, 1); // prettier-ignore
+    const angles = ends.map(([x, y]) => (Math.atan2(Math.abs(y!), Math.abs(x!)) * 180) / Math.PI);
+    expect(Math.max(...angles)).toBeLessThanOrEqual(35.01);
+    expect(share(angles, (angle) => angle > 17.5)).toBeCloseTo(0.5, 1);
+  });
+
+  test('planes that show the same slice share one; brightness and contrast lie in their range', () => {
+    const scans = Array.from({ length: 200 }, (_, i) => `scan ${i}`);
+    const both = { ...key, depth: 6, views: [4, 2], scans };
+    const { columns, brightness, contrast } = drawAugmentation(perSlice, both);
+    expect(columns!.shape).toEqual([200, 6, 2, width]);
+    for (const factors of [brightness!, contrast!]) {
+      const drawn = factors.arraySync().flatMap((planes) => {
+        expect([planes[4], planes[5]]).toEqual([planes[0], planes[2]]);
+        return planes.slice(0, 4);
+      });
+      const changed = drawn.filter((factor) => factor !== 1);
+      expect(changed.length / drawn.length).toBeCloseTo(0.1, 1);
+      expect(Math.min(...changed)).toBeGreaterThanOrEqual(0.7);
+      expect(Math.min(...changed)).toBeLessThan(0.8);
+      expect(Math.max(...changed)).toBeLessThanOrEqual(1.5);
+      expect(Math.max(...changed)).toBeGreaterThan(1.4);
+    }
+    for (const planes of columns!.arraySync().slice(0, 3)) {
+      expect(planes[4]).toEqual(planes[0]);
+      expect(planes[5]).toEqual(planes[2]);
+      expect(planes[1]).not.toEqual(planes[0]);
+    }
+  });
+
+  test('what the recipe leaves out is not drawn', () => {
+    expect(drawAugmentation(none, { ...key, scans: ['a'] })).toEqual({});
+    expect(Object.keys(drawAugmentation(perSlice, { ...key, scans: ['a'] }))).toEqual([
+      'columns',
+      'rows',
+      'brightness',
+      'contrast',
+    ]);
+  });
 });

@@ -26,6 +26,8 @@ const epochRecord = z.object({
   /** On the validation scans; null when there are none. */
   macroF1: z.number().nullable(),
   seconds: z.number(),
+  /** Of these, seconds in which a step waited for its volumes to be read; older runs do not know. */
+  waited: z.number().optional(),
 });
 const runState = z.object({
   /** Epochs that are done. */

@@ -1,5 +1,5 @@
 // One member's run: loss, schedule, loop, checkpoints.
-export { augment, drawAugmentation, type Draws } from './augment.ts';
+export { augment, type DrawKey, drawAugmentation, type Draws } from './augment.ts';
 export {
   bestCheckpoint,
   type EpochRecord,
@@ -10,7 +10,13 @@ export {
 } from './checkpoint.ts';
 export { binaryCrossEntropy, focalLoss } from './loss.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
-export { type Augmentation, learningRateAt, type TrainingOptions } from './options.ts';
+export {
+  type Augmentation,
+  type FactorRange,
+  type Interpolation,
+  learningRateAt,
+  type TrainingOptions,
+} from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
 export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';

@@ -1,6 +1,6 @@
 // The lung segmenter: a network that marks the lungs' pixels.
 import type { LungSegmenter } from '@ct-ensemble/data';
-import tf, { type Tensor3D } from '@tensorflow/tfjs';
+import tf from '@tensorflow/tfjs';
 import { augment } from './augment.ts';
 import { openSliceNetwork, type SliceScores, type SliceTask } from './slice-network.ts';
 
@@ -16,10 +16,9 @@ export const lungSegmenter: SliceTask = {
     gain: [{ factor: 1.2, probability: 0.2 }, { factor: 0.8, probability: 0.2 }], // prettier-ignore
   },
   lungLogits: (logits) => tf.squeeze(logits, [3]),
-  truthOf(truth, { transforms }) {
-    if (transforms === undefined) return truth;
-    const turned = augment(tf.expandDims(truth as Tensor3D, 3), { transforms });
-    return tf.cast(tf.greaterEqual(tf.squeeze(turned, [3]), 0.5), 'float32');
+  truthOf(truth, { columns, rows }) {
+    if (columns === undefined || rows === undefined) return truth;
+    return tf.squeeze(augment(tf.expandDims(truth, 1), { columns, rows }), [3]); // rounded: 0 and 1 again
   },
   scoresOf: segmenterScores,
 };

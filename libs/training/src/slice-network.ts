@@ -92,7 +92,7 @@ export function sliceTrainingStep(options: {
   const { task, model, optimizer } = options;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
   return capture(({ images, truth, rates, ...draws }: SliceTrainingInputs) => {
-    const x = channelsOf(augment(withDepth(images), draws));
+    const x = channelsOf(augment(tf.expandDims(images, 1), draws));
     const y = task.truthOf(tf.cast(truth, 'float32'), draws);
     const { value: loss, grads } = tf.variableGrads(
       () => binaryCrossEntropy(task.lungLogits(model.forward(x, { training: true })), y),

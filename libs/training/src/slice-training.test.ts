@@ -1,4 +1,5 @@
 // Both networks of the preparation, small, trained for real on made-up slices.
+import { sourcesOf } from './turn.ts';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,9 +151,12 @@ test('another seed gives other weights; checkpoints of other settings or data ar
 
 test('the mask is turned as its image is', () => {
   const { image, truth } = sample(lungSegmenter, 0);
-  const transforms = tf.tensor2d([[0, -1, edge - 1, 1, 0, 0, 0, 0]]); // a quarter turn
+  const quarter = { angle: 90, mirrorX: false, mirrorY: false, height: edge, width: edge };
+  const sources = sourcesOf(quarter, 'linear');
+  const columns = tf.tensor4d(sources.columns, [1, 1, 2, edge], 'int32');
+  const rows = tf.tensor4d(sources.rows, [1, 1, 2, edge], 'int32');
   const input = (values: Uint8Array) => tf.tensor3d(Array.from(values), [1, edge, edge]);
-  const turned = lungSegmenter.truthOf(input(truth), { transforms });
+  const turned = lungSegmenter.truthOf(input(truth), { columns, rows });
   // The output's pixel (X, Y) is the input's (edge − 1 − Y, X).
   const expected = Array.from(truth, (_, k) => truth[edge * (k % edge) + edge - 1 - Math.floor(k / edge)]!);
   expect(Array.from(turned.dataSync())).toEqual(expected);

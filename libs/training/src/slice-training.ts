@@ -196,6 +196,7 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
       seed,
       epoch,
       scans: samples.map(({ name }) => name),
+      depth: 1,
       height: edge,
       width: edge,
     });

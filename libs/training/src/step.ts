@@ -15,6 +15,7 @@ import type { Model } from '@ct-ensemble/models';
 import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { augment, type Draws } from './augment.ts';
 import { focalLoss } from './loss.ts';
+import type { Interpolation } from './options.ts';
 
 // Type aliases, not interfaces: a captured step takes records of tensors.
 export type TrainingInputs = {
@@ -50,12 +51,14 @@ export function trainingStep(options: {
   capture?: CaptureOptions;
   /** Less memory for more time; see Mode in libs/models. */
   recompute?: boolean;
+  /** Of the draws' turns; default `linear`. */
+  interpolation?: Interpolation | undefined;
 }): CapturedStep<TrainingInputs, TrainingOutputs> {
-  const { model, optimizer, gamma, recompute = false } = options;
+  const { model, optimizer, gamma, recompute = false, interpolation } = options;
   const { lossScale } = optimizer;
   const variables = model.parameters.trainable().map(({ variable }) => variable);
   return capture(({ volumes, truth, rates, dropout, ...draws }: TrainingInputs) => {
-    const x = unitRange(augment(channelsLast(volumes), draws));
+    const x = unitRange(augment(volumes, draws, interpolation));
     const lossOf = () =>
       focalLoss(
         model.forward(x, { training: true, recompute, ...(dropout && { seed: dropout }) }),
@@ -82,7 +85,7 @@ export function predictionStep(
 ): CapturedStep<PredictionInputs, PredictionOutputs> {
   return capture(
     ({ volumes }: PredictionInputs) => ({
-      probabilities: tf.softmax(model.forward(unitRange(channelsLast(volumes)), { training: false })),
+      probabilities: tf.softmax(model.forward(unitRange(augment(volumes, {})), { training: false })),
     }),
     options,
   );
@@ -91,11 +94,6 @@ export function predictionStep(
 /** A batch of volumes as a tensor, [batch, depth, height, width], unsigned bytes. */
 export function volumesTensor(data: Uint8Array, shape: readonly number[]): Tensor {
   return tensorOfBytes(data, [...shape]);
-}
-
-/** [batch, depth, height, width] bytes → [batch, height, width, depth] float32, 0 … 255: slices are channels. */
-function channelsLast(volumes: Tensor): Tensor4D {
-  return tf.cast(tf.transpose(volumes, [0, 2, 3, 1]), 'float32') as Tensor4D;
 }
 
 /** Grey values 0 … 255 → 0 … 1. */

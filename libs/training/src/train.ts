@@ -40,6 +40,8 @@ export interface TrainOptions {
   train: readonly StoredScan[];
   val: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
+  /** Planes of each view, where the second shows slices of the first; see DrawKey. */
+  views?: readonly number[];
   /** The score that chooses the best epoch, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;
@@ -72,7 +74,8 @@ export interface Progress {
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
   const optimizer = memberOptimizer(model, training.optimizer);
-  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma });
+  const { interpolation } = training.augmentation;
+  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma, interpolation });
   const stepsPerEpoch = Math.ceil(train.length / training.batchSize);
   try {
     const last = lastCheckpoint(folder);
@@ -92,7 +95,14 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
       });
     for (let epoch = state.epochs; epoch < training.epochs; epoch++) {
       const started = performance.now();
-      const loss = await trainEpoch({ ...options, step, optimizer, epoch, steps: state.steps, report });
+      const { loss, waited } = await trainEpoch({
+        ...options,
+        step,
+        optimizer,
+        epoch,
+        steps: state.steps,
+        report,
+      });
       const macroF1 = await scoreOf(options);
       const best = isBetter(macroF1, state.best?.macroF1) ? { epoch, macroF1 } : state.best;
       const record: EpochRecord = {
@@ -101,6 +111,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         loss,
         macroF1,
         seconds: (performance.now() - started) / 1000,
+        waited,
       };
       state = {
         epochs: epoch + 1,
@@ -140,21 +151,32 @@ interface EpochOptions extends TrainOptions {
   report: (kind: 'step', now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>) => void;
 }
 
-/** One epoch; returns the mean of the scans' losses. */
-async function trainEpoch(options: EpochOptions): Promise<number> {
+/** One epoch: the mean of the scans' losses, and the seconds in which a step waited for its volumes. */
+async function trainEpoch(options: EpochOptions): Promise<{ loss: number; waited: number }> {
   const { training, train, store, seed, epoch, stop } = options;
   const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
   const learningRate = learningRateAt(training.learningRate, epoch);
   let sum = 0;
   let done = 0;
+  let waited = 0;
+  let asked = performance.now();
   for await (const batch of readBatches({ scans: train, order, batchSize: training.batchSize, store })) {
     if (stop?.()) throw new StoppedError('stopped as asked');
     const started = performance.now();
+    waited += (started - asked) / 1000;
     done++;
-    const [, , height, width] = batch.shape;
+    const [, depth, height, width] = batch.shape;
     const scans = batch.samples.map((sample) => train[sample]!.key);
     const inputs: TrainingInputs = {
-      ...drawAugmentation(training.augmentation, { seed, epoch, scans, height, width }),
+      ...drawAugmentation(training.augmentation, {
+        seed,
+        epoch,
+        scans,
+        depth,
+        height,
+        width,
+        views: options.views,
+      }),
       volumes: volumesTensor(batch.data, batch.shape),
       truth: tf.tidy(() =>
         tf
@@ -178,8 +200,9 @@ async function trainEpoch(options: EpochOptions): Promise<number> {
       loss,
       seconds: (performance.now() - started) / 1000,
     });
+    asked = performance.now();
   }
-  return sum / train.length;
+  return { loss: sum / train.length, waited };
 }
 
 /** [2] int32, from which the step's dropout draws. */

@@ -10,6 +10,7 @@ import { multinomialKernel } from './multinomial.ts';
 import { poolingKernels } from './pooling.ts';
 import { reluGradient } from './relu.ts';
 import { transformKernel } from './transform.ts';
+import { weightedRowsKernel } from './weighted-rows.ts';
 
 const require = createRequire(import.meta.url);
 let registered = false;
@@ -28,7 +29,7 @@ export function registerKernels() {
     ...elementwiseKernels(),
   ];
   for (const { kernelName, backendName } of better) tf.unregisterKernel(kernelName, backendName);
-  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel];
+  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel, weightedRowsKernel];
   for (const kernel of [...better, ...further]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);
