@@ -19,7 +19,8 @@ export interface PrepareOptions {
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
 export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
-  const needsNetworks = (options.filter ?? 'area') !== 'area' || (options.masks ?? 'threshold') !== 'threshold';
+  const needsNetworks =
+    (options.filter ?? 'area') !== 'area' || (options.masks ?? 'threshold') !== 'threshold';
   if (needsNetworks) await installTensorFlow({ log: console.error });
   const store = options.out ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
