@@ -4,6 +4,9 @@ import sharp from 'sharp';
 
 sharp.cache(false); // No slice is decoded twice.
 
+/** A CT slice has far fewer; what claims more is not unpacked. */
+const MOST_PIXELS = 4096 ** 2;
+
 /** 8-bit grey, C order [height, width]. */
 export interface GreyImage {
   height: number;
@@ -29,12 +32,19 @@ export interface DecodedSlice {
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
   if (bytes.length === 0) throw new Error('the file is empty');
   try {
-    const metadata = await sharp(bytes).metadata();
+    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+    const { width, height } = metadata;
+    if (width * height > MOST_PIXELS)
+      throw new Error(`is ${width}×${height} pixels, more than a slice may have (${MOST_PIXELS})`);
     if (metadata.format === 'jpeg') requireEndMarker(bytes);
     const bits = metadata.depth === 'ushort' ? 16 : 8;
     const grey = metadata.space === 'b-w' || metadata.space === 'grey16';
     const space = grey ? (bits === 16 ? 'grey16' : 'b-w') : bits === 16 ? 'rgb16' : 'srgb';
-    const { data, info } = await sharp(bytes, { failOn: 'warning', ignoreIcc: true })
+    const { data, info } = await sharp(bytes, {
+      failOn: 'warning',
+      ignoreIcc: true,
+      limitInputPixels: MOST_PIXELS,
+    })
       .removeAlpha()
       .toColourspace(space)
       .raw({ depth: bits === 16 ? 'ushort' : 'uchar' })
