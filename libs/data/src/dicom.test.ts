@@ -109,6 +109,51 @@ test('frames of one file are slices', async () => {
   expect(coded!.slices).toEqual(native!.slices);
 });
 
+test('an Enhanced CT: frames by their positions, each with its own rescaling', async () => {
+  // Written by pydicom: samples 0 … 17 in three frames at z 10, 14, 12, intercepts −1000, −1024, −1010.
+  const path = fileURLToPath(new URL('fixtures/enhanced-ct.dcm', import.meta.url));
+  const [scan] = await readDicomSeries([{ path, bytes: await readFile(path) }]);
+  expect(scan!.slices.map(({ data }) => data[0])).toEqual([6 - 1024, 12 - 1010, 0 - 1000]);
+  expect(scan).toMatchObject({
+    spacing: { slices: 2, rows: 0.5, columns: 0.25 },
+    patient: 'P1',
+    findings: [],
+  });
+});
+
+test('JPEG Extended: read where it has 8 bits, told where it has 12', async () => {
+  const grey = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const raw = { raw: { width: 16, height: 16, channels: 1 as const } };
+  const jpeg = await sharp(grey, raw).toColourspace('b-w').jpeg({ quality: 100 }).toBuffer();
+  const at = jpeg.indexOf(Buffer.of(0xff, 0xc0));
+  const extended = (bits: number) => {
+    const bytes = Buffer.from(jpeg);
+    bytes[at + 4] = bits;
+    if (bits === 12) bytes[at + 1] = 0xc1;
+    const elements = {
+      Rows: 16,
+      Columns: 16,
+      PixelRepresentation: 0,
+      RescaleIntercept: '0',
+      BitsStored: 12,
+      HighBit: 11,
+    };
+    const size = bits === 8 ? { BitsAllocated: 8, BitsStored: 8, HighBit: 7 } : {};
+    return made(
+      0,
+      { ...elements, ...size, PixelData: [bytes] },
+      { transferSyntax: '1.2.840.10008.1.2.4.51' },
+    );
+  };
+  const [scan] = await readDicomSeries([extended(8)]);
+  expect(
+    Math.max(...scan!.slices[0]!.data.map((value, i) => Math.abs(value - grey[i]!))),
+  ).toBeLessThanOrEqual(2);
+  await expect(readDicomSeries([extended(12)])).rejects.toThrow(
+    /PixelData \(7FE0,0010\) holds a JPEG of 12 bits \(transfer syntax 1\.2\.840\.10008\.1\.2\.4\.51\), which is not supported → export/,
+  );
+});
+
 describe('stored values', () => {
   const read = async (changes: SliceElements) =>
     (await readDicomSeries([made(0, { RescaleIntercept: '0', ...changes })]))[0];

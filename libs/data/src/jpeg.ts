@@ -15,8 +15,8 @@ async function freshDecoder(): Promise<JPEGDecoder> {
   return new (await load()).JPEGDecoder();
 }
 
-/** A slice has fewer pixels; a header that claims more is left to sharp. */
-const MOST_PIXELS = 2 ** 24;
+/** A CT slice has far fewer; what claims more is not unpacked. */
+export const MOST_PIXELS = 4096 ** 2;
 
 /** The image, or null if it is no JPEG of one component of 8 bits, or the decoder finds anything wrong with it. */
 export async function decodeGreyJpeg(bytes: Uint8Array): Promise<GreyImage | null> {

@@ -129,3 +129,13 @@ describe('decodeSlice', () => {
     await expect(decodeSlice(Buffer.concat([jpeg, Buffer.from('\n\0\0')]))).resolves.toBeDefined();
   });
 });
+
+test('a picture far larger than any slice is refused before it is unpacked', async () => {
+  const large = await sharp({ create: { width: 5000, height: 3400, channels: 3, background: 'black' } })
+    .toColourspace('b-w')
+    .png()
+    .toBuffer();
+  await expect(decodeSlice(large)).rejects.toThrow(
+    'is 5000×3400 pixels, more than a slice may have (16777216)',
+  );
+});

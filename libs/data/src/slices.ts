@@ -1,7 +1,7 @@
 // One slice: from the bytes of a JPEG or PNG file to grey values.
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
-import { decodeGreyJpeg } from './jpeg.ts';
+import { decodeGreyJpeg, MOST_PIXELS } from './jpeg.ts';
 
 sharp.cache(false); // No slice is decoded twice.
 
@@ -35,13 +35,20 @@ export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
 
 async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
   try {
-    const metadata = await sharp(bytes).metadata();
+    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+    const { width, height } = metadata;
+    if (width * height > MOST_PIXELS)
+      throw new Error(`is ${width}×${height} pixels, more than a slice may have (${MOST_PIXELS})`);
     if (metadata.format === 'jpeg' && !hasEndMarker(bytes))
       throw new Error('the JPEG has no end marker, its data is cut short');
     const bits = metadata.depth === 'ushort' ? 16 : 8;
     const grey = metadata.space === 'b-w' || metadata.space === 'grey16';
     const space = grey ? (bits === 16 ? 'grey16' : 'b-w') : bits === 16 ? 'rgb16' : 'srgb';
-    const { data, info } = await sharp(bytes, { failOn: 'warning', ignoreIcc: true })
+    const { data, info } = await sharp(bytes, {
+      failOn: 'warning',
+      ignoreIcc: true,
+      limitInputPixels: MOST_PIXELS,
+    })
       .removeAlpha()
       .toColourspace(space)
       .raw({ depth: bits === 16 ? 'ushort' : 'uchar' })

@@ -9,9 +9,19 @@ import { BIG_ENDIAN, DEFLATED, EXPLICIT, fieldName, IMPLICIT, tags, type Element
 export const AIR = -1024;
 const LOSSLESS = ['1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70'];
 const RLE = '1.2.840.10008.1.2.5';
+const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+/** Of 8 bits a sample, which a baseline decoder reads, or of 12. */
+const JPEG_EXTENDED = '1.2.840.10008.1.2.4.51';
 
 const require = createRequire(import.meta.url);
-const loadCodec = () => require('@cornerstonejs/dicom-codec') as Codec;
+const loadCodec = () => {
+  // dicom-codec asks for the JavaScript build of OpenJPEG, which is slower than the WebAssembly one beside it.
+  const beside = createRequire(require.resolve('@cornerstonejs/dicom-codec'));
+  const wasm = beside.resolve('@cornerstonejs/codec-openjpeg/wasmjs');
+  beside(wasm);
+  require.cache[beside.resolve('@cornerstonejs/codec-openjpeg')] = require.cache[wasm];
+  return require('@cornerstonejs/dicom-codec') as Codec;
+};
 let codec = loadCodec();
 
 /** How one frame's samples lie in its bytes. */
@@ -90,6 +100,10 @@ export async function decodeFrame(
   }
   if (transferSyntax === RLE) requireRleHeader(encoded, bitsAllocated / 8);
   else requireCodedSize(encoded, format);
+  if (transferSyntax === JPEG_EXTENDED && jpegSize(encoded)?.bits !== 8)
+    throw new Error(
+      `field ${fieldName('PixelData')} holds a JPEG of 12 bits (transfer syntax ${JPEG_EXTENDED}), which is not supported`,
+    );
   const info = {
     rows,
     columns,
@@ -99,7 +113,8 @@ export async function decodeFrame(
     pixelRepresentation: signed ? 1 : 0,
   };
   const frame = LOSSLESS.includes(transferSyntax) ? withSpareBits(encoded) : encoded;
-  const bytes = await inTurn(() => decodeQuietly(frame, info, transferSyntax));
+  const syntax = transferSyntax === JPEG_EXTENDED ? JPEG_BASELINE : transferSyntax;
+  const bytes = await inTurn(() => decodeQuietly(frame, info, syntax));
   const size = bytes.length / (rows * columns);
   if (size !== 1 && size !== 2)
     throw new Error(
@@ -184,7 +199,7 @@ function jpegSize(bytes: Uint8Array) {
   for (let at = 2; at + 9 <= bytes.length && bytes[at] === 0xff;) {
     const marker = bytes[at + 1]!;
     if (marker === 0xf7 || (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)))
-      return { rows: view.getUint16(at + 5), columns: view.getUint16(at + 7) };
+      return { bits: bytes[at + 4]!, rows: view.getUint16(at + 5), columns: view.getUint16(at + 7) };
     at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2);
   }
   return undefined;
