@@ -29,7 +29,7 @@ export async function decodeGreyJpeg(bytes: Uint8Array): Promise<GreyImage | nul
     decoder.getEncodedBuffer(bytes.length).set(bytes);
     decoder.decode();
     const decoded = decoder.getDecodedBuffer();
-    return decoded.length === height * width ? { height, width, data: decoded.slice() } : null;
+    return decoded.length === height * width ? { height, width, data: new Uint8Array(decoded) } : null;
   } catch {
     decoder = undefined; // its memory may not be in order
     return null;

@@ -47,6 +47,6 @@ declare module '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs' {
     getEncodedBuffer(length: number): Uint8Array;
     decode(): void;
     /** Of the last image; valid until the next. */
-    getDecodedBuffer(): Uint8Array;
+    getDecodedBuffer(): Uint8ClampedArray;
   }
 }
