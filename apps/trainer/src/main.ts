@@ -108,7 +108,7 @@ sliceNetwork(
     .option('--class-column <name>', 'column of the class (default: class)')
     .option('--from-scratch', 'do not start from published weights'),
   sliceFilter,
-  { architecture: 'resnext50_32x4d', epochs: 20, batch: 16 },
+  { architecture: 'resnext50_32x4d', epochs: 30, batch: 16 },
 ).action(async (options: FilterOptions) => {
   process.exitCode = await filter(options);
 });

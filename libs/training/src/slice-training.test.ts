@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { randomStream, sha256OfFile } from '@ct-ensemble/core';
 import { atEdge, type SliceSample } from '@ct-ensemble/data';
 import { type Engine, openEngine } from '@ct-ensemble/engine';
-import { describedIn, readSafetensors, writeSafetensors } from '@ct-ensemble/models';
+import { buildModel, describedIn, readSafetensors, saveWeights, writeSafetensors } from '@ct-ensemble/models';
 import tf, { type Tensor3D } from '@tensorflow/tfjs';
 import { dice, lungSegmenter, openLungSegmenter, segmenterScores } from './lung-segmenter.ts';
 import { StoppedError } from './predict.ts';
@@ -134,6 +134,18 @@ test.each(tasks)('equal bytes when repeated, and when stopped and resumed: %#', 
   const finished = await train(task, { out });
   expect(finished.told).toHaveLength(1);
   expect((await readFile(out)).equals(bytes)).toBe(true);
+});
+
+test('published weights are started from, but for the head', async () => {
+  const published = buildModel('resnext_small', { views: [], classes: 10, seed: 77 });
+  const file = join(folder, 'published.safetensors');
+  await saveWeights(published.parameters, file);
+  published.dispose();
+  const { out } = await train(sliceFilter, { epochs: 1, learningRate: 1e-9, pretrained: file });
+  const [from, to] = [(await readSafetensors(file)).tensors, (await readSafetensors(out)).tensors];
+  const first = (tensors: typeof from) => tensors.get('layer1.0.conv1.weight')!.data[0] as number;
+  expect(first(to)).toBeCloseTo(first(from), 6);
+  expect(to.get('fc.weight')!.shape[0]).toBe(2);
 });
 
 test('another seed gives other weights; checkpoints of other settings or data are not gone on from', async () => {
