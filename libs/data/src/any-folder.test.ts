@@ -125,12 +125,14 @@ test('its volumes are prepared like any other; a file that is no volume fails by
     'p/images/0.png': await flatPng(7),
     'p/bad.nii': 'no',
   });
-  const { scans } = await prepareDataset({
+  const {
+    scans: [scans],
+  } = await prepareDataset({
     index: await read(root),
-    preparation: { depth: 2, height: 4, width: 4 },
+    preparations: [{ depth: 2, height: 4, width: 4 }],
     store: openVolumeStore(await temporaryFolder()),
   });
-  expect(scans.map(({ key, failure }) => [key, failure === null])).toEqual([
+  expect(scans!.map(({ key, failure }) => [key, failure === null])).toEqual([
     ['test/p/bad', false],
     ['test/p/dicom', true],
     ['test/p/images', true],

@@ -147,18 +147,16 @@ function reduced(image: GreyImage, edge: number): GreyImage {
   const height = Math.floor(image.height / factor);
   const width = Math.floor(image.width / factor);
   const data = new Uint8Array(height * width);
-  const sums = new Uint32Array(width);
+  const sums = new Uint16Array(image.width);
   for (let y = 0; y < height; y++) {
     sums.fill(0);
-    for (let row = 0; row < factor; row++) {
-      let at = (y * factor + row) * image.width;
-      for (let x = 0; x < width; x++) {
-        let sum = 0;
-        for (let k = 0; k < factor; k++) sum += image.data[at++]!;
-        sums[x] = sums[x]! + sum;
-      }
+    for (let row = 0, at = y * factor * image.width; row < factor; row++)
+      for (let x = 0; x < sums.length; x++) sums[x] = sums[x]! + image.data[at++]!;
+    for (let x = 0, from = 0; x < width; x++) {
+      let sum = 0;
+      for (let k = 0; k < factor; k++) sum += sums[from++]!;
+      data[y * width + x] = sum / (factor * factor);
     }
-    for (let x = 0; x < width; x++) data[y * width + x] = sums[x]! / (factor * factor);
   }
   return { height, width, data };
 }

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { flatPng, png, scanOf, temporaryFolder } from './dataset.fixture.ts';
-import { contentKey, prepareFiles, prepareVolume, settingsOf, type Preparation } from './preparation.ts';
+import {
+  contentKey,
+  openScan,
+  prepareOpened,
+  prepareVolume,
+  settingsOf,
+  type Preparation,
+} from './preparation.ts';
 import { readSliceFiles } from './slice-source.ts';
 import type { Volume } from './volume.ts';
 
@@ -117,7 +124,7 @@ function chest({ lung, tissue = 170 }: { lung: boolean; tissue?: number }) {
 }
 const prepared = async (contents: readonly Uint8Array[], preparation: Preparation) => {
   const scan = await scanOf(contents);
-  return prepareFiles(scan, await readSliceFiles(scan.slices), { preparation });
+  return prepareOpened(scan, await openScan(scan), { preparation });
 };
 
 test('slices without lung are left out and told; with too few that show it all are kept, and that is told', async () => {
@@ -176,14 +183,14 @@ test('networks decide in the place of thresholds, and are part of the key', asyn
   };
   const preparation: Preparation = { depth: 20, height: 4, width: 4, slices: 'lung', mask: { dilate: 1 } };
   const networks = { filter, segmenter };
-  const files = await readSliceFiles(scan.slices);
-  const { volume, sources } = await prepareFiles(scan, files, { preparation, networks });
+  const opened = await openScan(scan);
+  const { volume, sources } = await prepareOpened(scan, opened, { preparation, networks });
   expect(sources).toEqual(Array.from({ length: 20 }, (_, i) => 2 * i));
   const [slice] = [volume!.data.subarray(0, 16)];
   expect(slice.subarray(0, 8).every((value) => value > 0)).toBe(true);
   expect(slice.subarray(8).every((value) => value === 0)).toBe(true);
   const keys = [{}, { filter }, { segmenter }, networks].map((some) =>
-    contentKey(files, settingsOf(preparation, some)),
+    contentKey(opened.files, settingsOf(preparation, some)),
   );
   expect(new Set(keys).size).toBe(4);
 });

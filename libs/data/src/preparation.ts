@@ -69,6 +69,17 @@ export interface PrepareOptions {
   networks?: PreparationNetworks;
 }
 
+/** A scan's files, read once for as many preparations as are wanted. */
+export interface OpenedScan {
+  files: SliceFile[];
+  /** What has been found out of the slices, by what was asked. */
+  surveys: Map<string, Promise<Survey>>;
+}
+
+export async function openScan(scan: Pick<ScanEntry, 'slices'>): Promise<OpenedScan> {
+  return { files: await readSliceFiles(scan.slices), surveys: new Map() };
+}
+
 /** Slices of each view. */
 export function viewsOf({ depth }: Pick<Preparation, 'depth'>): readonly number[] {
   return typeof depth === 'number' ? [depth] : depth;
@@ -79,14 +90,14 @@ export async function prepareVolume(
   scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
   preparation: Preparation,
 ): Promise<{ volume: Volume; findings: Finding[] }> {
-  const files = await readSliceFiles(scan.slices);
-  const { volume, failure, findings } = await prepareFiles(scan, files, { preparation });
+  const opened = await openScan(scan);
+  const { volume, failure, findings } = await prepareOpened(scan, opened, { preparation });
   if (volume === null)
     throw new UserError(failure ?? 'no volume', {
       file: scan.key,
       remedy: 'replace its files, or remove the scan',
     });
-  return { volume, findings: locate([...duplicatesIn(files), ...findings], scan) };
+  return { volume, findings: locate([...duplicatesIn(opened.files), ...findings], scan) };
 }
 
 /**
@@ -94,14 +105,19 @@ export async function prepareVolume(
  * finding; a scan of which nothing can be read has no volume, and its reason. Slices are resized as Pillow does it
  * (bilinear, antialiased), masked and equalised at the volume's size. NIfTI files are read again.
  */
-export async function prepareFiles(
+export async function prepareOpened(
   scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
-  files: readonly SliceFile[],
+  { files, surveys }: OpenedScan,
   options: PrepareOptions,
 ): Promise<PreparedSlices> {
-  requireSizes(options.preparation);
+  const { preparation, networks = {} } = options;
+  requireSizes(preparation);
+  const { slices, sampling, filter, segmenter } = settingsOf(preparation, networks);
+  const asked = JSON.stringify({ slices, sampling, filter, segmenter });
+  const found = surveys.get(asked) ?? openSlices(scan, files).then((source) => survey(source, options));
+  surveys.set(asked, found);
   try {
-    return await prepareSource(await openSlices(scan, files), options);
+    return await prepareSurveyed(await found, options);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const findings = [{ kind: 'unreadable-scan', slices: [], message: messageOf(error) }];
@@ -119,10 +135,11 @@ const FEWEST_WITH_LUNG = 4;
 /** Slices that go through a network at once. */
 const CHUNK = 32;
 
-async function prepareSource(source: SliceSource, options: PrepareOptions): Promise<PreparedSlices> {
+async function prepareSurveyed(found: Survey, options: PrepareOptions): Promise<PreparedSlices> {
   const { preparation } = options;
-  const { good, withLung, areas, imageOf, findings } = await survey(source, options);
-  if (good.length === 0) return failed(failureOf(source.count, findings), findings);
+  const { count, good, withLung, areas, imageOf } = found;
+  const findings = [...found.findings];
+  if (good.length === 0) return failed(failureOf(count, findings), findings);
   const few = withLung.length < FEWEST_WITH_LUNG;
   const kept = few ? good : withLung;
   if (withLung.length < good.length) {
@@ -164,8 +181,21 @@ async function prepareSource(source: SliceSource, options: PrepareOptions): Prom
 /** Decoded slices are kept up to so many bytes; the others are decoded again where they are needed. */
 const MOST_KEPT = 2 ** 27;
 
-/** Decodes every slice; tells which there are, which of them show lung and how much, and what is odd about them. */
-async function survey(source: SliceSource, { preparation, networks = {} }: PrepareOptions) {
+/** What a scan's slices are; positions count from its first slice. */
+export interface Survey {
+  count: number;
+  /** Slices that can be decoded. */
+  good: number[];
+  /** Those among them that show lung, or all where none is to be dropped. */
+  withLung: number[];
+  /** Lung in them, where slices are sampled by it. */
+  areas: Map<number, number>;
+  imageOf(slice: number): Promise<GreyImage>;
+  findings: SliceFinding[];
+}
+
+/** Decodes every slice. */
+async function survey(source: SliceSource, { preparation, networks = {} }: PrepareOptions): Promise<Survey> {
   const { slices = 'all', sampling = 'nearest' } = preparation;
   const { filter, segmenter } = networks;
   const findings = [...source.findings];
@@ -210,7 +240,7 @@ async function survey(source: SliceSource, { preparation, networks = {} }: Prepa
   }
   for (const [message, slices] of losses) findings.push({ kind: 'converted-slices', slices, message });
   const imageOf = async (i: number) => images.get(i) ?? (await source.decode(i)).image;
-  return { good, withLung, areas, imageOf, findings };
+  return { count: source.count, good, withLung, areas, imageOf, findings };
 }
 
 function shareOf(mask: Uint8Array): number {

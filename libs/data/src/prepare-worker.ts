@@ -1,6 +1,10 @@
 // One scan in one worker thread of prepareDataset.
-import { openVolumeStore, type PrepareResult, type WorkerTask } from './volume-store.ts';
+import { openVolumeStore, prepareInAll, type PrepareResult, type WorkerTask } from './volume-store.ts';
 
-export default function prepareInWorker({ folder, scan, preparation }: WorkerTask): Promise<PrepareResult> {
-  return openVolumeStore(folder).prepare(scan, { preparation });
+export default function prepareInWorker({
+  folder,
+  scan,
+  preparations,
+}: WorkerTask): Promise<PrepareResult[]> {
+  return prepareInAll(openVolumeStore(folder), scan, { preparations });
 }

@@ -51,17 +51,23 @@ function resizeRows(data: Uint8Array, size: { rows: number; columns: number; wid
 /** Along the columns: [rows, width] → [height, width]. */
 function resizeColumns(data: Uint8Array, size: { rows: number; height: number; width: number }): Uint8Array {
   const { rows, height, width } = size;
-  const { firsts, counts, weights, taps } = triangle(rows, height);
+  const { firsts, weights, taps } = triangle(rows, height);
   const resized = new Uint8Array(height * width);
-  const sums = new Int32Array(width);
-  for (let y = 0; y < height; y++) {
-    sums.fill(HALF);
-    for (let k = 0; k < counts[y]!; k++) {
-      const at = (firsts[y]! + k) * width;
-      const weight = weights[y * taps + k]!;
-      for (let x = 0; x < width; x++) sums[x] = (sums[x]! + data[at + x]! * weight) | 0;
+  const padded = new Uint8Array((rows + taps) * width); // as above
+  padded.set(data);
+  for (let y = 0, to = 0; y < height; y++) {
+    const start = firsts[y]! * width;
+    for (let x = 0; x < width; x++) {
+      let sum = HALF;
+      for (let at = start + x, k = y * taps, end = k + taps; k < end; at += UNROLLED * width, k += UNROLLED)
+        sum +=
+          padded[at]! * weights[k]! +
+          padded[at + width]! * weights[k + 1]! +
+          padded[at + 2 * width]! * weights[k + 2]! +
+          padded[at + 3 * width]! * weights[k + 3]! +
+          padded[at + 4 * width]! * weights[k + 4]!;
+      resized[to++] = sum >> PRECISION_BITS;
     }
-    for (let x = 0, to = y * width; x < width; x++) resized[to++] = sums[x]! >> PRECISION_BITS;
   }
   return resized;
 }
@@ -69,9 +75,8 @@ function resizeColumns(data: Uint8Array, size: { rows: number; height: number; w
 interface Filters {
   /** Weights of each element of the resized axis, a multiple of UNROLLED; the last ones may be 0. */
   taps: number;
-  /** For each element: the first source element, how many there are, … */
+  /** For each element: the first source element … */
   firsts: Int32Array;
-  counts: Int32Array;
   /** … and their weights in fixed point, from element · taps on. */
   weights: Int32Array;
 }
@@ -109,7 +114,6 @@ function makeTriangle(from: number, to: number): Filters {
   return {
     taps,
     firsts: Int32Array.from(filters, ({ first }) => first),
-    counts: Int32Array.from(filters, (filter) => filter.weights.length),
     weights,
   };
 }

@@ -1,6 +1,7 @@
 // The slices of one scan, whatever its files are, decoded when they are asked for.
 import { readFile } from 'node:fs/promises';
 import { codeOf, messageOf } from '@ct-ensemble/core';
+import { mapConcurrent } from './concurrent.ts';
 import type { ScanEntry } from './dataset-index.ts';
 import { listed } from './findings.ts';
 import { readNifti } from './nifti.ts';
@@ -32,16 +33,14 @@ export interface SliceSource {
   decode(slice: number): Promise<DecodedSlice>;
 }
 
-export async function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
-  const files: SliceFile[] = [];
-  for (const path of paths) {
+export function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
+  return mapConcurrent(paths, 8, async (path) => {
     try {
-      files.push({ bytes: await readFile(path), problem: null });
+      return { bytes: await readFile(path), problem: null };
     } catch (error) {
-      files.push({ bytes: null, problem: `cannot be read (${codeOf(error) ?? messageOf(error)})` });
+      return { bytes: null, problem: `cannot be read (${codeOf(error) ?? messageOf(error)})` };
     }
-  }
-  return files;
+  });
 }
 
 /**

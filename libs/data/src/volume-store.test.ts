@@ -211,10 +211,10 @@ describe('prepareDataset', () => {
       const index = await dataset();
       const store = openVolumeStore(await temporaryFolder());
       const progress: { done: number; total: number; fresh: number; scan: string }[] = [];
-      const options = { index, preparation, store, concurrency };
+      const options = { index, preparations: [preparation], store, concurrency };
       const first = await prepareDataset({ ...options, onProgress: (p) => progress.push(p) });
-      expect(first.scans.map(({ key }) => key)).toEqual(index.scans.map(({ key }) => key));
-      expect(first.scans.filter(({ failure }) => failure !== null).map(({ key }) => key)).toEqual([
+      expect(first.scans[0]!.map(({ key }) => key)).toEqual(index.scans.map(({ key }) => key));
+      expect(first.scans[0]!.filter(({ failure }) => failure !== null).map(({ key }) => key)).toEqual([
         'train/covid/ct_scan_3',
         'val/covid/ct_scan_10',
       ]);
@@ -231,13 +231,26 @@ describe('prepareDataset', () => {
     },
   );
 
+  test('several preparations of one scan give what each gives alone', async () => {
+    const index = await dataset();
+    const preparations = [preparation, { ...preparation, depth: 7 }, { ...preparation, equalize: true }];
+    const [together, alone] = [
+      openVolumeStore(await temporaryFolder()),
+      openVolumeStore(await temporaryFolder()),
+    ];
+    const { scans, findings } = await prepareDataset({ index, preparations, store: together });
+    expect(findings).toHaveLength(6);
+    for (const [k, one] of preparations.entries())
+      expect((await prepareDataset({ index, preparations: [one], store: alone })).scans).toEqual([scans[k]]);
+  });
+
   test('aborting throws the reason and keeps what is done', async () => {
     const index = await dataset();
     const store = openVolumeStore(await temporaryFolder());
     const abort = new AbortController();
     const running = prepareDataset({
       index,
-      preparation,
+      preparations: [preparation],
       store,
       concurrency: 1,
       signal: abort.signal,

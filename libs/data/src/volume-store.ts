@@ -17,13 +17,15 @@ import {
   contentKey,
   duplicatesIn,
   locate,
-  prepareFiles,
+  type OpenedScan,
+  openScan,
+  prepareOpened,
   settingsOf,
   type Preparation,
   type PreparationNetworks,
   type PrepareOptions,
 } from './preparation.ts';
-import { readSliceFiles, type SliceFinding } from './slice-source.ts';
+import type { SliceFinding } from './slice-source.ts';
 import type { Volume } from './volume.ts';
 
 /** A scan and its volume in the store. */
@@ -54,7 +56,7 @@ export interface VolumeStore {
   /** What the store has of the scan, where none of its files has changed since; else null. */
   recall(scan: ScanEntry, options: PrepareOptions): Promise<PrepareResult | null>;
   /** Prepares the scan unless it is already in the store. Never throws for bad slices: failure is in the result. */
-  prepare(scan: ScanEntry, options: PrepareOptions): Promise<PrepareResult>;
+  prepare(scan: ScanEntry, options: PrepareOptions & { opened?: OpenedScan }): Promise<PrepareResult>;
   /** Reads a volume by its content key. Throws a UserError if it is not there or damaged. */
   read(volumeKey: string): Promise<Volume>;
   /** What was found when the volume was made. Throws a UserError if it is not there or damaged. */
@@ -106,9 +108,9 @@ export function openVolumeStore(folder: string): VolumeStore {
     return bytes !== null && sha256([bytes]) === record.sha256 ? record : 'damaged';
   }
 
-  async function make(scan: ScanEntry, options: PrepareOptions & { key: string; files: SliceFiles }) {
-    const { key, files } = options;
-    const { volume, decodable, ...rest } = await prepareFiles(scan, files, options);
+  async function make(scan: ScanEntry, options: PrepareOptions & { key: string; opened: OpenedScan }) {
+    const { key, opened } = options;
+    const { volume, decodable, ...rest } = await prepareOpened(scan, opened, options);
     const parts = volume === null ? null : encodeNpy(volume);
     if (parts !== null) await writeFileAtomic(volumeFile(key), parts);
     const record: StoreRecord = {
@@ -116,7 +118,7 @@ export function openVolumeStore(folder: string): VolumeStore {
       sha256: parts === null ? null : sha256(parts),
       slices: decodable,
       ...rest,
-      findings: [...duplicatesIn(files), ...rest.findings],
+      findings: [...duplicatesIn(opened.files), ...rest.findings],
     };
     await writeJson(recordFile(key), record);
     return record;
@@ -137,12 +139,12 @@ export function openVolumeStore(folder: string): VolumeStore {
       const { preparation, networks } = options;
       if (scan.failure !== null) return failedScan(scan, scan.failure);
       const states = await mapConcurrent(scan.slices, 16, stateOf);
-      const files = await readSliceFiles(scan.slices);
+      const opened = options.opened ?? (await openScan(scan));
       const settings = settingsOf(preparation, networks);
-      const key = contentKey(files, settings);
+      const key = contentKey(opened.files, settings);
       const known = await lookUp(key);
       const fresh = known === null || known === 'damaged';
-      const record = fresh ? await make(scan, { ...options, key, files }) : known;
+      const record = fresh ? await make(scan, { ...options, key, opened }) : known;
       const stored = record.sha256 === null ? null : await stateOf(volumeFile(key));
       await writeJson(seenFile(scan, settings), { files: states, volume: key, stored } satisfies Seen);
       const result = resultOf(scan, { key, record, fresh });
@@ -170,8 +172,6 @@ export function openVolumeStore(folder: string): VolumeStore {
     },
   };
 }
-
-type SliceFiles = Awaited<ReturnType<typeof readSliceFiles>>;
 
 function failedScan({ key, label, split, name }: ScanEntry, failure: string): PrepareResult {
   const stored = { key, label, split, name, volume: null, failure, slices: 0, kept: 0 };
@@ -212,40 +212,55 @@ export interface PreparationProgress {
 export interface WorkerTask {
   folder: string;
   scan: ScanEntry;
-  preparation: Preparation;
+  preparations: readonly Preparation[];
+}
+
+/** A scan prepared in several ways, its files read and decoded once. */
+export async function prepareInAll(
+  store: VolumeStore,
+  scan: ScanEntry,
+  { preparations, networks = {} }: { preparations: readonly Preparation[]; networks?: PreparationNetworks },
+): Promise<PrepareResult[]> {
+  const results: PrepareResult[] = [];
+  const opened = scan.failure === null ? await openScan(scan) : undefined;
+  for (const preparation of preparations)
+    results.push(await store.prepare(scan, { preparation, networks, ...(opened && { opened }) }));
+  return results;
 }
 
 /**
- * Prepares all scans and returns them in index order. Scans whose files have not changed are not read again; the others
- * are prepared in worker threads, one a processor, at most 8; with networks, here, two at a time.
- * Memory: the files, the volume and up to 128 MB of decoded slices of each scan under way (DICOM and NIfTI: all of its
+ * Prepares all scans and returns them in index order, one list a preparation. Scans whose files have not changed are not
+ * read again; the others are prepared in worker threads, one a processor, at most 8; with networks, here, two at a time.
+ * Memory: the files, the volumes and up to 128 MB of decoded slices of each scan under way (DICOM and NIfTI: all of its
  * slices). Aborting throws the signal's reason after the scans under way; what is in the store stays.
  */
 export async function prepareDataset(options: {
   index: Pick<DatasetIndex, 'scans'>;
-  preparation: Preparation;
+  preparations: readonly Preparation[];
   store: VolumeStore;
   networks?: PreparationNetworks;
   /** Scans at a time. */
   concurrency?: number;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
-}): Promise<{ scans: StoredScan[]; findings: Finding[] }> {
-  const { index, preparation, store, networks = {}, onProgress, signal } = options;
+}): Promise<{ scans: StoredScan[][]; findings: Finding[] }> {
+  const { index, preparations, store, networks = {}, onProgress, signal } = options;
   const total = index.scans.length;
   let [done, freshScans] = [0, 0];
-  const results = new Map<string, PrepareResult>();
-  const keep = (scan: ScanEntry, result: PrepareResult) => {
-    results.set(scan.key, result);
-    if (result.fresh) freshScans++;
+  const results = new Map<string, PrepareResult[]>();
+  const keep = (scan: ScanEntry, prepared: PrepareResult[]) => {
+    results.set(scan.key, prepared);
+    if (prepared.some(({ fresh }) => fresh)) freshScans++;
     onProgress?.({ done: ++done, total, fresh: freshScans, scan: scan.key });
   };
   const unknown: ScanEntry[] = [];
   await mapConcurrent(index.scans, 16, async (scan) => {
     signal?.throwIfAborted();
-    const known = await store.recall(scan, { preparation, networks });
-    if (known === null) unknown.push(scan);
-    else keep(scan, known);
+    const known = await Promise.all(
+      preparations.map((preparation) => store.recall(scan, { preparation, networks })),
+    );
+    if (known.every((result) => result !== null)) keep(scan, known);
+    else unknown.push(scan);
   });
   const here = Object.keys(networks).length > 0;
   const concurrency = options.concurrency ?? (here ? 2 : Math.min(8, availableParallelism()));
@@ -256,22 +271,25 @@ export async function prepareDataset(options: {
       keep(
         scan,
         pool === null
-          ? await store.prepare(scan, { preparation, networks })
-          : await pool.run({ folder: store.folder, scan, preparation }),
+          ? await prepareInAll(store, scan, { preparations, networks })
+          : await pool.run({ folder: store.folder, scan, preparations }),
       );
     });
   } finally {
     await pool?.destroy();
   }
   const inOrder = index.scans.map(({ key }) => results.get(key)!);
+  const findings = new Map(
+    inOrder.flat().flatMap(({ findings }) => findings.map((each) => [JSON.stringify(each), each] as const)),
+  );
   return {
-    scans: inOrder.map(({ stored }) => stored),
-    findings: inOrder.flatMap(({ findings }) => findings),
+    scans: preparations.map((_, k) => inOrder.map((prepared) => prepared[k]!.stored)),
+    findings: [...findings.values()],
   };
 }
 
 function workers(threads: number) {
-  return new Piscina<WorkerTask, PrepareResult>({
+  return new Piscina<WorkerTask, PrepareResult[]>({
     // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
     filename: fileURLToPath(new URL('../dist/prepare-worker.js', import.meta.url)),
     minThreads: threads,

@@ -84,34 +84,23 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFol
     const index = await readDatasetIndex(data, { task: recipe.task, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
-    const total = preparations.length * index.scans.length;
-    const scans: MemberScans[] = [];
-    const findings = new Map(index.report.findings.map((finding) => [JSON.stringify(finding), finding]));
-    let fresh = 0;
-    for (const { preparation, members } of preparations) {
-      const [done, before] = [scans.length * index.scans.length, fresh];
-      const prepared = await prepareDataset({
-        index,
-        preparation,
-        store,
-        networks,
-        onProgress(progress) {
-          fresh = before + progress.fresh;
-          onProgress?.({ ...progress, done: done + progress.done, total, fresh });
-        },
-        ...(signal && { signal }),
-      });
-      scans.push({ members, scans: prepared.scans });
-      for (const finding of prepared.findings) findings.set(JSON.stringify(finding), finding);
-    }
+    const prepared = await prepareDataset({
+      index,
+      preparations: preparations.map(({ preparation }) => preparation),
+      store,
+      networks,
+      ...(onProgress && { onProgress }),
+      ...(signal && { signal }),
+    });
+    const scans = preparations.map(({ members }, i) => ({ members, scans: prepared.scans[i]! }));
     const near = await guardSplits({
       root: index.root,
       scans: scans[0]!.scans,
       fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
       allow: allowLeaks,
     });
-    for (const finding of near) findings.set(JSON.stringify(finding), finding);
-    const report: DatasetReport = { ...index.report, findings: [...findings.values()] };
+    const findings = [...index.report.findings, ...prepared.findings, ...near];
+    const report: DatasetReport = { ...index.report, findings };
     const { filter, segmenter } = networks;
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
     return { index, scans, report, networks: found };
