@@ -147,11 +147,12 @@ function reduced(image: GreyImage, edge: number): GreyImage {
   const height = Math.floor(image.height / factor);
   const width = Math.floor(image.width / factor);
   const data = new Uint8Array(height * width);
-  const sums = new Uint16Array(image.width);
+  const { data: source, width: columns } = image;
+  const sums = new Uint16Array(columns);
   for (let y = 0; y < height; y++) {
     sums.fill(0);
-    for (let row = 0, at = y * factor * image.width; row < factor; row++)
-      for (let x = 0; x < sums.length; x++) sums[x] = sums[x]! + image.data[at++]!;
+    for (let row = 0, at = y * factor * columns; row < factor; row++, at += columns)
+      for (let x = 0; x < columns; x++) sums[x] = sums[x]! + source[at + x]!;
     for (let x = 0, from = 0; x < width; x++) {
       let sum = 0;
       for (let k = 0; k < factor; k++) sum += sums[from++]!;
