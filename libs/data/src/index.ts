@@ -1,6 +1,13 @@
 // Scans in, volumes out: index, preparation, store, batches.
 export { readBatches, type Batch } from './batches.ts';
 export {
+  drawContactSheet,
+  tileImage,
+  type ContactSheet,
+  type SheetSection,
+  type Tile,
+} from './contact-sheet.ts';
+export {
   CLASSES,
   readDatasetIndex,
   type DatasetIndex,
@@ -11,7 +18,9 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
+export { withBorder } from './masking.ts';
 export {
+  masksOf,
   PREPARATION_VERSION,
   prepareVolume,
   viewsOf,
@@ -19,6 +28,8 @@ export {
   type PreparationNetworks,
 } from './preparation.ts';
 export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
+export { openSlices, readSliceFiles } from './slice-source.ts';
+export type { GreyImage } from './slices.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,

@@ -22,6 +22,7 @@ export {
 export {
   loadRecipe,
   parseRecipe,
+  preparationsOf,
   recipeNames,
   recipeSchema,
   type Recipe,
@@ -39,6 +40,7 @@ export {
 } from './submission.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './coordinator.ts';
 export { deviceName, parseDevices } from './devices.ts';
+export { withNetworks } from './networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './plan.ts';
 export {
   openRecipe,
