@@ -156,15 +156,23 @@ function histogramOfSlices(values: readonly number[]): string {
   return chart(bars, { from: String(least), to: String(most) }) + caption;
 }
 
+/** The most frequent ones. */
+const MOST_SIZES = 10;
+
 function sizeTable({ sizes }: PreviewSummary): string {
   if (sizes.size === 0) return '';
   const rows = [...sizes].sort((a, b) => b[1] - a[1]);
+  const others = rows.length - MOST_SIZES;
   return `<table>
 <thead><tr><th>size of slices</th><th>scans with a contact sheet</th></tr></thead>
 <tbody>
-${rows.map(([size, scans]) => `<tr><th>${escape(size)}</th><td>${scans}</td></tr>`).join('\n')}
+${rows
+  .slice(0, MOST_SIZES)
+  .map(([size, scans]) => `<tr><th>${escape(size)}</th><td>${scans}</td></tr>`)
+  .join('\n')}
 </tbody>
-</table>`;
+</table>
+${others > 0 ? `<p class="faint">and ${others} other sizes</p>` : ''}`;
 }
 
 /** Black and white are told in words: of masked volumes black is most, and the bars would show nothing else. */

@@ -79,23 +79,25 @@ export async function scanSheet(
     `${kept} kept`,
     `${dropped.size} dropped`,
     ...(unread > 0 ? [`${unread} unreadable`] : []),
-    [...sizes.keys()].join(', '),
+    sizesInWords([...sizes.keys()]),
   ];
-  const legend = [
-    'positions count from 0',
-    'green: kept',
-    'red, dimmed: dropped, shows no lung',
-    ...(unread > 0 ? ['orange cross: cannot be decoded'] : []),
-    'blue square: in the volume',
-    ...(mask ? [`yellow: border of the lung mask, found by ${segmenter ? 'a network' : 'threshold'}`] : []),
+  const legend: ContactSheet['legend'] = [
+    { colour: 'kept', text: 'kept' },
+    { colour: 'dropped', text: 'dropped, shows no lung' },
+    ...(unread > 0 ? [{ colour: 'unreadable', text: 'cannot be decoded' } as const] : []),
+    { colour: 'used', text: 'in the volume' },
+    ...(mask
+      ? [{ colour: 'outline', text: `lung mask, by ${segmenter ? 'a network' : 'threshold'}` } as const]
+      : []),
   ];
   const sections = [
-    { title: `slices${partOf(shown.length, source.count)}`, tiles },
+    { title: `slices by position, the first is 0${partOf(shown.length, source.count)}`, tiles },
     ...volumes.flatMap((volume) => volumeSections(volume, volumes.length > 1)),
   ];
   return {
     sheet: {
-      lines: [`${scan.key}  ${className ?? 'no label'}`, counts.join(', '), legend.join('; ')],
+      lines: [`${scan.key}  ${className ?? 'no label'}`, counts.join(', ')],
+      legend,
       sections,
     },
     sizes,
@@ -135,6 +137,14 @@ async function decoded(source: Awaited<ReturnType<typeof openSlices>>, slice: nu
   } catch {
     return null; // Its reason is among the findings.
   }
+}
+
+/** Of many sizes the least and the greatest width and height. */
+function sizesInWords(sizes: readonly string[]): string {
+  if (sizes.length <= 3) return sizes.join(', ');
+  const range = (values: readonly number[]) => `${Math.min(...values)} to ${Math.max(...values)}`;
+  const [widths, heights] = [0, 1].map((axis) => sizes.map((size) => Number(size.split(' × ')[axis])));
+  return `${range(widths!)} × ${range(heights!)}, ${sizes.length} sizes`;
 }
 
 function evenly(count: number): number[] {

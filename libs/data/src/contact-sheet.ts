@@ -27,6 +27,8 @@ export interface SheetSection {
 export interface ContactSheet {
   /** The first is written large. */
   lines: readonly string[];
+  /** What the colours mean, on one line. */
+  legend: readonly { colour: TileState | 'outline'; text: string }[];
   sections: readonly SheetSection[];
 }
 
@@ -44,13 +46,13 @@ export const TILE = 96;
 /** Width of a tile's frame. */
 export const FRAME = 3;
 
-export const FRAME_COLOURS: Readonly<Record<TileState, Colour>> = {
+export const COLOURS: Readonly<Record<TileState | 'outline', Colour>> = {
   kept: [46, 160, 67],
   dropped: [218, 54, 51],
   unreadable: [219, 109, 40],
   used: [56, 100, 160],
+  outline: [255, 213, 0],
 };
-export const OUTLINE_COLOUR: Colour = [255, 213, 0];
 const PAPER: Colour = [13, 17, 23];
 const INK: Colour = [230, 237, 243];
 const FAINT: Colour = [139, 148, 158];
@@ -67,6 +69,10 @@ const WIDTH = 2 * MARGIN + COLUMNS * CELL + (COLUMNS - 1) * GAP;
 const TITLE_SCALE = 2;
 const TITLE_LINE = LETTER_HEIGHT * TITLE_SCALE + 8;
 const LINE = LETTER_HEIGHT + 9;
+const SWATCH = 8;
+
+/** Above a section. */
+const SECTION_GAP = 14;
 
 /** Of the small picture of the sheet. */
 const SMALL_WIDTH = 424;
@@ -86,8 +92,10 @@ export function placesOf({ lines, sections }: ContactSheet) {
     y += i === 0 ? TITLE_LINE : LINE;
     return place;
   });
+  const legend: Place = { x: MARGIN, y };
+  y += LINE;
   const sectionPlaces = sections.map(({ tiles }) => {
-    y += GAP;
+    y += SECTION_GAP;
     const title: Place = { x: MARGIN, y };
     y += LINE;
     const tilePlaces = tiles.map((_, i): Place => {
@@ -100,7 +108,7 @@ export function placesOf({ lines, sections }: ContactSheet) {
     y += Math.ceil(tiles.length / COLUMNS) * (CELL + LABEL);
     return { title, tiles: tilePlaces };
   });
-  return { lines: linePlaces, sections: sectionPlaces, width: WIDTH, height: y + MARGIN };
+  return { lines: linePlaces, legend, sections: sectionPlaces, width: WIDTH, height: y + MARGIN };
 }
 
 /** The sheet as PNG, and a small JPEG of it. The same sheet gives the same pixels everywhere. */
@@ -110,6 +118,13 @@ export async function drawContactSheet(sheet: ContactSheet): Promise<{ png: Uint
   const room = WIDTH - 2 * MARGIN;
   for (const [i, line] of sheet.lines.entries())
     canvas.write(line, places.lines[i]!, { colour: INK, scale: i === 0 ? TITLE_SCALE : 1, room });
+  let { x } = places.legend;
+  const { y } = places.legend;
+  for (const { colour, text } of sheet.legend) {
+    canvas.fill({ x, y }, { width: SWATCH, height: SWATCH, colour: COLOURS[colour] });
+    canvas.write(text, { x: x + SWATCH + 5, y }, { colour: FAINT, scale: 1, room: WIDTH - MARGIN - x });
+    x += SWATCH + 5 + textWidth(text) + 20;
+  }
   for (const [i, { title, tiles }] of sheet.sections.entries()) {
     canvas.write(title, places.sections[i]!.title, { colour: INK, scale: 1, room });
     for (const [k, tile] of tiles.entries()) drawTile(canvas, tile, places.sections[i]!.tiles[k]!);
@@ -125,9 +140,9 @@ export async function drawContactSheet(sheet: ContactSheet): Promise<{ png: Uint
 }
 
 function drawTile(canvas: Canvas, { label, state, image, mask, isMarked }: Tile, at: Place) {
-  const colour = FRAME_COLOURS[state];
+  const colour = COLOURS[state];
   canvas.fill({ x: at.x - FRAME, y: at.y - FRAME }, { width: CELL, height: CELL, colour });
-  canvas.fill(at, { width: TILE, height: TILE, colour: [0, 0, 0] });
+  canvas.fill(at, { width: TILE, height: TILE, colour: PAPER });
   const light = state === 'dropped' ? DIMMED : 1;
   if (image === null) canvas.cross(at, TILE, colour);
   else {
@@ -137,7 +152,7 @@ function drawTile(canvas: Canvas, { label, state, image, mask, isMarked }: Tile,
     for (let y = 0, i = 0; y < height; y++)
       for (let x = 0; x < width; x++, i++) {
         const grey = data[i]!;
-        const [red, green, blue] = outline?.[i] === 1 ? OUTLINE_COLOUR : [grey, grey, grey];
+        const [red, green, blue] = outline?.[i] === 1 ? COLOURS.outline : [grey, grey, grey];
         canvas.set({ x: corner.x + x, y: corner.y + y }, [red * light, green * light, blue * light]);
       }
   }
@@ -147,8 +162,7 @@ function drawTile(canvas: Canvas, { label, state, image, mask, isMarked }: Tile,
     { x: at.x, y: below },
     { colour: state === 'kept' ? INK : FAINT, scale: 1, room: TILE },
   );
-  if (isMarked)
-    canvas.fill({ x: at.x + TILE - 7, y: below }, { width: 7, height: 7, colour: FRAME_COLOURS.used });
+  if (isMarked) canvas.fill({ x: at.x + TILE - 7, y: below }, { width: 7, height: 7, colour: COLOURS.used });
 }
 
 /** 1 on the mask's own outermost pixels, at the picture's size; what lies outside the picture counts as mask. */
