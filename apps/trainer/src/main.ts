@@ -5,6 +5,7 @@ import { EngineError } from '@ct-ensemble/engine';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allMembers, type AllMembersOptions } from './all-members.ts';
 import { sliceArchitectures, lungSegmenter, sliceFilter, type SliceTask } from '@ct-ensemble/training';
+import { preview, type PreviewOptions } from './preview.ts';
 import { prepare, type PrepareOptions } from './prepare.ts';
 import { filter, type FilterOptions, segmenter, type SegmenterOptions } from './slice-networks.ts';
 
@@ -158,6 +159,27 @@ function weightsFile(text: string): string {
   if (!text.endsWith('.safetensors')) throw new InvalidArgumentError('Its ending must be .safetensors.');
   return text;
 }
+program
+  .command('preview')
+  .description('Shows a data set: a contact sheet of every scan, and one page over all of them.')
+  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
+  .requiredOption('--out <dir>', 'folder of the page, index.html, and the contact sheets')
+  .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
+  .option(
+    '--filter <area|weights>',
+    'what finds slices with lung: the area of the lung, or a trained network',
+    'area',
+  )
+  .option(
+    '--masks <threshold|weights>',
+    'what finds the lung: a threshold, or a trained network',
+    'threshold',
+  )
+  .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
+  .option('--scans <n|keys>', 'contact sheets of so many scans, or of these keys (default: of all)')
+  .action(async (options: PreviewOptions) => {
+    process.exitCode = await preview(options);
+  });
 
 try {
   await program.parseAsync();

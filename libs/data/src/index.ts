@@ -1,6 +1,13 @@
 // Scans in, volumes out: index, preparation, store, batches.
 export { readBatches, type Batch } from './batches.ts';
 export {
+  drawContactSheet,
+  tileImage,
+  type ContactSheet,
+  type SheetSection,
+  type Tile,
+} from './contact-sheet.ts';
+export {
   CLASSES,
   readDatasetIndex,
   type DatasetIndex,
@@ -13,7 +20,9 @@ export {
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
 export { fingerprintOf, NEAR_EQUAL, nearEqualPairs, type NearEqualPair } from './fingerprint.ts';
+export { withBorder } from './masking.ts';
 export {
+  masksOf,
   PREPARATION_VERSION,
   prepareVolume,
   viewsOf,
@@ -25,6 +34,7 @@ export { guardSplits } from './split-guard.ts';
 export { readLabelledSlices, type LabelledSlicesOptions } from './labelled-slices.ts';
 export { readMaskedSlices } from './lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './slice-samples.ts';
+export { openSlices, readSliceFiles } from './slice-source.ts';
 export type { GreyImage } from './slices.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {

@@ -40,6 +40,7 @@ export {
 } from './submission.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './coordinator.ts';
 export { deviceName, parseDevices, thisMachine } from './devices.ts';
+export { withNetworks } from './networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './plan.ts';
 export {
   openRecipe,

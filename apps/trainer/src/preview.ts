@@ -1,0 +1,180 @@
+// The command preview: a data set to look at, one contact sheet a scan and a page over all.
+import { createHash } from 'node:crypto';
+import { join, relative, resolve } from 'node:path';
+import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  drawContactSheet,
+  nearestIndices,
+  openVolumeStore,
+  viewsOf,
+  type StoredScan,
+} from '@ct-ensemble/data';
+import { cacheFolder } from '@ct-ensemble/engine';
+import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } from '@ct-ensemble/ensemble';
+import { previewPage, type PreviewScan } from './preview-page.ts';
+import { scanSheet } from './scan-sheet.ts';
+import { pace, stopOnSignal } from './terminal.ts';
+
+export interface PreviewOptions {
+  data: string;
+  recipe: string;
+  out: string;
+  filter?: string;
+  masks?: string;
+  volumes?: string;
+  /** A number, or keys with commas between them; without it all. */
+  scans?: string;
+}
+
+/**
+ * Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. One scan at a time is in
+ * memory: its files, and of DICOM and NIfTI its slices.
+ */
+export async function preview({ data, out, scans: wanted, ...options }: PreviewOptions): Promise<number> {
+  const recipe = await openRecipe(options.recipe);
+  const folder = options.volumes ?? join(cacheFolder(), 'volumes');
+  const networks = {
+    ...(options.filter !== undefined && { filter: options.filter }),
+    ...(options.masks !== undefined && { masks: options.masks }),
+  };
+  const stopping = stopOnSignal();
+  const { signal } = stopping;
+  try {
+    const told = pace();
+    const prepared = await prepareVolumes({
+      data,
+      recipe,
+      store: folder,
+      ...networks,
+      signal,
+      onProgress({ done, total }) {
+        const line = told(done, total);
+        if (line !== undefined) console.log(`volumes: ${line}`);
+      },
+    });
+    const { index, report, networks: found } = prepared;
+    const store = openVolumeStore(folder);
+    const preparations = preparationsOf(recipe).map(({ preparation, members }, i) => ({
+      preparation,
+      members,
+      counts: new Array<number>(256).fill(0),
+      stored: new Map(prepared.scans[i]!.scans.map((scan) => [scan.key, scan])),
+    }));
+    const all = [...preparations[0]!.stored.values()];
+    const selected = selectScans(all, wanted);
+    const sizes = new Map<string, number>();
+    const scans: PreviewScan[] = [];
+    const drawn = pace();
+    await withNetworks(networks, async ({ segmenter }) => {
+      for (const entry of index.scans) {
+        signal.throwIfAborted();
+        const stored = preparations[0]!.stored.get(entry.key)!;
+        const className = stored.label === null ? null : index.classes[stored.label]!;
+        const { key, split, slices, kept, failure } = stored;
+        const scan: PreviewScan = { key, split, className, slices, kept, failure, sheet: null };
+        scans.push(scan);
+        const line = drawn(scans.length, all.length);
+        if (line !== undefined) console.log(`sheets: ${line}`);
+        if (failure !== null) continue;
+        const volumes = await Promise.all(
+          preparations.map(async ({ preparation, members, counts, stored }) => {
+            const { volume: content } = stored.get(key)!;
+            const [volume, record] = await Promise.all([store.read(content!), store.record(content!)]);
+            for (const value of volume.data) counts[value]!++;
+            return { preparation, members, volume, record };
+          }),
+        );
+        if (!selected.has(key)) continue;
+        const sheet = await scanSheet(entry, { className, volumes, segmenter });
+        for (const size of sheet.sizes.keys()) sizes.set(size, (sizes.get(size) ?? 0) + 1);
+        const { png, small } = await drawContactSheet(sheet.sheet);
+        const name = fileName(key);
+        scan.sheet = { png: `sheets/${name}.png`, small: `sheets/${name}.jpg` };
+        await writeFileAtomic(join(out, scan.sheet.png), png);
+        await writeFileAtomic(join(out, scan.sheet.small), small);
+      }
+    });
+    const { depth, height, width, slices } = recipe.volume;
+    const page = join(out, 'index.html');
+    const findings = report.findings.map(({ kind, path, message }) => ({
+      kind,
+      path: shortened(path, index.root),
+      message,
+    }));
+    await writeFileAtomic(
+      page,
+      previewPage({
+        root: resolve(index.root),
+        recipe: recipe.name,
+        about: [
+          `task ${index.task}, volumes of ${viewsOf({ depth }).join(' + ')} slices of ${width} × ${height}`,
+          slices === 'lung'
+            ? `slices without lung are dropped, found by ${found.filter}`
+            : 'all slices are taken',
+          ...(preparations.some(({ preparation }) => preparation.mask)
+            ? [`only the lung is left, found by ${found.masks}`]
+            : []),
+        ],
+        classes: index.classes,
+        scans,
+        sizes,
+        intensities: preparations.map(({ members, counts }) => ({
+          title: preparations.length === 1 ? 'of all members' : `of ${members.join(', ')}`,
+          counts,
+        })),
+        findings,
+      }),
+    );
+    const failed = scans.filter(({ failure }) => failure !== null);
+    console.log(
+      `${scans.length} scans, ${selected.size} contact sheets, ${failed.length} failed, ${findings.length} findings: ${page}`,
+    );
+    for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
+    return failed.length > 0 ? 1 : 0;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    console.error('Stopped. The same command starts the sheets anew; prepared volumes stay.');
+    return 130;
+  } finally {
+    stopping.release();
+  }
+}
+
+/** Keys of the scans that get a sheet: all, so many evenly over the data set, or those that are named. */
+function selectScans(scans: readonly StoredScan[], wanted: string | undefined): Set<string> {
+  const usable = scans.filter(({ failure }) => failure === null).map(({ key }) => key);
+  if (wanted === undefined) return new Set(usable);
+  if (/^\d+$/.test(wanted)) {
+    const indices = nearestIndices(usable.length, Math.min(Number(wanted), usable.length));
+    return new Set(indices.map((i) => usable[i]!));
+  }
+  const keys = wanted.split(',').map((key) => key.trim());
+  const known = scans.map(({ key }) => key);
+  const unknown = keys.find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw new UserError(`--scans: there is no scan ${unknown}${didYouMean(unknown, known)}`, {
+      remedy: `name keys such as ${known[0]}, or a number of scans`,
+    });
+  return new Set(keys.filter((key) => usable.includes(key)));
+}
+
+/** No longer than file systems take with an ending. */
+const LONGEST_NAME = 120;
+
+/** A name that any file system takes, another one for every key: `train.covid.ct_scan_1`. */
+export function fileName(key: string): string {
+  const safe = key
+    .split('/')
+    .map((part) =>
+      part.replace(/[^A-Za-z0-9_-]/gu, (character) => `~${character.codePointAt(0)!.toString(16)}~`),
+    )
+    .join('.');
+  if (safe.length <= LONGEST_NAME) return safe;
+  const hash = createHash('sha256').update(key).digest('hex').slice(0, 16);
+  return `${safe.slice(0, LONGEST_NAME - hash.length - 1)}~${hash}`;
+}
+
+function shortened(path: string, root: string): string {
+  const inside = relative(root, path);
+  return inside === '' ? '.' : inside.startsWith('..') ? path : inside;
+}
