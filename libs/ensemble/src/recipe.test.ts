@@ -56,7 +56,7 @@ test('a recipe is read, defaults are filled in', () => {
 
 // What is wrong, the edit, the complaint.
 const mistakes: [string, string, string, RegExp][] = [
-  ['three views', 'depth: 2', 'depth: [2, 2, 2]', /volume\.depth must be one number, or two for two views/],
+  ['three views', 'depth: 2', 'depth: [2, 2, 2]', /volume\.depth must be a whole number, 1 or more, or two of them for two views/],
   ['a depth of words', 'depth: 2', 'depth: deep', /volume\.depth must be a whole number, 1 or more, or two/],
   [
     'an even dilation',
@@ -68,7 +68,7 @@ const mistakes: [string, string, string, RegExp][] = [
     'a mistyped field of the mask',
     'depth: 2',
     'mask: { dilat: 3 }, depth: 2',
-    /volume\.mask\.dilat is not a field of a recipe, did you mean "?dilate/,
+    /volume\.mask\.dilat is not a field of a recipe \(did you mean "dilate"\?\)/,
   ],
   [
     "a member's mask without the volume's",
