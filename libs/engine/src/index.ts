@@ -1,6 +1,7 @@
 // TensorFlow 2.21's C library under tfjs: library, devices, binding, captured steps.
 export { tensorOfBytes } from './backend.ts';
 export { batchNormTraining, type BatchNormTrainingArgs, type BatchNormTrainingResult } from './batch-norm.ts';
+export { blendRows, type BlendRowsArgs } from './blend-rows.ts';
 export {
   capture,
   precisionOf,
@@ -25,4 +26,3 @@ export { GROUPED_CONV2D } from './kernels/grouped-conv2d.ts';
 export { installTensorFlow } from './install.ts';
 export type { Numerics } from './numerics.ts';
 export { usableGpus } from './gpus.ts';
-export { weightedRows, type WeightedRowsArgs } from './weighted-rows.ts';

@@ -1,6 +1,6 @@
 // Augmentation on the device: the draws are made outside the step and come in as tensors. Grey values stay whole.
 import { randomStream, type RandomStream } from '@ct-ensemble/core';
-import { onlyIf, weightedRows } from '@ct-ensemble/engine';
+import { blendRows, onlyIf } from '@ct-ensemble/engine';
 import tf, { type Scalar, type Tensor, type Tensor2D, type Tensor3D, type Tensor4D } from '@tensorflow/tfjs';
 import type { Augmentation, FactorRange, Interpolation } from './options.ts';
 import { sourcesOf, UNITS } from './turn.ts';
@@ -186,7 +186,7 @@ function turnLinear(image: Tensor4D, sources: Tensor4D): Tensor4D {
   const [toLeft, toTop] = [tf.sub(1, toRight), tf.sub(1, toBottom)];
   const pixels = ys.flatMap((row) => xs.map((column) => tf.add(row, column)));
   const weights = [toTop, toBottom].flatMap((v) => [toLeft, toRight].map((h) => tf.mul(v, h)));
-  return tf.floor(tf.add(gathered(image, pixels, weights), 0.5));
+  return gathered(image, pixels, weights);
 }
 
 /**
@@ -203,16 +203,16 @@ function turnNearest(image: Tensor4D, sources: Tensor4D): Tensor4D {
   return gathered(image, [pixel], [tf.cast(isInside, 'float32')]);
 }
 
-/** Sums of pixels of each draw's own image; pixels and weights: for each term [draws, height, width]. */
+/** Rounded sums of pixels of each draw's own image; pixels and weights: for each term [draws, height, width]. */
 function gathered(image: Tensor4D, pixels: Tensor[], weights: Tensor[]): Tensor4D {
   const [draws, height, width, channels] = image.shape;
   const area = height * width;
-  const first = tf.reshape(tf.range(0, draws * area, area, 'int32'), [draws, 1, 1, 1]);
-  const terms = pixels.length;
-  const sums = weightedRows({
+  const first = tf.reshape(tf.range(0, draws * area, area, 'int32'), [draws, 1, 1]);
+  const perTerm = [pixels.length, draws * area] as [number, number];
+  const sums = blendRows({
     x: tf.reshape(image, [draws * area, channels]),
-    rows: tf.reshape(tf.add(tf.stack(pixels, 3), first), [draws * area, terms]),
-    weights: tf.reshape(tf.stack(weights, 3), [draws * area, terms]),
+    rows: tf.reshape(tf.add(tf.stack(pixels), first), perTerm),
+    weights: tf.reshape(tf.stack(weights), perTerm),
   });
   return tf.reshape(sums, [draws, height, width, channels]);
 }

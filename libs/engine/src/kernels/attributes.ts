@@ -12,5 +12,6 @@ export const ints = (name: string, value: readonly number[]): Attribute => ({
   type: AttributeType.INT,
   value,
 });
+export const int = (name: string, value: number): Attribute => ({ name, type: AttributeType.INT, value });
 export const float = (name: string, value: number): Attribute => ({ name, type: AttributeType.FLOAT, value });
 export const bool = (name: string, value: boolean): Attribute => ({ name, type: AttributeType.BOOL, value });

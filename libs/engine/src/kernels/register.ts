@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import tf, { type KernelConfig } from '@tensorflow/tfjs';
 import { batchNormTrainingGradient, batchNormTrainingKernel } from './batch-norm-training.ts';
+import { blendRowsKernel } from './blend-rows.ts';
 import { castKernel, transposeKernel } from './bytes.ts';
 import { convolutionKernels } from './convolution.ts';
 import { elementwiseKernels } from './elementwise.ts';
@@ -10,7 +11,6 @@ import { multinomialKernel } from './multinomial.ts';
 import { poolingKernels } from './pooling.ts';
 import { reluGradient } from './relu.ts';
 import { transformKernel } from './transform.ts';
-import { weightedRowsKernel } from './weighted-rows.ts';
 
 const require = createRequire(import.meta.url);
 let registered = false;
@@ -29,7 +29,7 @@ export function registerKernels() {
     ...elementwiseKernels(),
   ];
   for (const { kernelName, backendName } of better) tf.unregisterKernel(kernelName, backendName);
-  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel, weightedRowsKernel];
+  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel, blendRowsKernel];
   for (const kernel of [...better, ...further]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);

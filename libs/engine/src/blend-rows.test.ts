@@ -2,7 +2,7 @@ import tf, { type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs';
 import { capture } from './capture.ts';
 import { type Engine, openEngine } from './engine.ts';
 import { onlyIf } from './only-if.ts';
-import { sumOfGathers, weightedRows } from './weighted-rows.ts';
+import { blendRows } from './blend-rows.ts';
 
 describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
   let engine: Engine;
@@ -11,25 +11,28 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
   });
   afterAll(() => engine.close());
 
-  const inputs = () => ({
-    x: tf.tensor2d([[1, 10], [2, 20], [3, 30]]), // prettier-ignore
-    rows: tf.tensor2d([[0, 1], [2, 2], [1, 0], [0, 2]], [4, 2], 'int32'), // prettier-ignore
-    weights: tf.tensor2d([[1, 0.5], [2, 1], [0, 3], [-1, 1]]), // prettier-ignore
+  const inputs = (channels: number) => ({
+    x: tf.tidy(() => tf.tile(tf.tensor2d([[1], [102], [3], [255]]), [1, channels])) as Tensor2D,
+    rows: tf.tensor2d([[0, 2, 1, 3, 0], [1, 2, 0, 3, 2]], [2, 5], 'int32'), // prettier-ignore
+    weights: tf.tensor2d([[0.5, 0.75, 0, 0.5, 0.25], [0.5, 0.25, 0.25, 0.5, 0.125]]), // prettier-ignore
   });
-  const sums = [[2, 20], [9, 90], [3, 30], [2, 20]]; // prettier-ignore
+  const sums = [52, 3, 0, 255, 1]; // 51.5, 3, 0.25, 255, 0.625
 
-  test('weighted sums of rows, eager, captured and as gathers', async () => {
-    expect((weightedRows(inputs()).arraySync())).toEqual(sums); // prettier-ignore
-    expect(sumOfGathers(inputs()).arraySync()).toEqual(sums);
-    const step = capture((given: Record<'x' | 'rows' | 'weights', Tensor2D>) => ({ y: weightedRows(given) }));
-    const before = tf.memory().numTensors;
-    const given = inputs();
-    const { y } = await step(given);
-    expect(await y.array()).toEqual(sums);
-    tf.dispose([given, y]);
-    expect(tf.memory().numTensors).toBe(before);
-    step.dispose();
-  });
+  test.each([1, 3, 2 ** 17 + 1])(
+    'weighted sums of rows of %i channels, rounded half up',
+    async (channels) => {
+      const first = (y: Tensor2D) => tf.tidy(() => [...tf.slice(y, [0, channels - 1], [5, 1]).dataSync()]);
+      expect(first(blendRows(inputs(channels)))).toEqual(sums);
+      const step = capture((given: Record<'x' | 'rows' | 'weights', Tensor2D>) => ({ y: blendRows(given) }));
+      const before = tf.memory().numTensors;
+      const given = inputs(channels);
+      const { y } = await step(given);
+      expect(first(y)).toEqual(sums);
+      tf.dispose([given, y]);
+      expect(tf.memory().numTensors).toBe(before);
+      step.dispose();
+    },
+  );
 
   test('f where the condition holds, x where it does not, decided at every run', async () => {
     const step = capture(({ x, condition }: { x: Tensor; condition: Scalar }) => ({
