@@ -56,7 +56,12 @@ test('a recipe is read, defaults are filled in', () => {
 
 // What is wrong, the edit, the complaint.
 const mistakes: [string, string, string, RegExp][] = [
-  ['three views', 'depth: 2', 'depth: [2, 2, 2]', /volume\.depth must be a whole number, 1 or more, or two of them for two views/],
+  [
+    'three views',
+    'depth: 2',
+    'depth: [2, 2, 2]',
+    /volume\.depth must be a whole number, 1 or more, or two of them for two views/,
+  ],
   ['a depth of words', 'depth: 2', 'depth: deep', /volume\.depth must be a whole number, 1 or more, or two/],
   [
     'an even dilation',
