@@ -10,6 +10,16 @@ import { prepare, type PrepareOptions } from './prepare.ts';
 import { filter, type FilterOptions, segmenter, type SegmenterOptions } from './slice-networks.ts';
 
 const program = new Command('trainer').description('Trains the members of an ensemble.');
+const filterOption = [
+  '--filter <area|weights>',
+  'what finds slices with lung: the area of the lung, or a trained network',
+  'area',
+] as const;
+const masksOption = [
+  '--masks <threshold|weights>',
+  'what finds the lung: a threshold, or a trained network',
+  'threshold',
+] as const;
 const allowLeaks = [
   '--allow-leaks',
   'go on where a patient, equal files or near-equal scans are in two splits (default: an error)',
@@ -27,16 +37,8 @@ program
     new Option('--engine <engine>', 'what computes').choices(['tensorflow', 'cpu']).default('tensorflow'),
   )
   .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
-  .option(
-    '--filter <area|weights>',
-    'what finds slices with lung: the area of the lung, or a trained network',
-    'area',
-  )
-  .option(
-    '--masks <threshold|weights>',
-    'what finds the lung: a threshold, or a trained network',
-    'threshold',
-  )
+  .option(...filterOption)
+  .option(...masksOption)
   .option(...allowLeaks)
   .action(async (options: AllMembersOptions) => {
     process.exitCode = await allMembers(options);
@@ -49,16 +51,8 @@ program
   )
   .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB, or any folder of scans')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
-  .option(
-    '--filter <area|weights>',
-    'what finds slices with lung: the area of the lung, or a trained network',
-    'area',
-  )
-  .option(
-    '--masks <threshold|weights>',
-    'what finds the lung: a threshold, or a trained network',
-    'threshold',
-  )
+  .option(...filterOption)
+  .option(...masksOption)
   .option('--out <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
   .option(...allowLeaks)
   .option('--json', 'print the report as JSON: scans, findings, failures')
@@ -165,16 +159,8 @@ program
   .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
   .requiredOption('--out <dir>', 'folder of the page, index.html, and the contact sheets')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
-  .option(
-    '--filter <area|weights>',
-    'what finds slices with lung: the area of the lung, or a trained network',
-    'area',
-  )
-  .option(
-    '--masks <threshold|weights>',
-    'what finds the lung: a threshold, or a trained network',
-    'threshold',
-  )
+  .option(...filterOption)
+  .option(...masksOption)
   .option('--volumes <dir>', 'folder of the prepared volumes (default: in the cache folder of this user)')
   .option('--scans <n|keys>', 'contact sheets of so many scans, or of these keys (default: of all)')
   .action(async (options: PreviewOptions) => {
