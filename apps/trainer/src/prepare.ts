@@ -19,9 +19,7 @@ export interface PrepareOptions {
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
 export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
-  const needsNetworks =
-    (options.filter ?? 'area') !== 'area' || (options.masks ?? 'threshold') !== 'threshold';
-  if (needsNetworks) await installTensorFlow({ log: console.error });
+  await installForNetworks(options);
   const store = options.out ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const started = performance.now();
@@ -69,6 +67,12 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
   } finally {
     stopping.release();
   }
+}
+
+/** Networks compute on TensorFlow; thresholds need none. */
+export async function installForNetworks(options: Pick<PrepareOptions, 'filter' | 'masks'>) {
+  const { filter = 'area', masks = 'threshold' } = options;
+  if (filter !== 'area' || masks !== 'threshold') await installTensorFlow({ log: console.error });
 }
 
 function countSlices(scans: readonly StoredScan[]) {

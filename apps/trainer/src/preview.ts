@@ -11,6 +11,7 @@ import {
 } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } from '@ct-ensemble/ensemble';
+import { installForNetworks } from './prepare.ts';
 import { previewPage, type PreviewScan } from './preview-page.ts';
 import { scanSheet } from './scan-sheet.ts';
 import { pace, stopOnSignal } from './terminal.ts';
@@ -33,6 +34,7 @@ export interface PreviewOptions {
 export async function preview({ data, out, scans: wanted, ...options }: PreviewOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   const folder = options.volumes ?? join(cacheFolder(), 'volumes');
+  await installForNetworks(options);
   const networks = {
     ...(options.filter !== undefined && { filter: options.filter }),
     ...(options.masks !== undefined && { masks: options.masks }),
@@ -46,6 +48,7 @@ export async function preview({ data, out, scans: wanted, ...options }: PreviewO
       recipe,
       store: folder,
       ...networks,
+      allowLeaks: true, // they are shown
       signal,
       onProgress({ done, total }) {
         const line = told(done, total);
