@@ -156,7 +156,7 @@ function weightsFile(text: string): string {
 program
   .command('preview')
   .description('Shows a data set: a contact sheet of every scan, and one page over all of them.')
-  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB')
+  .requiredOption('--data <dir>', 'scans in the layout of COV19-CT-DB, or any folder of scans')
   .requiredOption('--out <dir>', 'folder of the page, index.html, and the contact sheets')
   .option('--recipe <name|file>', 'built-in recipe or YAML file', 'detection-paper')
   .option(...filterOption)

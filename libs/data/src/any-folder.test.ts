@@ -138,3 +138,10 @@ test('its volumes are prepared like any other; a file that is no volume fails by
     ['test/p/images', true],
   ]);
 });
+
+test('every scan has a key of its own', async () => {
+  const root = join(await temporaryFolder(), 'ct');
+  await writeTree({ '0.png': await flatPng(1), 'ct/0.png': await flatPng(2) }, root);
+  const { scans } = await read(root);
+  expect(new Set(scans.map(({ key }) => key)).size).toBe(scans.length);
+});

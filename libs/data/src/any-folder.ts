@@ -99,18 +99,26 @@ function keysOf(scans: readonly { path: string; format: string }[], root: string
   const short = scans.map(({ format }, i) => (format === 'nifti' ? niftiName(whole[i]!)! : whole[i]!));
   const count = new Map<string, number>();
   for (const key of short) count.set(key, (count.get(key) ?? 0) + 1);
-  return short.map((key, i) => (count.get(key) === 1 ? key : whole[i]!));
+  return eachOnce(short.map((key, i) => (count.get(key) === 1 ? key : whole[i]!)));
 }
 
-/** Names that a submission can hold: letters, digits, `.`, `_` and `-`, each once. */
-function namesOf(keys: readonly string[]): string[] {
+/** The second of a name becomes `name_2`, and so on. */
+function eachOnce(names: readonly string[]): string[] {
   const taken = new Set<string>();
-  return keys.map((key) => {
-    const plain = key.replaceAll(/[^\p{L}\p{N}._-]+/gu, '_');
-    const name = plain.toLowerCase() === 'patient' ? `scan_${plain}` : plain; // alone it is a submission's header
+  return names.map((name) => {
     let unique = name;
     for (let k = 2; taken.has(unique); k++) unique = `${name}_${k}`;
     taken.add(unique);
     return unique;
   });
+}
+
+/** Names that a submission can hold: letters, digits, `.`, `_` and `-`, each once. */
+function namesOf(keys: readonly string[]): string[] {
+  return eachOnce(
+    keys.map((key) => {
+      const plain = key.replaceAll(/[^\p{L}\p{N}._-]+/gu, '_');
+      return plain.toLowerCase() === 'patient' ? `scan_${plain}` : plain; // alone it is a submission's header
+    }),
+  );
 }

@@ -1,6 +1,7 @@
 // The bytes of a file, inflated where it is gzipped, as a stream read in pieces of any length.
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 /** Deflate makes at most 258 bytes of two bits. */
@@ -15,10 +16,11 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-/** Gzipped or not by the first bytes: names are wrong about it at times. */
-export async function openBytes(path: string): Promise<ByteSource> {
-  const { size, gzip } = await probe(path);
-  const chunks = chunksOf(path, gzip);
+/** Gzipped or not by the first bytes: names are wrong about it at times. From a file, or from its bytes. */
+export async function openBytes(from: string | Uint8Array): Promise<ByteSource> {
+  const { size, gzip } =
+    typeof from === 'string' ? await probe(from) : { size: from.length, gzip: isGzip(from) };
+  const chunks = chunksOf(from, gzip);
   let rest: Buffer = Buffer.alloc(0);
   const take = async (length: number, give: (chunk: Buffer, at: number) => void) => {
     let done = 0;
@@ -50,17 +52,22 @@ async function probe(path: string): Promise<{ size: number; gzip: boolean }> {
     if (!stat.isFile()) throw new Error('it is not a file');
     const start = Buffer.alloc(2);
     await file.read(start, 0, 2, 0);
-    return { size: stat.size, gzip: start.equals(Buffer.of(0x1f, 0x8b)) };
+    return { size: stat.size, gzip: isGzip(start) };
   } finally {
     await file.close();
   }
 }
 
-async function* chunksOf(path: string, gzip: boolean): AsyncGenerator<Buffer, void> {
-  const file = createReadStream(path, { highWaterMark: 1 << 18 });
-  if (!gzip) return yield* file;
+const isGzip = (bytes: Uint8Array) => bytes[0] === 0x1f && bytes[1] === 0x8b;
+
+async function* chunksOf(from: string | Uint8Array, gzip: boolean): AsyncGenerator<Buffer, void> {
+  const file: Readable =
+    typeof from === 'string'
+      ? createReadStream(from, { highWaterMark: 1 << 18 })
+      : Readable.from([Buffer.from(from.buffer, from.byteOffset, from.length)]);
+  if (!gzip) return yield* file as AsyncIterable<Buffer>;
   const gunzip = createGunzip({ chunkSize: 1 << 18 });
-  file.on('error', (error) => gunzip.destroy(error)).pipe(gunzip);
+  file.on('error', (error: Error) => gunzip.destroy(error)).pipe(gunzip);
   try {
     yield* gunzip;
   } finally {

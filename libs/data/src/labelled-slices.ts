@@ -60,7 +60,7 @@ async function fromTable(options: LabelledSlicesOptions): Promise<SliceSamples> 
   const chosen = await readTable(options, read);
   read.samples = await mapConcurrent(chosen, 4, async ({ file, label }) => ({
     name: relative(data, file),
-    group: relative(data, dirname(file)),
+    group: relative(data, dirname(file)) || '.',
     image: atEdge(await readSlice(file), edge),
     truth: Uint8Array.of(label),
   }));

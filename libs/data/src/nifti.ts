@@ -44,16 +44,17 @@ type Header = NIFTI1 | NIFTI2;
  * Whether the values are Hounsfield units no NIfTI file says. An 8-bit volume without scaling (grey values, a mask of
  * labels) is read as Hounsfield units 0 … 255 like any other: what it is, the caller decides.
  *
+ * From the file's bytes where they are given, else from the file; `path` names it in errors.
  * Memory is bounded by what the header claims, and the claim by the size of the file.
  * @throws {UserError} naming the file and the field of its header.
  */
-export async function readNifti(path: string): Promise<Scan> {
+export async function readNifti(path: string, bytes?: Uint8Array): Promise<Scan> {
   const fail: Fail = (problem, remedy = 'convert the series to NIfTI again (dcm2niix, nibabel)') => {
     throw new UserError(problem, { file: path, remedy });
   };
   let source: ByteSource | undefined;
   try {
-    source = await openBytes(path);
+    source = await openBytes(bytes ?? path);
     return await readVolume(source, fail);
   } catch (error) {
     if (error instanceof UserError) throw error;

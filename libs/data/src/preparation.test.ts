@@ -99,7 +99,10 @@ test('a scan without a decodable slice fails with its reason; a bad size is refu
 test('the content key hangs on bytes, their order and borders, and on the preparation; not on names', async () => {
   const [a, b] = await flat([1, 2]);
   const key = async (contents: Uint8Array[], depth = 4) =>
-    contentKey(await readSliceFiles((await scanOf(contents)).slices), settingsOf({ depth, ...size }));
+    contentKey(await readSliceFiles((await scanOf(contents)).slices), {
+      format: 'images',
+      settings: settingsOf({ depth, ...size }),
+    });
   expect(await key([a!, b!])).toBe(await key([a!, b!]));
   const joined = Buffer.concat([a!, b!]);
   const keys = [
@@ -109,8 +112,14 @@ test('the content key hangs on bytes, their order and borders, and on the prepar
     await key([joined]),
     await key([joined, new Uint8Array(0)]),
     await key([a!, b!], 5),
-    contentKey([{ bytes: null, problem: 'cannot be read' }], settingsOf({ depth: 4, ...size })),
-    contentKey([{ bytes: new Uint8Array(0), problem: null }], settingsOf({ depth: 4, ...size })),
+    contentKey([{ bytes: null, problem: 'cannot be read' }], {
+      format: 'images',
+      settings: settingsOf({ depth: 4, ...size }),
+    }),
+    contentKey([{ bytes: new Uint8Array(0), problem: null }], {
+      format: 'images',
+      settings: settingsOf({ depth: 4, ...size }),
+    }),
   ];
   expect(new Set(keys).size).toBe(keys.length);
 });
@@ -190,7 +199,7 @@ test('networks decide in the place of thresholds, and are part of the key', asyn
   expect(slice.subarray(0, 8).every((value) => value > 0)).toBe(true);
   expect(slice.subarray(8).every((value) => value === 0)).toBe(true);
   const keys = [{}, { filter }, { segmenter }, networks].map((some) =>
-    contentKey(opened.files, settingsOf(preparation, some)),
+    contentKey(opened.files, { format: 'images', settings: settingsOf(preparation, some) }),
   );
   expect(new Set(keys).size).toBe(4);
 });

@@ -1,8 +1,10 @@
 // From the files of one scan to one volume of fixed size: which slices show lung, which of them become the volume's, and
 // what is done to each: resize, mask, equalise.
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { messageOf, UserError } from '@ct-ensemble/core';
+import { mapConcurrent } from './concurrent.ts';
 import type { ScanEntry } from './dataset-index.ts';
 import { equalizeHistogram } from './equalize.ts';
 import { listed, type Finding } from './findings.ts';
@@ -69,15 +71,30 @@ export interface PrepareOptions {
   networks?: PreparationNetworks;
 }
 
+/** Size, time of change of content and of state; null where the file is not there. */
+export type FileState = readonly [size: number, modified: number, changed: number] | null;
+
 /** A scan's files, read once for as many preparations as are wanted. */
 export interface OpenedScan {
   files: SliceFile[];
+  /** Of the files, before they were read. */
+  states: FileState[];
   /** What has been found out of the slices, by what was asked. */
   surveys: Map<string, Promise<Survey>>;
 }
 
 export async function openScan(scan: Pick<ScanEntry, 'slices'>): Promise<OpenedScan> {
-  return { files: await readSliceFiles(scan.slices), surveys: new Map() };
+  const states = await mapConcurrent(scan.slices, 16, stateOf);
+  return { states, files: await readSliceFiles(scan.slices), surveys: new Map() };
+}
+
+export async function stateOf(file: string): Promise<FileState> {
+  try {
+    const { size, mtimeMs, ctimeMs } = await stat(file);
+    return [size, mtimeMs, ctimeMs];
+  } catch {
+    return null;
+  }
 }
 
 /** Slices of each view. */
@@ -103,7 +120,7 @@ export async function prepareVolume(
 /**
  * What a scan's files are prepared to, whatever their format. A slice that cannot be decoded is left out, with a
  * finding; a scan of which nothing can be read has no volume, and its reason. Slices are resized as Pillow does it
- * (bilinear, antialiased), masked and equalised at the volume's size. NIfTI files are read again.
+ * (bilinear, antialiased), masked and equalised at the volume's size.
  */
 export async function prepareOpened(
   scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>,
@@ -275,9 +292,12 @@ function failureOf(slices: number, findings: readonly SliceFinding[]) {
     : `none of its ${slices} slices can be decoded; the first: ${first?.message}`;
 }
 
-/** SHA-256 over the slices' bytes in order, and over all that decides about the grey values. */
-export function contentKey(files: readonly SliceFile[], settings: ReturnType<typeof settingsOf>): string {
-  return sha256(JSON.stringify({ settings, slices: files.map(digestOf) }));
+/** SHA-256 over the slices' bytes in order, what they are read as, and all that decides about the grey values. */
+export function contentKey(
+  files: readonly SliceFile[],
+  { format, settings }: { format: ScanEntry['format']; settings: ReturnType<typeof settingsOf> },
+): string {
+  return sha256(JSON.stringify({ format, settings, slices: files.map(digestOf) }));
 }
 
 /** A finding about the slices whose bytes came before. */

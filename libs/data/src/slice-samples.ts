@@ -59,7 +59,7 @@ export function holdOut(
   const held = new Set(named ?? drawn.map((i) => groups[i]!));
   if (held.size >= groups.length)
     throw new UserError(`nothing is left to train on: all of ${listed(groups)} are held out`, {
-      remedy: 'add slices of another patient',
+      remedy: 'add slices of another patient, each patient in a folder of its own',
     });
   return {
     train: samples.filter(({ group }) => !held.has(group)),

@@ -1,6 +1,6 @@
 // The slices of one scan, whatever its files are, decoded when they are asked for.
 import { readFile } from 'node:fs/promises';
-import { codeOf, messageOf } from '@ct-ensemble/core';
+import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
 import type { ScanEntry } from './dataset-index.ts';
 import { listed } from './findings.ts';
@@ -44,7 +44,7 @@ export function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
 }
 
 /**
- * The slices of a scan. Of several DICOM series the one with the most slices is taken. NIfTI files are read again.
+ * The slices of a scan. Of several DICOM series the one with the most slices is taken.
  * @throws {UserError} for a DICOM series or NIfTI file that cannot be read.
  */
 export async function openSlices(
@@ -52,7 +52,12 @@ export async function openSlices(
   files: readonly SliceFile[],
 ): Promise<SliceSource> {
   if (format === 'images') return imageSlices(files);
-  if (format === 'nifti') return scanSlices(await readNifti(slices[0]!), []);
+  if (format === 'nifti') {
+    const { bytes, problem } = files[0]!;
+    if (bytes === null)
+      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'make it readable' });
+    return scanSlices(await readNifti(slices[0]!, bytes), []);
+  }
   const unread = files.flatMap(({ problem }, i) =>
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
   );

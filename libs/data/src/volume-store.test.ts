@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { readDatasetIndex, type ScanEntry } from './dataset-index.ts';
 import { flatPng, scanOf, temporaryFolder, testOnRealData, writeTree } from './dataset.fixture.ts';
-import { prepareVolume } from './preparation.ts';
+import { openScan, prepareVolume } from './preparation.ts';
 import { openVolumeStore, prepareDataset } from './volume-store.ts';
 
 const preparation = { depth: 4, height: 8, width: 8 };
@@ -78,6 +78,25 @@ test('a scan whose files have not changed is recalled without reading them; one 
   expect(await store.recall(scan, options)).toBeNull();
   await rm(slice!);
   expect((await store.prepare(scan, options)).stored.slices).toBe(2);
+});
+
+test('a scan that changes while it is prepared is read again the next time', async () => {
+  const scan = await goodScan();
+  const store = openVolumeStore(await temporaryFolder());
+  const opened = await openScan(scan);
+  await writeFile(scan.slices[0]!, await flatPng(220));
+  const old = await store.prepare(scan, { preparation, opened });
+  expect(await store.recall(scan, { preparation })).toBeNull();
+  expect((await store.prepare(scan, { preparation })).stored.volume).not.toBe(old.stored.volume);
+});
+
+test('a file that could not be read is tried again the next time', async () => {
+  const scan = await goodScan();
+  const store = openVolumeStore(await temporaryFolder());
+  const opened = await openScan(scan);
+  opened.files[1] = { bytes: null, problem: 'cannot be read (EIO)' };
+  await store.prepare(scan, { preparation, opened });
+  expect(await store.recall(scan, { preparation })).toBeNull();
 });
 
 test('the record tells of which slices the volume is made', async () => {
@@ -242,6 +261,14 @@ describe('prepareDataset', () => {
     expect(findings).toHaveLength(6);
     for (const [k, one] of preparations.entries())
       expect((await prepareDataset({ index, preparations: [one], store: alone })).scans).toEqual([scans[k]]);
+  });
+
+  test('a store that cannot be made is told', async () => {
+    const root = await writeTree({ file: 'x' });
+    const options = { index: await dataset(), preparations: [preparation] };
+    await expect(prepareDataset({ ...options, store: openVolumeStore(join(root, 'file')) })).rejects.toThrow(
+      /file: cannot be made a folder of volumes .* → name another with --out or --volumes/,
+    );
   });
 
   test('aborting throws the reason and keeps what is done', async () => {

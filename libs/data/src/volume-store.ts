@@ -3,11 +3,11 @@
 // the first. Processes may share a folder: they write the same bytes under the same names. `seen/` remembers the sizes
 // and times of the files of each scan, so that scans that have not changed are not read again.
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { codeOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { codeOf, messageOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { Piscina } from 'piscina';
 import { mapConcurrent } from './concurrent.ts';
 import type { DatasetIndex, ScanEntry, Split } from './dataset-index.ts';
@@ -16,11 +16,13 @@ import { decodeNpy, encodeNpy } from './npy.ts';
 import {
   contentKey,
   duplicatesIn,
+  type FileState,
   locate,
   type OpenedScan,
   openScan,
   prepareOpened,
   settingsOf,
+  stateOf,
   type Preparation,
   type PreparationNetworks,
   type PrepareOptions,
@@ -82,14 +84,12 @@ export interface StoreRecord {
 
 /** What `seen/<hash of the files' names and the settings>.json` holds. */
 interface Seen {
-  /** Size, time of change of content and of state, of every file; null where it is not there. */
   files: FileState[];
   /** Content key. */
   volume: string;
   /** Of `<key>.npy`; null if there is no volume. */
   stored: FileState;
 }
-type FileState = readonly [size: number, modified: number, changed: number] | null;
 
 /** The store in this folder, which is made when the first volume is written. */
 export function openVolumeStore(folder: string): VolumeStore {
@@ -138,15 +138,20 @@ export function openVolumeStore(folder: string): VolumeStore {
     async prepare(scan, options) {
       const { preparation, networks } = options;
       if (scan.failure !== null) return failedScan(scan, scan.failure);
-      const states = await mapConcurrent(scan.slices, 16, stateOf);
       const opened = options.opened ?? (await openScan(scan));
       const settings = settingsOf(preparation, networks);
-      const key = contentKey(opened.files, settings);
+      const key = contentKey(opened.files, { format: scan.format, settings });
       const known = await lookUp(key);
       const fresh = known === null || known === 'damaged';
       const record = fresh ? await make(scan, { ...options, key, opened }) : known;
       const stored = record.sha256 === null ? null : await stateOf(volumeFile(key));
-      await writeJson(seenFile(scan, settings), { files: states, volume: key, stored } satisfies Seen);
+      if (opened.files.every(({ bytes }) => bytes !== null))
+        // else it may be readable the next time
+        await writeJson(seenFile(scan, settings), {
+          files: opened.states,
+          volume: key,
+          stored,
+        } satisfies Seen);
       const result = resultOf(scan, { key, record, fresh });
       if (known === 'damaged')
         result.findings.push({
@@ -188,15 +193,6 @@ function resultOf(
   const kept = slices - dropped.length;
   const stored = { key, label, split, name, volume, failure, slices, kept };
   return { stored, findings: locate(record.findings, scan), fresh };
-}
-
-async function stateOf(file: string): Promise<FileState> {
-  try {
-    const { size, mtimeMs, ctimeMs } = await stat(file);
-    return [size, mtimeMs, ctimeMs];
-  } catch {
-    return null;
-  }
 }
 
 export interface PreparationProgress {
@@ -245,6 +241,12 @@ export async function prepareDataset(options: {
   signal?: AbortSignal;
 }): Promise<{ scans: StoredScan[][]; findings: Finding[] }> {
   const { index, preparations, store, networks = {}, onProgress, signal } = options;
+  await mkdir(store.folder, { recursive: true }).catch((error: unknown) => {
+    throw new UserError(`cannot be made a folder of volumes (${messageOf(error)})`, {
+      file: store.folder,
+      remedy: 'name another with --out or --volumes',
+    });
+  });
   const total = index.scans.length;
   let [done, freshScans] = [0, 0];
   const results = new Map<string, PrepareResult[]>();
@@ -272,7 +274,9 @@ export async function prepareDataset(options: {
         scan,
         pool === null
           ? await prepareInAll(store, scan, { preparations, networks })
-          : await pool.run({ folder: store.folder, scan, preparations }),
+          : await pool.run({ folder: store.folder, scan, preparations }).catch((error: unknown) => {
+              throw new UserError(messageOf(error), { file: scan.key, cause: error }); // its class is lost on the way
+            }),
       );
     });
   } finally {

@@ -24,7 +24,10 @@ export async function withNetworks<Result>(
   if (filter === 'area' && masks === 'threshold') return work({});
   const engine = await openEngine({ engine: kind });
   const opened: { dispose(): void }[] = [];
-  const keep = <T extends { dispose(): void }>(network: T) => (opened.push(network), network);
+  const keep = <T extends { dispose(): void; id: string }>(network: T): T => {
+    opened.push(network);
+    return kind === 'tensorflow' ? network : { ...network, id: `${network.id}-${kind}` }; // it may round otherwise
+  };
   try {
     return await work({
       ...(filter !== 'area' && { filter: keep(await openSliceFilter(filter)) }),

@@ -5,6 +5,7 @@ import {
   guardSplits,
   openVolumeStore,
   prepareDataset,
+  type PreparationNetworks,
   type PreparationProgress,
   readDatasetIndex,
 } from '@ct-ensemble/data';
@@ -84,6 +85,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFol
     const index = await readDatasetIndex(data, { task: recipe.task, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
+    requireUse(recipe, networks);
     const prepared = await prepareDataset({
       index,
       preparations: preparations.map(({ preparation }) => preparation),
@@ -105,6 +107,18 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFol
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
     return { index, scans, report, networks: found };
   });
+}
+
+/** @throws {UserError} for a network that has no part in the recipe's volumes. */
+function requireUse({ name, volume }: Recipe, { filter, segmenter }: PreparationNetworks) {
+  if (filter && volume.slices !== 'lung')
+    throw new UserError(`--filter: the recipe ${name} takes all slices`, {
+      remedy: 'leave it out, or set volume.slices to lung in the recipe',
+    });
+  if (segmenter && volume.mask === null && volume.sampling !== 'lung-area')
+    throw new UserError(`--masks: the recipe ${name} has no mask`, {
+      remedy: 'leave it out, or set volume.mask in the recipe',
+    });
 }
 
 /**

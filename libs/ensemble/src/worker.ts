@@ -75,7 +75,8 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const classes = plan.dataset.classes.length;
     const views = member.views.map(({ depth }) => depth);
     const { sampling, secondView } = plan.recipe.volume;
-    const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared';
+    const isMultiple = views.every((depth) => views[0]! % depth === 0);
+    const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
     await writeJson(configFile(run, member.name), {
