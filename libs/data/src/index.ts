@@ -19,19 +19,16 @@ export {
   type Task,
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
-export { fingerprintOf, NEAR_EQUAL, nearEqualPairs, type NearEqualPair } from './fingerprint.ts';
 export { withBorder } from './masking.ts';
 export {
   masksOf,
-  PREPARATION_VERSION,
-  prepareVolume,
   viewsOf,
   type Preparation,
   type PreparationNetworks,
 } from './preparation.ts';
 export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
 export { guardSplits } from './split-guard.ts';
-export { readLabelledSlices, type LabelledSlicesOptions } from './labelled-slices.ts';
+export { readLabelledSlices } from './labelled-slices.ts';
 export { readMaskedSlices } from './lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './slice-samples.ts';
 export { openSlices, readSliceFiles } from './slice-source.ts';
