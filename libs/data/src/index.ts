@@ -20,12 +20,7 @@ export {
 } from './dataset-index.ts';
 export type { Finding } from './findings.ts';
 export { withBorder } from './masking.ts';
-export {
-  masksOf,
-  viewsOf,
-  type Preparation,
-  type PreparationNetworks,
-} from './preparation.ts';
+export { masksOf, viewsOf, type Preparation, type PreparationNetworks } from './preparation.ts';
 export type { LungSegmenter, SliceFilter } from './slice-networks.ts';
 export { guardSplits } from './split-guard.ts';
 export { readLabelledSlices } from './labelled-slices.ts';
