@@ -4,7 +4,7 @@ import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
-import type { ScanEntry } from './dataset-index.ts';
+import type { ScanEntry } from './scan-entry.ts';
 import type { Finding } from './findings.ts';
 import { compareNames, listFolder, niftiName, type FolderListing } from './layout.ts';
 import { readScanFolder, reportStrays, type ScanFiles } from './scan-folder.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readBatches } from './batches.ts';
-import { openVolumeStore, type StoredScan, type VolumeStore } from './volume-store.ts';
+import { openVolumeStore, type VolumeStore } from './volume-store.ts';
+import type { StoredScan } from './scan-entry.ts';
 import { flatPng, scanOf, temporaryFolder } from './dataset.fixture.ts';
 
 /** A store of volumes 1×2×2, all values the scan's number; counts what is read. */

@@ -1,6 +1,7 @@
 // Mini-batches from the store, the next ones read while the caller works.
 import { UserError } from '@ct-ensemble/core';
-import type { StoredScan, VolumeStore } from './volume-store.ts';
+import type { VolumeStore } from './volume-store.ts';
+import type { StoredScan } from './scan-entry.ts';
 
 /** One mini-batch as it leaves the worker: uint8, not scaled, not augmented. */
 export interface Batch {

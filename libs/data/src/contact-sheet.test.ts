@@ -11,7 +11,7 @@ import {
   type Place,
   type Tile,
 } from './contact-sheet.ts';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 const flat = (value: number, { height = TILE, width = TILE } = {}): GreyImage => ({
   height,

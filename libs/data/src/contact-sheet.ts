@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 import { LETTER_HEIGHT, textPixels, textWidth } from './bitmap-font.ts';
 import { resizeBilinear } from './resize.ts';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** Of a source slice; `used`: a slice of the volume. */
 export type TileState = 'kept' | 'dropped' | 'unreadable' | 'used';

@@ -1,5 +1,6 @@
 // The index of a dataset laid out as COV19-CT-DB, or of any folder of scans: which scans there are, of which class and
 // split, and everything odd about them. Only lists folders and reads the small tables; slices are decoded at preparation.
+import type { ScanEntry } from './scan-entry.ts';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { findAnyScans } from './any-folder.ts';
@@ -19,7 +20,7 @@ import {
 } from './layout.ts';
 import { readPatients } from './patients.ts';
 import { scansOfSameBytes } from './same-bytes.ts';
-import { readScanFolder, reportStrays, type ScanFormat } from './scan-folder.ts';
+import { readScanFolder, reportStrays } from './scan-folder.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { tellLeaks } from './split-guard.ts';
 
@@ -31,31 +32,6 @@ export const CLASSES = {
   detection: ['non-covid', 'covid'],
   severity: ['mild', 'moderate', 'severe', 'critical'],
 } as const satisfies Record<Task, readonly string[]>;
-
-/** One scan on disk, not yet decoded. */
-export interface ScanEntry {
-  /**
-   * `split/class/name`, or `test/name` where the class is unknown: unique in the index, '/'-separated. The class is
-   * that of the folder, `covid` or `non-covid`, in both tasks. In any folder of scans, `test/path`.
-   */
-  key: string;
-  split: Split;
-  /**
-   * What a submission lists: the folder's name as it is on disk, while in keys `ct_scan183` is spelt `ct_scan_183`. In
-   * any folder of scans, the path joined by `_`.
-   */
-  name: string;
-  /** Label as an index into the index's classes, or null where unknown (test scans). */
-  label: number | null;
-  /** What its files are. */
-  format: ScanFormat;
-  /** Its files, absolute: slices in numeric order, DICOM files by name, one NIfTI file. */
-  slices: readonly string[];
-  /** Patient, where the dataset names one. */
-  patient: string | null;
-  /** Why the scan cannot be used, or null. A failed scan stays in the index. */
-  failure: string | null;
-}
 
 export interface DatasetIndex {
   root: string;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import type { ScanEntry } from './dataset-index.ts';
+import type { ScanEntry } from './scan-entry.ts';
 
 export function temporaryFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'ct-ensemble-data-'));

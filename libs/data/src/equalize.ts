@@ -1,5 +1,5 @@
 // Histogram equalisation by the very rule of OpenCV's cv2.equalizeHist.
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** Spreads the grey values so that their cumulative histogram is a line; an image of one value stays as it is. */
 export function equalizeHistogram({ height, width, data }: GreyImage): GreyImage {

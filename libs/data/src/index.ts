@@ -13,11 +13,11 @@ export {
   type DatasetIndex,
   type DatasetOptions,
   type DatasetReport,
-  type ScanEntry,
   type Split,
   type SplitCounts,
   type Task,
 } from './dataset-index.ts';
+export type { ScanEntry } from './scan-entry.ts';
 export type { Finding } from './findings.ts';
 export { withBorder } from './masking.ts';
 export { masksOf, viewsOf, type Preparation, type PreparationNetworks } from './preparation.ts';
@@ -27,13 +27,13 @@ export { readLabelledSlices } from './labelled-slices.ts';
 export { readMaskedSlices } from './lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './slice-samples.ts';
 export { openSlices, readSliceFiles } from './slice-source.ts';
-export type { GreyImage } from './slices.ts';
+export type { GreyImage } from './scan.ts';
 export { nearestIndices, type Volume } from './volume.ts';
 export {
   openVolumeStore,
   prepareDataset,
   type PreparationProgress,
-  type StoredScan,
   type StoreRecord,
   type VolumeStore,
 } from './volume-store.ts';
+export type { StoredScan } from './scan-entry.ts';

@@ -2,7 +2,7 @@
 // ordinary is left to sharp, which also tells the reason.
 import { createRequire } from 'node:module';
 import type { JPEGDecoder } from '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 const require = createRequire(import.meta.url);
 

@@ -7,7 +7,8 @@ import { isSystemFile, listFolder, niftiName } from './layout.ts';
 import { readNifti } from './nifti.ts';
 import { greyOfHU } from './scan.ts';
 import { atEdge, type SliceSamples } from './slice-samples.ts';
-import { decodeSlice, type GreyImage } from './slices.ts';
+import { decodeSlice } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** The layout in words, for errors. */
 export const PAIRS_LAYOUT =

@@ -1,6 +1,6 @@
 // Lungs in one slice without a network: air that is not connected with the air around the body.
 import { greyOfHU } from './scan.ts';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** Lung and air are below this; the usual threshold between lung and soft tissue, −320 HU. */
 const LIMIT = greyOfHU(-320);

@@ -1,5 +1,5 @@
 // Lung masks on slices: their border, and what they leave of a slice.
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** What happens at a mask's border, in the mask's own pixels. */
 export interface MaskBorder {

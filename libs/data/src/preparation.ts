@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
-import type { ScanEntry } from './dataset-index.ts';
+import type { ScanEntry } from './scan-entry.ts';
 import { equalizeHistogram } from './equalize.ts';
 import { listed, type Finding } from './findings.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -21,7 +21,7 @@ import {
   type SliceFinding,
   type SliceSource,
 } from './slice-source.ts';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 import type { Volume } from './volume.ts';
 
 /** What volumes are prepared to. Every field is part of a volume's content key. */

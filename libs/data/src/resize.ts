@@ -1,7 +1,7 @@
 // Bilinear resizing, to the byte as Pillow does it: `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image. (Where
 // width grows and height shrinks, Pillow 13 does the rows first and may differ by a grey level.)
 // Own code because libvips, through sharp, enlarges with a shift of half an element.
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** Pillow's fixed point: 32 bits less 8 of the value and 2 of head room. */
 const PRECISION_BITS = 22;

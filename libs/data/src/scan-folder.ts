@@ -1,13 +1,11 @@
 // The folder of one scan: which of its files are the scan, and what is odd about the others. Nothing is decoded.
+import type { ScanFormat } from './scan-entry.ts';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapConcurrent } from './concurrent.ts';
 import { counted, listed, type Finding } from './findings.ts';
 import { compareNames, niftiName, sliceNumber, type FolderListing } from './layout.ts';
 import { isDicom } from './readers/dicom-bytes.ts';
-
-/** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; `nifti`: one volume. */
-export type ScanFormat = 'images' | 'dicom' | 'nifti';
 
 /** The files of one scan. */
 export interface ScanFiles {

@@ -8,6 +8,13 @@ export interface Slice {
   data: Int16Array | Uint8Array;
 }
 
+/** 8-bit grey, C order [height, width]. */
+export interface GreyImage {
+  height: number;
+  width: number;
+  data: Uint8Array;
+}
+
 export interface Scan {
   /** From head to feet where the files tell, else in the files' order. */
   slices: Slice[];

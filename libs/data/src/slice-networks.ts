@@ -1,5 +1,5 @@
 // What the networks of the preparation do, whatever they run on: the filter of slices and the segmenter of lungs.
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** Decides for each slice whether it shows lung. */
 export interface SliceFilter {

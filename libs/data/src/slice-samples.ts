@@ -4,7 +4,7 @@ import type { Finding } from './findings.ts';
 import { listed } from './findings.ts';
 import { compareNames } from './layout.ts';
 import { resizeBilinear } from './resize.ts';
-import type { GreyImage } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** One slice at network size. */
 export interface SliceSample {

@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
-import type { ScanEntry } from './dataset-index.ts';
+import type { ScanEntry } from './scan-entry.ts';
 import { listed } from './findings.ts';
 import { readNifti } from './nifti.ts';
 import { greyOfHU, type Scan, type Slice } from './scan.ts';
-import { decodeSlice, type DecodedSlice, type GreyImage } from './slices.ts';
+import { decodeSlice, type DecodedSlice } from './slices.ts';
+import type { GreyImage } from './scan.ts';
 
 /** A slice file in memory; without bytes where it cannot be read. */
 export interface SliceFile {

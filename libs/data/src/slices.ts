@@ -1,16 +1,10 @@
 // One slice: from the bytes of a JPEG or PNG file to grey values.
+import type { GreyImage } from './scan.ts';
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
 import { decodeGreyJpeg, MOST_PIXELS } from './jpeg.ts';
 
 sharp.cache(false); // No slice is decoded twice.
-
-/** 8-bit grey, C order [height, width]. */
-export interface GreyImage {
-  height: number;
-  width: number;
-  data: Uint8Array;
-}
 
 export interface DecodedSlice {
   image: GreyImage;

@@ -1,6 +1,6 @@
 import type { Split } from './dataset-index.ts';
 import { guardSplits } from './split-guard.ts';
-import type { StoredScan } from './volume-store.ts';
+import type { StoredScan } from './scan-entry.ts';
 
 const root = '/data';
 const scan = (split: Split, name: string, volume: string | null = name): StoredScan => ({

@@ -4,7 +4,7 @@ import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from './concurrent.ts';
 import type { Finding } from './findings.ts';
 import { nearEqualPairs } from './fingerprint.ts';
-import type { StoredScan } from './volume-store.ts';
+import type { StoredScan } from './scan-entry.ts';
 
 /** In an error; findings tell all. */
 const MOST_NAMED = 10;

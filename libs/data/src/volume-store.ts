@@ -2,6 +2,7 @@
 // `numpy.load` reads, and `<key>.json` with what was found on the way. The second is written last and vouches for
 // the first. Processes may share a folder: they write the same bytes under the same names. `seen/` remembers the sizes
 // and times of the files of each scan, so that scans that have not changed are not read again.
+import type { StoredScan } from './scan-entry.ts';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -10,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { codeOf, messageOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { Piscina } from 'piscina';
 import { mapConcurrent } from './concurrent.ts';
-import type { DatasetIndex, ScanEntry, Split } from './dataset-index.ts';
+import type { DatasetIndex } from './dataset-index.ts';
+import type { ScanEntry } from './scan-entry.ts';
 import type { Finding } from './findings.ts';
 import { decodeNpy, encodeNpy } from './npy.ts';
 import {
@@ -29,21 +31,6 @@ import {
 } from './preparation.ts';
 import type { SliceFinding } from './slice-source.ts';
 import type { Volume } from './volume.ts';
-
-/** A scan and its volume in the store. */
-export interface StoredScan {
-  key: string;
-  label: number | null;
-  split: Split;
-  name: string;
-  /** Content key in the store, null if failed. */
-  volume: string | null;
-  failure: string | null;
-  /** Decodable slices. */
-  slices: number;
-  /** Those of them that the volume may be made of; the others show no lung. */
-  kept: number;
-}
 
 /** What became of one scan. */
 export interface PrepareResult {
