@@ -34,26 +34,30 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
     },
   );
 
-  test('f where the condition holds, x where it does not, decided at every run', async () => {
-    const step = capture(({ x, condition }: { x: Tensor; condition: Scalar }) => ({
-      y: tf.add(
-        onlyIf(condition, x, (value) => tf.add(tf.mul(value, value), tf.sum(value))),
-        1,
-      ),
-    }));
-    for (const [condition, expected] of [
-      [true, [8, 11, 16]],
-      [false, [2, 3, 4]],
-      [true, [8, 11, 16]],
-    ] as const) {
-      const { y } = await step({ x: tf.tensor1d([1, 2, 3]), condition: tf.scalar(condition) });
-      expect([...(await y.data())]).toEqual(expected);
-    }
-    const eager = (condition: boolean) =>
-      onlyIf(tf.scalar(condition), tf.tensor1d([1, 2]), (x) => tf.neg(x)).dataSync();
-    expect([[...eager(true)], [...eager(false)]]).toEqual([[-1, -2], [1, 2]]); // prettier-ignore
-    step.dispose();
-  });
+  test.each([false, true])(
+    'f where the condition holds, else x, decided at every run; jit: %s',
+    async (jit) => {
+      const decide = ({ x, condition }: { x: Tensor; condition: Scalar }) => ({
+        y: tf.add(
+          onlyIf(condition, x, (value) => tf.add(tf.mul(value, value), tf.sum(value))),
+          1,
+        ),
+      });
+      const step = capture(decide, { jit });
+      for (const [condition, expected] of [
+        [true, [8, 11, 16]],
+        [false, [2, 3, 4]],
+        [true, [8, 11, 16]],
+      ] as const) {
+        const { y } = await step({ x: tf.tensor1d([1, 2, 3]), condition: tf.scalar(condition) });
+        expect([...(await y.data())]).toEqual(expected);
+      }
+      const eager = (condition: boolean) =>
+        onlyIf(tf.scalar(condition), tf.tensor1d([1, 2]), (x) => tf.neg(x)).dataSync();
+      expect([[...eager(true)], [...eager(false)]]).toEqual([[-1, -2], [1, 2]]); // prettier-ignore
+      step.dispose();
+    },
+  );
 });
 
 test('in a captured step on a CPU, what is not wanted is not computed', async () => {

@@ -158,6 +158,7 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
   const recording = backend.beginTrace(before, {
     ...(choice.compute === 'bfloat16' && onGpu ? { bfloat16: BFLOAT16_OPS } : {}),
     ...(options.checkNumerics ? { checkNumerics: true } : {}),
+    ...(options.jit ? { jit: true } : {}),
   });
   const created: { variable: Variable; start: SymbolicTensor }[] = [];
   const onCreate = (variable: Variable, start: Tensor) => {

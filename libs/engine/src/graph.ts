@@ -56,9 +56,12 @@ export interface TraceOptions {
   bfloat16?: ReadonlySet<string>;
   /** Every float result is looked at, and the first NaN or infinity ends the run with an error that names the op. */
   checkNumerics?: boolean;
+  /** XLA will compile the function: it takes no Switch. */
+  jit?: boolean;
 }
 
 export interface Trace {
+  readonly jit: boolean;
   placeholder(dtype: number, shape: readonly number[]): SymbolicTensor;
   constant(shape: readonly number[], content: { dtype: number; values: unknown }): SymbolicTensor;
   operation(call: GraphCall): SymbolicTensor[];
@@ -300,6 +303,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
   let used = false;
 
   return {
+    jit: options.jit ?? false,
     placeholder,
     operation,
     constant(shape, content) {

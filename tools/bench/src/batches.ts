@@ -101,26 +101,33 @@ function openOurs(folder: string) {
   };
 }
 
-/** Seconds of training steps of DenseNet-161, with and without augmentation, in turn. */
+interface Cost {
+  seconds: number;
+  cpuSeconds: number;
+}
+
+/** Training steps of DenseNet-161, with and without augmentation, in turn. */
 async function trainingSteps(folder: string, steps: number) {
   const model = buildModel('densenet161', { views: [64], classes: 2, seed: 1 });
   const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
   const step = trainingStep({ model, optimizer, gamma: 1.5 });
-  const times: { with: number; without: number }[] = [];
+  const times: { augmented: Cost; plain: Cost }[] = [];
   for (let i = 0; i <= steps; i++) {
     const { volumes, draws } = await inputsOf(folder, i);
-    const time = async (drawn: Draws) => {
+    const time = async (drawn: Draws): Promise<Cost> => {
       const labels = tf.tensor1d(scans.map(({ label }) => label!), 'int32'); // prettier-ignore
       const truth = tf.oneHot(labels, 2, 1, 0, 'float32') as Tensor2D;
       const rates = optimizer.rates(1e-4, 1);
       const started = performance.now();
+      const before = process.cpuUsage();
       const { loss } = await step({ volumes, truth, rates, ...drawn });
       await loss.data();
       const seconds = (performance.now() - started) / 1000;
+      const { user, system } = process.cpuUsage(before);
       tf.dispose([labels, truth, rates, loss]);
-      return seconds;
+      return { seconds, cpuSeconds: (user + system) / 1e6 };
     };
-    const pair = { with: await time(draws), without: await time({}) };
+    const pair = { augmented: await time(draws), plain: await time({}) };
     if (i > 0) times.push(pair); // the first is traced
     tf.dispose([volumes, draws]);
   }
@@ -155,15 +162,19 @@ async function bench(options: { data: string | undefined; python: string; pairs:
     console.log('| what | here | peer | ratio |\n| --- | --- | --- | --- |');
     console.log(`| batch of 16; peer in its own process | ${of('all')} | ${of('peer')} | ${ratio('peer')} |`);
     console.log(`| the same; peer with 2 workers | ${of('all')} | ${of('workers')} | ${ratio('workers')} |`);
-    console.log(`| of it: reading | ${of('reading')} | – | – |`);
+    const reading = median(rows.map((row) => row.peer / row.reading)).toFixed(0);
+    console.log(
+      `| of it outside the step: reading and draws | ${of('reading')} | ${of('peer')} | ${reading} |`,
+    );
     if (steps === 0) return;
     const times = await trainingSteps(folder, steps);
-    const [augmented, plain] = [times.map((time) => time.with), times.map((time) => time.without)];
-    const share = median(times.map((time) => 1 - time.without / time.with));
-    console.log(
-      `Training step of densenet161, batch 16: ${seconds(median(augmented))} with augmentation, ${seconds(median(plain))} without; ` +
-        `share ${(100 * share).toFixed(1)} %`,
-    );
+    const tell = (cost: keyof Cost) => {
+      const [augmented, plain] = [times.map((t) => t.augmented[cost]), times.map((t) => t.plain[cost])];
+      const share = median(times.map((_, i) => 1 - plain[i]! / augmented[i]!));
+      return `${seconds(median(augmented))}, ${seconds(median(plain))} without, share ${(100 * share).toFixed(1)} %`;
+    };
+    console.log(`Training step of densenet161, batch 16: ${tell('seconds')}`);
+    console.log(`CPU time of the same: ${tell('cpuSeconds')}`);
   } finally {
     theirs?.close();
     engine.close();
