@@ -91,8 +91,8 @@ test.each([1, 2, 3])(
       ahead,
     })) {
       given += samples.length;
-      await sleep(5); // the reading runs as far ahead as it may
-      expect(started).toHaveLength(Math.min(60, given + 4 * ahead));
+      await sleep(5); // time to run too far ahead
+      expect(started.length).toBeLessThanOrEqual(given + 4 * ahead);
     }
   },
 );
