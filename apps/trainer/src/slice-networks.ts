@@ -1,6 +1,6 @@
 // The commands filter and segmenter: the two networks that the preparation asks about slices, from labelled slices to weights.
 import { existsSync } from 'node:fs';
-import { sha256OfFile, UserError } from '@ct-ensemble/core';
+import { sha256OfFile } from '@ct-ensemble/core';
 import {
   holdOut,
   readLabelledSlices,
@@ -9,7 +9,7 @@ import {
   type SliceSamples,
 } from '@ct-ensemble/data';
 import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
-import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
+import { claimRun, parseDevices, requirePublished, thisMachine } from '@ct-ensemble/ensemble';
 import { pretrainedFile } from '@ct-ensemble/models';
 import {
   lastCheckpoint,
@@ -59,11 +59,7 @@ export async function filter(options: FilterOptions): Promise<number> {
   const { data, size: edge, labels, fileColumns, classColumn, architecture, fromScratch } = options;
   const pretrained = fromScratch ? undefined : pretrainedFile(architecture);
   const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
-  if (pretrained !== undefined && !begun && !existsSync(pretrained))
-    throw new UserError(`the published weights of ${architecture} are not there`, {
-      file: pretrained,
-      remedy: `npx nx run weights:fetch -- --architecture ${architecture}, or train with --from-scratch`,
-    });
+  if (pretrained !== undefined && !begun) requirePublished(architecture);
   const read = () =>
     readLabelledSlices({
       data,

@@ -5,10 +5,9 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from './findings.ts';
 import { isSystemFile, listFolder, niftiName } from './layout.ts';
 import { readNifti } from './nifti.ts';
-import { greyOfHU } from './scan.ts';
 import { atEdge, type SliceSamples } from './slice-samples.ts';
 import { decodeSlice } from './slices.ts';
-import type { GreyImage } from './scan.ts';
+import { greyOf, type GreyImage } from './scan.ts';
 
 /** The layout in words, for errors. */
 export const PAIRS_LAYOUT =
@@ -140,7 +139,7 @@ async function* readVolumes(
     yield {
       name: `${name} slice ${k}`,
       group: name,
-      image: { height, width, data: Uint8Array.from(data, (value) => (isGrey ? value : greyOfHU(value))) },
+      image: isGrey ? { height, width, data: Uint8Array.from(data) } : greyOf(scan.slices[k]!),
       mask: { height, width, data: Uint8Array.from(mask.data, (value) => (value > 0 ? 255 : 0)) },
     };
   }

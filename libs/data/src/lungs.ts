@@ -120,7 +120,11 @@ function medianOf(data: Uint8Array, pieces: readonly Piece[]): number {
 
 /** The share of the slice that is lung, 0 … 1, measured on means of n × n pixels, at least 128 a side. */
 export function lungShare(slice: GreyImage): number {
-  const mask = lungMask(reduced(slice, 128));
+  return shareOf(lungMask(reduced(slice, 128)));
+}
+
+/** The share of a mask's pixels that are 1. */
+export function shareOf(mask: Uint8Array): number {
   let lung = 0;
   for (const value of mask) lung += value;
   return lung / mask.length;

@@ -9,7 +9,7 @@ import type { ScanEntry } from './scan-entry.ts';
 import { equalizeHistogram } from './equalize.ts';
 import { listed, type Finding } from './findings.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { isEnoughLung, lungShare, thresholdMask } from './lungs.ts';
+import { isEnoughLung, lungShare, shareOf, thresholdMask } from './lungs.ts';
 import { masked, withBorder, type MaskBorder } from './masking.ts';
 import { resizeBilinear } from './resize.ts';
 import { sampleSlices, type SamplingOptions } from './slice-choice.ts';
@@ -258,10 +258,6 @@ async function survey(source: SliceSource, { preparation, networks = {} }: Prepa
   for (const [message, slices] of losses) findings.push({ kind: 'converted-slices', slices, message });
   const imageOf = async (i: number) => images.get(i) ?? (await source.decode(i)).image;
   return { count: source.count, good, withLung, areas, imageOf, findings };
-}
-
-function shareOf(mask: Uint8Array): number {
-  return mask.reduce((sum, value) => sum + value, 0) / mask.length;
 }
 
 /** What is done to the slices that the volume is made of, after they have its size. */

@@ -38,3 +38,14 @@ export interface ScanFinding {
 export function greyOfHU(hounsfield: number): number {
   return Math.max(0, Math.min(255, Math.round(((hounsfield + 1150) / 1500) * 255)));
 }
+
+/** Grey of every value that 16 bits hold. */
+const greys = Uint8Array.from({ length: 1 << 16 }, (_, i) => greyOfHU(i - 32768));
+
+/** Hounsfield units by `greyOfHU`; grey values as they are. */
+export function greyOf({ height, width, data }: Slice): GreyImage {
+  if (data instanceof Uint8Array) return { height, width, data };
+  const grey = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) grey[i] = greys[data[i]! + 32768]!;
+  return { height, width, data: grey };
+}

@@ -5,9 +5,8 @@ import { mapConcurrent } from './concurrent.ts';
 import type { ScanEntry } from './scan-entry.ts';
 import { listed } from './findings.ts';
 import { readNifti } from './nifti.ts';
-import { greyOfHU, type Scan, type Slice } from './scan.ts';
+import { greyOf, type Scan } from './scan.ts';
 import { decodeSlice, type DecodedSlice } from './slices.ts';
-import type { GreyImage } from './scan.ts';
 
 /** A slice file in memory; without bytes where it cannot be read. */
 export interface SliceFile {
@@ -91,14 +90,4 @@ function scanSlices(scan: Scan, findings: SliceFinding[]): SliceSource {
     findings: [...findings, ...scan.findings.map(({ kind, message }) => ({ kind, slices: [], message }))],
     decode: async (slice) => ({ image: greyOf(scan.slices[slice]!), loss: null }),
   };
-}
-
-/** Grey of every value that 16 bits hold. */
-const greys = Uint8Array.from({ length: 1 << 16 }, (_, i) => greyOfHU(i - 32768));
-
-function greyOf({ height, width, data }: Slice): GreyImage {
-  if (data instanceof Uint8Array) return { height, width, data };
-  const grey = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) grey[i] = greys[data[i]! + 32768]!;
-  return { height, width, data: grey };
 }

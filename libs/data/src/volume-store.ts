@@ -78,6 +78,12 @@ interface Seen {
   stored: FileState;
 }
 
+interface MakeOptions extends PrepareOptions {
+  key: string;
+  settings: ReturnType<typeof settingsOf>;
+  opened: OpenedScan;
+}
+
 /** The store in this folder, which is made when the first volume is written. */
 export function openVolumeStore(folder: string): VolumeStore {
   const volumeFile = (key: string) => join(folder, `${key}.npy`);
@@ -95,13 +101,13 @@ export function openVolumeStore(folder: string): VolumeStore {
     return bytes !== null && sha256([bytes]) === record.sha256 ? record : 'damaged';
   }
 
-  async function make(scan: ScanEntry, options: PrepareOptions & { key: string; opened: OpenedScan }) {
-    const { key, opened } = options;
+  async function make(scan: ScanEntry, options: MakeOptions) {
+    const { key, settings, opened } = options;
     const { volume, decodable, ...rest } = await prepareOpened(scan, opened, options);
     const parts = volume === null ? null : encodeNpy(volume);
     if (parts !== null) await writeFileAtomic(volumeFile(key), parts);
     const record: StoreRecord = {
-      preparation: settingsOf(options.preparation, options.networks),
+      preparation: settings,
       sha256: parts === null ? null : sha256(parts),
       slices: decodable,
       ...rest,
@@ -130,7 +136,7 @@ export function openVolumeStore(folder: string): VolumeStore {
       const key = contentKey(opened.files, { format: scan.format, settings });
       const known = await lookUp(key);
       const fresh = known === null || known === 'damaged';
-      const record = fresh ? await make(scan, { ...options, key, opened }) : known;
+      const record = fresh ? await make(scan, { ...options, key, settings, opened }) : known;
       const stored = record.sha256 === null ? null : await stateOf(volumeFile(key));
       if (opened.files.every(({ bytes }) => bytes !== null))
         // else it may be readable the next time

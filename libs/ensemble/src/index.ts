@@ -45,6 +45,7 @@ export { type MemberPlan, type Plan, readPlan } from './plan.ts';
 export {
   openRecipe,
   requirePretrained,
+  requirePublished,
   prepareRun,
   prepareVolumes,
   type PreparedRun,

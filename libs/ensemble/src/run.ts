@@ -60,14 +60,18 @@ export async function openRecipe(nameOrFile: string, { fromScratch = false } = {
 export function requirePretrained(recipe: Recipe, run: string) {
   for (const { name, architecture, pretrained } of recipe.members) {
     if (!pretrained || existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
-    const file = pretrainedFile(architecture)!;
-    if (!existsSync(file)) {
-      throw new UserError(`the published weights of ${architecture} are not there`, {
-        file,
-        remedy: `npx nx run weights:fetch -- --architecture ${architecture}, or train with --from-scratch`,
-      });
-    }
+    requirePublished(architecture);
   }
+}
+
+/** @throws {UserError} where the published weights of an architecture that has some are not there. */
+export function requirePublished(architecture: string) {
+  const file = pretrainedFile(architecture)!;
+  if (existsSync(file)) return;
+  throw new UserError(`the published weights of ${architecture} are not there`, {
+    file,
+    remedy: `npx nx run weights:fetch -- --architecture ${architecture}, or train with --from-scratch`,
+  });
 }
 
 /**

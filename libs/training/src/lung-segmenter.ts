@@ -8,13 +8,6 @@ export const lungSegmenter: SliceTask = {
   kind: 'lung-segmenter',
   output: 'map',
   classes: ['lung'],
-  augmentation: {
-    rotate: 10,
-    flipHorizontal: 0.5,
-    flipVertical: [0.1],
-    blur: 0,
-    gain: [{ factor: 1.2, probability: 0.2 }, { factor: 0.8, probability: 0.2 }], // prettier-ignore
-  },
   lungLogits: (logits) => tf.squeeze(logits, [3]),
   truthOf(truth, { columns, rows }) {
     if (columns === undefined || rows === undefined) return truth;

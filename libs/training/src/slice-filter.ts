@@ -7,13 +7,6 @@ export const sliceFilter: SliceTask = {
   kind: 'slice-filter',
   output: 'classes',
   classes: ['non-lung', 'lung'],
-  augmentation: {
-    rotate: 10,
-    flipHorizontal: 0.5,
-    flipVertical: [0.1],
-    blur: 0,
-    gain: [{ factor: 1.2, probability: 0.2 }, { factor: 0.8, probability: 0.2 }], // prettier-ignore
-  },
   /** [batch, 2] → [batch, 1]: the binary cross entropy of the difference is the softmax cross entropy of the two. */
   lungLogits(logits) {
     const [none, lung] = tf.split(logits as Tensor2D, 2, 1);

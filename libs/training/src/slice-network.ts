@@ -17,7 +17,6 @@ import {
 import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { augment, type Draws } from './augment.ts';
 import { binaryCrossEntropy } from './loss.ts';
-import type { Augmentation } from './options.ts';
 
 /** Grey slices enter in so many equal channels, as 0 … 1: what published weights of colour images take. */
 const CHANNELS = 3;
@@ -30,7 +29,6 @@ export interface SliceTask {
   readonly output: 'classes' | 'map';
   /** In the order of the logits. */
   readonly classes: readonly string[];
-  readonly augmentation: Augmentation;
   /** The logits as one a decision, positive for lung: [batch], or [batch, edge, edge]. */
   lungLogits(logits: Tensor): Tensor;
   /** The truth of a batch, its bytes as float32, moved as its images were: of the shape of the lung logits. */

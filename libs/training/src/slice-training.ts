@@ -10,7 +10,7 @@ import tf from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { drawAugmentation } from './augment.ts';
 import { bestCheckpoint, lastCheckpoint, loadCheckpointOf, saveCheckpoint } from './checkpoint.ts';
-import { learningRateAt } from './options.ts';
+import { type Augmentation, learningRateAt } from './options.ts';
 import { StoppedError } from './predict.ts';
 import {
   buildSliceModel,
@@ -45,6 +45,15 @@ export interface SliceTrainingOptions {
   /** Asked between steps; true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
+
+/** Of both networks' slices. */
+const AUGMENTATION: Augmentation = {
+  rotate: 10,
+  flipHorizontal: 0.5,
+  flipVertical: [0.1],
+  blur: 0,
+  gain: [{ factor: 1.2, probability: 0.2 }, { factor: 0.8, probability: 0.2 }], // prettier-ignore
+};
 
 const epochRecord = z.object({
   epoch: z.int(),
@@ -185,14 +194,14 @@ interface EpochOptions extends SliceTrainingOptions {
 
 /** One epoch; returns the mean of the slices' losses. */
 async function trainEpoch(options: EpochOptions): Promise<number> {
-  const { task, train, edge, batchSize, seed, epoch, steps, stop } = options;
+  const { train, edge, batchSize, seed, epoch, steps, stop } = options;
   const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
   const rate = rateAt(options, epoch);
   let sum = 0;
   for (let first = 0, done = 1; first < order.length; first += batchSize, done++) {
     if (stop?.()) throw new StoppedError('stopped as asked');
     const samples = order.slice(first, first + batchSize).map((i) => train[i]!);
-    const draws = drawAugmentation(task.augmentation, {
+    const draws = drawAugmentation(AUGMENTATION, {
       seed,
       epoch,
       scans: samples.map(({ name }) => name),
