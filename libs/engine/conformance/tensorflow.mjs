@@ -1,11 +1,11 @@
 // Registers this engine's backend for the suite, which makes and disposes backends by the hundred: the library and the
 // context stay open below them.
 import tf from '@tensorflow/tfjs';
-import { BACKEND_NAME, TensorFlowBackend } from '../dist/backend.js';
-import { openBinding } from '../dist/binding.js';
-import { loadTensorFlow } from '../dist/declarations.js';
+import { BACKEND_NAME, TensorFlowBackend } from '../dist/backend/backend.js';
+import { openBinding } from '../dist/backend/binding.js';
+import { loadTensorFlow } from '../dist/native/declarations.js';
 import { registerKernels } from '../dist/kernels/register.js';
-import { requireTensorFlow } from '../dist/library.js';
+import { requireTensorFlow } from '../dist/library/library.js';
 import { setNumerics } from '../dist/numerics.js';
 
 // CT_ENSEMBLE_CONFORMANCE_DEVICE=gpu:0 runs the suite on a GPU.

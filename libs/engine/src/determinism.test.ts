@@ -3,7 +3,7 @@ import tf, { type Tensor2D } from '@tensorflow/tfjs';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { capture } from './capture.ts';
+import { capture } from './capture/capture.ts';
 import { openEngine } from './engine.ts';
 
 interface Result {

@@ -1,7 +1,7 @@
 import tf, { type Tensor1D, type Tensor4D } from '@tensorflow/tfjs';
-import { activeBackend, tensorOfBytes } from './backend.ts';
-import { batchNormTraining } from './batch-norm.ts';
-import { capture } from './capture.ts';
+import { activeBackend, tensorOfBytes } from './backend/backend.ts';
+import { batchNormTraining } from './training/batch-norm.ts';
+import { capture } from './capture/capture.ts';
 import { type Engine, openEngine } from './engine.ts';
 
 let engine: Engine | undefined;

@@ -1,18 +1,18 @@
 // Opening and closing an engine: the one place that decides what runs the tfjs code of this thread.
 import { isMainThread } from 'node:worker_threads';
 import tf from '@tensorflow/tfjs';
-import { BACKEND_NAME, TensorFlowBackend } from './backend.ts';
-import { openBinding } from './binding.ts';
-import { loadTensorFlow } from './declarations.ts';
-import type { Device } from './device.ts';
-import { listDevices } from './devices.ts';
+import { BACKEND_NAME, TensorFlowBackend } from './backend/backend.ts';
+import { openBinding } from './backend/binding.ts';
+import { loadTensorFlow } from './native/declarations.ts';
+import type { Device } from './devices/device.ts';
+import { listDevices } from './devices/devices.ts';
 import { EngineError } from './errors.ts';
-import { divideGpus } from './gpu-shares.ts';
+import { divideGpus } from './devices/gpu-shares.ts';
 import { registerKernels } from './kernels/register.ts';
 import { mendCpuAvgPoolGradient } from './kernels/pooling-cpu.ts';
 import { mendCpuResizeGradient } from './kernels/resize-cpu.ts';
 import { mendCpuTransform } from './kernels/transform-cpu.ts';
-import { requireTensorFlow } from './library.ts';
+import { requireTensorFlow } from './library/library.ts';
 import { type Numerics, type NumericsInForce, setNumerics } from './numerics.ts';
 
 /** `tensorflow`: TensorFlow's C library; `cpu`: tfjs's own CPU backend, slow, without any native library. */

@@ -3,9 +3,9 @@ import tf, { type Tensor } from '@tensorflow/tfjs';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { capture } from './capture.ts';
+import { capture } from './capture/capture.ts';
 import { type Engine, openEngine } from './engine.ts';
-import { faultOf } from './status.ts';
+import { faultOf } from './native/status.ts';
 
 let engine: Engine;
 beforeAll(async () => {

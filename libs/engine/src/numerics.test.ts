@@ -1,9 +1,9 @@
 // TensorFlow's own getters tell what the switches did.
 import koffi from 'koffi';
-import { loadTensorFlow, type TensorFlowApi } from './declarations.ts';
-import { requireTensorFlow } from './library.ts';
+import { loadTensorFlow, type TensorFlowApi } from './native/declarations.ts';
+import { requireTensorFlow } from './library/library.ts';
 import { setNumerics } from './numerics.ts';
-import { Place, processState } from './process-state.ts';
+import { Place, processState } from './native/process-state.ts';
 
 const library = requireTensorFlow();
 const api = loadTensorFlow(library);

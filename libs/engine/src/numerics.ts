@@ -1,8 +1,8 @@
 // Two switches that change numbers on GPUs: TensorFloat-32, and ops that give the same bytes at every run. TensorFlow has
 // both once a process.
-import { environment } from './native.ts';
-import type { Switch, TensorFlowApi } from './declarations.ts';
-import { Place, processState } from './process-state.ts';
+import { environment } from './native/native.ts';
+import type { Switch, TensorFlowApi } from './native/declarations.ts';
+import { Place, processState } from './native/process-state.ts';
 
 export interface Numerics {
   /**

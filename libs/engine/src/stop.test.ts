@@ -2,7 +2,7 @@
 import tf from '@tensorflow/tfjs';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { capture } from './capture.ts';
+import { capture } from './capture/capture.ts';
 import { type Engine, openEngine } from './engine.ts';
 
 const fixture = (name: string) => new Worker(new URL(`../fixtures/${name}`, import.meta.url));

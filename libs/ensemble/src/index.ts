@@ -6,8 +6,8 @@ export {
   type EvaluatedMember,
   type Evaluation,
   type SubsetScores,
-} from './evaluation.ts';
-export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './metrics.ts';
+} from './results/evaluation.ts';
+export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { didYouMean } from './names.ts';
 export {
   majorityClass,
@@ -18,7 +18,7 @@ export {
   type FailedScan,
   type Probabilities,
   type ScanLabel,
-} from './probabilities.ts';
+} from './results/probabilities.ts';
 export {
   loadRecipe,
   parseRecipe,
@@ -27,7 +27,7 @@ export {
   recipeSchema,
   type Recipe,
   type RecipeOptions,
-} from './recipe.ts';
+} from './recipes/recipe.ts';
 export {
   checkSubmission,
   failedReport,
@@ -37,11 +37,11 @@ export {
   type Expected,
   type Submission,
   type SubmissionOptions,
-} from './submission.ts';
-export { type MemberEvent, type MemberOutcome, trainMembers } from './coordinator.ts';
-export { deviceName, parseDevices, thisMachine } from './devices.ts';
-export { withNetworks } from './networks.ts';
-export { type MemberPlan, type Plan, readPlan } from './plan.ts';
+} from './results/submission.ts';
+export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
+export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { withNetworks } from './run/networks.ts';
+export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {
   openRecipe,
   requirePretrained,
@@ -50,7 +50,7 @@ export {
   prepareVolumes,
   type PreparedRun,
   type PrepareRunOptions,
-} from './run.ts';
+} from './run/run.ts';
 export {
   claimRun,
   datasetFile,
@@ -60,11 +60,11 @@ export {
   planFile,
   probabilitiesFile,
   submissionFolder,
-} from './run-folder.ts';
+} from './run/run-folder.ts';
 export {
   evaluateRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,
   submitRun,
-} from './results.ts';
+} from './results/results.ts';

@@ -3,8 +3,8 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
-import { makePlan, type Plan } from './plan.ts';
-import { parseRecipe } from './recipe.ts';
+import { makePlan, type Plan } from './run/plan.ts';
+import { parseRecipe } from './recipes/recipe.ts';
 
 export const temporaryRun = () => mkdtemp(join(tmpdir(), 'ct-ensemble-run-'));
 

@@ -1,7 +1,7 @@
 // What a file of weights says of the network that it is for, as metadata: all texts, lists as JSON.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { z } from 'zod';
-import type { Metadata } from './safetensors.ts';
+import type { Metadata } from './weights/safetensors.ts';
 
 const json = <Schema extends z.ZodType>(schema: Schema) =>
   z

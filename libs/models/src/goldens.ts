@@ -3,10 +3,10 @@ import { hash32, messageOf, readJson, UserError } from '@ct-ensemble/core';
 import tf, { type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { pytorchShape, type Parameters } from './parameters.ts';
+import { pytorchShape, type Parameters } from './weights/parameters.ts';
 import { architectureOf, buildNetwork, type Model } from './registry.ts';
-import type { StoredTensor } from './safetensors.ts';
-import { importTensors } from './weights.ts';
+import type { StoredTensor } from './weights/safetensors.ts';
+import { importTensors } from './weights/weights.ts';
 
 const logits = z.union([z.array(z.array(z.number()).min(1)).min(1), z.array(z.number()).min(1)]);
 

@@ -10,7 +10,12 @@ export {
   type ModelOptions,
 } from './registry.ts';
 export { type Described, describedIn, describing } from './description.ts';
-export { importPretrained, loadPretrained, pretrainedFile, type PretrainedReport } from './pretrained.ts';
+export {
+  importPretrained,
+  loadPretrained,
+  pretrainedFile,
+  type PretrainedReport,
+} from './weights/pretrained.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
 export type { Layer, Mode } from './layers.ts';
 export {
@@ -20,7 +25,7 @@ export {
   type Layout,
   type Parameter,
   type Parameters,
-} from './parameters.ts';
+} from './weights/parameters.ts';
 export {
   readSafetensors,
   writeSafetensors,
@@ -30,5 +35,5 @@ export {
   type StoredTensor,
   type StoredTensorOf,
   type StoredTensors,
-} from './safetensors.ts';
-export { exportTensors, importTensors, loadWeights, saveWeights } from './weights.ts';
+} from './weights/safetensors.ts';
+export { exportTensors, importTensors, loadWeights, saveWeights } from './weights/weights.ts';

@@ -14,8 +14,8 @@ import {
   relu,
   upsample,
 } from './layers.ts';
-import { createParameters } from './parameters.ts';
-import { importTensors } from './weights.ts';
+import { createParameters } from './weights/parameters.ts';
+import { importTensors } from './weights/weights.ts';
 
 let engine: Engine;
 beforeAll(async () => {

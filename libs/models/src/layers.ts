@@ -3,7 +3,7 @@
 import { batchNormTraining, dropout as dropped, groupedConv2d } from '@ct-ensemble/engine';
 import tf, { type Rank, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, pytorchDefault, type Init } from './inits.ts';
-import type { Scope } from './parameters.ts';
+import type { Scope } from './weights/parameters.ts';
 
 export interface Mode {
   /** Batch normalisation by the batch's own statistics, which move the running ones; otherwise by the running ones. */

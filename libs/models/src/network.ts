@@ -1,7 +1,7 @@
 // What a network's file gives to the registry.
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Layer } from './layers.ts';
-import type { Scope } from './parameters.ts';
+import type { Scope } from './weights/parameters.ts';
 
 export interface NetworkOptions {
   /** Of the image: 3 behind a front, and for published weights. */

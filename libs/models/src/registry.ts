@@ -1,16 +1,16 @@
 // The architectures by name, and the models made of them: front, backbone, logits.
 import { UserError } from '@ct-ensemble/core';
 import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
-import { attUNet, attUNetSmall } from './att-unet.ts';
-import { densenet161, densenetSmall } from './densenet.ts';
-import { front } from './front.ts';
-import { inceptionResNetV2, inceptionResNetV2Small } from './inception-resnet-v2.ts';
-import { inceptionV3, inceptionV3Small } from './inception-v3.ts';
-import { inceptionV4, inceptionV4Small } from './inception-v4.ts';
+import { attUNet, attUNetSmall } from './architectures/att-unet.ts';
+import { densenet161, densenetSmall } from './architectures/densenet.ts';
+import { front } from './architectures/front.ts';
+import { inceptionResNetV2, inceptionResNetV2Small } from './architectures/inception-resnet-v2.ts';
+import { inceptionV3, inceptionV3Small } from './architectures/inception-v3.ts';
+import { inceptionV4, inceptionV4Small } from './architectures/inception-v4.ts';
 import type { Mode } from './layers.ts';
 import type { Architecture } from './network.ts';
-import { createParameters, type Parameters } from './parameters.ts';
-import { resnext50, resnextSmall } from './resnext.ts';
+import { createParameters, type Parameters } from './weights/parameters.ts';
+import { resnext50, resnextSmall } from './architectures/resnext.ts';
 
 export const architectures: Readonly<Record<string, Architecture>> = {
   densenet161,

@@ -1,5 +1,5 @@
 // Op attributes, spelt shortly.
-import { type Attribute, AttributeType } from '../types.ts';
+import { type Attribute, AttributeType } from '../native/types.ts';
 
 export const type = (name: string, value: number): Attribute => ({ name, type: AttributeType.TYPE, value });
 export const text = (name: string, value: string | Uint8Array): Attribute => ({

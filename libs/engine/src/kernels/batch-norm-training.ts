@@ -1,7 +1,7 @@
 // Batch normalisation by the batch's own statistics: TensorFlow's fused op and its gradient as a tfjs kernel.
 import tf, { type GradConfig, type KernelConfig, type Tensor, type Tensor4D } from '@tensorflow/tfjs';
-import { activeBackend, type TensorFlowBackend } from '../backend.ts';
-import { type Attribute, DataType } from '../types.ts';
+import { activeBackend, type TensorFlowBackend } from '../backend/backend.ts';
+import { type Attribute, DataType } from '../native/types.ts';
 import { bool, float, text, type } from './attributes.ts';
 
 export const BATCH_NORM_TRAINING = 'BatchNormTraining';

@@ -1,8 +1,8 @@
 // Weighted sums of rows: gathered as bytes and a few thousand rows at a time, so that no intermediate result leaves
 // the cache. Half the time of TensorFlow's product of a sparse and a dense matrix.
 import tf, { type KernelConfig, type Tensor, type Tensor1D, type Tensor2D } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { bool, int, type } from './attributes.ts';
 
 export const BLEND_ROWS = 'BlendRows';

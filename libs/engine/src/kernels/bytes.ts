@@ -1,7 +1,7 @@
 // Cast and transpose of unsigned bytes, a type that tfjs does not have: they ask TensorFlow what the tensor really is.
 import tf, { type KernelConfig, type TensorInfo } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { bool, type } from './attributes.ts';
 
 const castTypes: Record<string, number> = {

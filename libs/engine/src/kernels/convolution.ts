@@ -9,8 +9,8 @@ import tf, {
   type Tensor4D,
   type TensorInfo,
 } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { ints, type } from './attributes.ts';
 import { hasFewChannels, phaseInputGradient } from './phase-gradient.ts';
 import { asRounded, isExplicit, padded, paddingsOf, windowAttributes, withoutPadding } from './window.ts';

@@ -1,7 +1,7 @@
 // Elementwise ops where TensorFlow does not do as tfjs says: the sign of NaN, whole numbers, the order of strings.
 import tf, { type KernelConfig, type KernelFunc, type Tensor } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { type } from './attributes.ts';
 
 type Args = Parameters<KernelFunc>[0];

@@ -7,8 +7,8 @@ import tf, {
   type Tensor,
   type Tensor4D,
 } from '@tensorflow/tfjs';
-import { activeBackend, type TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import { activeBackend, type TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { ints, text, type } from './attributes.ts';
 import { convolutionInfo, convolve } from './convolution.ts';
 import { paddingsOf } from './window.ts';

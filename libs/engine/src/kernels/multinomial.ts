@@ -1,7 +1,7 @@
 // tf.multinomial with a seed that settles the draw: tfjs-node's op goes on from where its last draw ended.
 import tf, { type KernelConfig, type Tensor2D } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { type } from './attributes.ts';
 
 export const multinomialKernel: KernelConfig = {

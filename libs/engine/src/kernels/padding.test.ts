@@ -1,5 +1,5 @@
 import tf, { type Tensor, type Tensor4D } from '@tensorflow/tfjs';
-import { capture } from '../capture.ts';
+import { capture } from '../capture/capture.ts';
 import { type Engine, openEngine } from '../engine.ts';
 
 let engine: Engine;

@@ -7,8 +7,8 @@ import tf, {
   type Tensor4D,
   type TensorInfo,
 } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import type { Attribute } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import type { Attribute } from '../native/types.ts';
 import { ints, type } from './attributes.ts';
 import { asRounded, padded, type Paddings, paddingsOf, windowAttributes, withoutPadding } from './window.ts';
 

@@ -2,8 +2,8 @@
 // TensorFlow may fuse it away. Other backends keep tfjs's rule.
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import tf from '@tensorflow/tfjs';
-import { activeBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import { activeBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { type } from './attributes.ts';
 
 export const reluGradient: GradConfig = {

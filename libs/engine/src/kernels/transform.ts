@@ -1,7 +1,7 @@
 // tf.image.transform, which tfjs-node lacks: all channels of all images of a batch turned at once.
 import tf, { type KernelConfig, type TensorInfo } from '@tensorflow/tfjs';
-import type { TensorFlowBackend } from '../backend.ts';
-import { DataType } from '../types.ts';
+import type { TensorFlowBackend } from '../backend/backend.ts';
+import { DataType } from '../native/types.ts';
 import { text, type } from './attributes.ts';
 
 export const transformKernel: KernelConfig = {

@@ -1,6 +1,6 @@
 // A window that slides over an image: the attributes that TensorFlow's convolutions and pools share.
 import tf, { type backend_util, type Tensor4D } from '@tensorflow/tfjs';
-import type { Attribute } from '../types.ts';
+import type { Attribute } from '../native/types.ts';
 import { ints, text } from './attributes.ts';
 
 /** Zeros (or −∞, for a maximum) around an NHWC image, as tf.pad and `explicit_paddings` take them. */

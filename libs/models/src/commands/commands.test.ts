@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { describing } from '../description.ts';
 import { buildModel } from '../registry.ts';
 import { readFixture } from '../testing/fixtures.ts';
-import { saveWeights } from '../weights.ts';
+import { saveWeights } from '../weights/weights.ts';
 import { exportCommand } from './export.ts';
 import { goldensCommand } from './goldens.ts';
 import { summaryCommand } from './summary.ts';

@@ -3,11 +3,11 @@ import { UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { type Described, describedIn } from '../description.ts';
-import { ONNX_OPSET, onnxModel } from '../onnx.ts';
+import { ONNX_OPSET, onnxModel } from '../onnx/onnx.ts';
 import { architectureOf, buildNetwork, inputChannels } from '../registry.ts';
-import { readSafetensors } from '../safetensors.ts';
-import { traceNetwork } from '../trace.ts';
-import { exportTensors, importTensors } from '../weights.ts';
+import { readSafetensors } from '../weights/safetensors.ts';
+import { traceNetwork } from '../onnx/trace.ts';
+import { exportTensors, importTensors } from '../weights/weights.ts';
 import { size, views, words } from './options.ts';
 
 interface Options {

@@ -10,10 +10,10 @@ import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { architectureNames } from '../registry.ts';
-import { type RoundTrip, writeRoundTrip } from '../round-trip.ts';
+import { type RoundTrip, writeRoundTrip } from '../weights/round-trip.ts';
 
 const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta.url));
-const record = fileURLToPath(new URL('../../src/fixtures/round-trip.json', import.meta.url));
+const record = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
 const limit = 1e-4;
 
 /** What is no number comes as null. */

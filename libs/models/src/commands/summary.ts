@@ -1,8 +1,8 @@
 // models:summary: what a network is made of, as a table.
 import { Command, Option } from 'commander';
 import { architectureNames, architectureOf } from '../registry.ts';
-import { type SummaryRow, summarise, totals } from '../summary.ts';
-import { traceNetwork } from '../trace.ts';
+import { type SummaryRow, summarise, totals } from '../onnx/summary.ts';
+import { traceNetwork } from '../onnx/trace.ts';
 import { count, size, views } from './options.ts';
 
 interface Options {

@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomStream } from '@ct-ensemble/core';
+import sharp from 'sharp';
+import { readDatasetIndex } from '../layouts/dataset-index.ts';
+import type { ScanEntry } from '../scan-entry.ts';
+import { temporaryFolder, testOnRealData, writeTree } from '../testing/dataset.fixture.ts';
+import { fingerprintOf, NEAR_EQUAL, nearEqualPairs } from './fingerprint.ts';
+import { prepareVolume } from './preparation.ts';
+import type { Volume } from './volume.ts';
+
+/** Smooth blobs that change along the depth: to a fingerprint what a scan is. */
+function blobs(seed: number, { depth = 16, size = 32 } = {}): Volume {
+  const random = randomStream({ seed, purpose: 'blobs' });
+  const all = Array.from({ length: 40 }, () => Array.from({ length: 5 }, () => random.uniform()));
+  const data = new Uint8Array(depth * size * size);
+  for (let i = 0; i < data.length; i++) {
+    const [z, y, x] = [
+      Math.floor(i / size / size) / depth,
+      (Math.floor(i / size) % size) / size,
+      (i % size) / size,
+    ];
+    let value = 0;
+    for (const [cz, cy, cx, width, height] of all as [number, number, number, number, number][])
+      value +=
+        (height - 0.4) *
+        Math.exp(-((z - cz) ** 2 / 2 + (y - cy) ** 2 + (x - cx) ** 2) / (0.01 + 0.02 * width));
+    data[i] = Math.max(0, Math.min(255, 100 + 90 * value));
+  }
+  return { depth, height: size, width: size, data };
+}
+
+const changed = (volume: Volume, grey: (value: number, i: number) => number): Volume => ({
+  ...volume,
+  data: Uint8Array.from(volume.data, (value, i) => Math.max(0, Math.min(255, Math.round(grey(value, i))))),
+});
+const planes = (volume: Volume, order: number[]): Volume => {
+  const length = volume.height * volume.width;
+  const data = new Uint8Array(order.length * length);
+  for (const [z, from] of order.entries())
+    data.set(volume.data.subarray(from * length, (from + 1) * length), z * length);
+  return { ...volume, depth: order.length, data };
+};
+const distance = (a: Volume, b: Volume) =>
+  nearEqualPairs(
+    [a, b].map((volume) => ({ fingerprint: fingerprintOf(volume) })),
+    { threshold: 2 },
+  )[0]!.distance;
+
+test('bits by hand: does the grey value rise to the right, and downwards', () => {
+  // 2×2 and one slice: the mean rises to the right by one and falls downwards; the variance is 0 everywhere.
+  const one: Volume = { depth: 1, height: 2, width: 2, data: Uint8Array.of(7, 8, 3, 9) };
+  expect(fingerprintOf(one)).toBe('00000001');
+  // Two slices: the mean is 5, 5, 6, 5, the variance 0, 4, 1, 0; bits are right, down of the mean, then of the variance.
+  const two: Volume = { depth: 2, height: 2, width: 2, data: Uint8Array.of(5, 3, 5, 5, 5, 7, 7, 5) };
+  expect(fingerprintOf(two)).toBe((0b1110).toString(16).padStart(8, '0'));
+});
+
+test('3844 bits from 32×32 pixels on, averaged over blocks above', () => {
+  const small = blobs(1);
+  expect(fingerprintOf(small)).toMatch(/^[0-9a-f]{968}$/);
+  const large = {
+    ...small,
+    height: 64,
+    width: 96,
+    data: Uint8Array.from({ length: 16 * 64 * 96 }, (_, i) => {
+      const [z, y, x] = [Math.floor(i / 6144), Math.floor(i / 96) % 64, i % 96];
+      return small.data[z * 1024 + (y >> 1) * 32 + Math.floor(x / 3)]!;
+    }),
+  };
+  expect(fingerprintOf(large)).toBe(fingerprintOf(small));
+});
+
+test('grey values scaled, noise, lost slices and the other order are near; other volumes are far', () => {
+  const scan = blobs(1);
+  const noise = randomStream({ seed: 1, purpose: 'noise' });
+  const order = Array.from({ length: 16 }, (_, z) => z);
+  const near = {
+    same: scan,
+    windowed: changed(scan, (value) => 1.1 * value - 10),
+    noisy: changed(scan, (value) => value + 4 * noise.uniform() - 2),
+    reversed: planes(scan, order.toReversed()),
+    shorter: planes(
+      scan,
+      order.filter((z) => z !== 5 && z !== 11),
+    ),
+  };
+  for (const [name, copy] of Object.entries(near))
+    expect([name, distance(scan, copy) < NEAR_EQUAL]).toEqual([name, true]);
+  for (let seed = 2; seed < 12; seed++) expect(distance(scan, blobs(seed))).toBeGreaterThan(NEAR_EQUAL + 0.1);
+});
+
+test('the distance is the differing bits over all that are set, whatever the threshold', () => {
+  const pair = [{ fingerprint: '0000000f0000f000' }, { fingerprint: '000000fe00007000' }];
+  expect(nearEqualPairs(pair, { threshold: 1.5 })).toEqual([
+    { first: pair[0], second: pair[1], distance: (1 + 4 + 1) / (8 + 4) },
+  ]);
+  expect(nearEqualPairs(pair, { threshold: 0.51 })).toHaveLength(1);
+  expect(nearEqualPairs(pair, { threshold: 0.49 })).toEqual([]);
+});
+
+test('volumes of one grey value, and of different sizes, are near to none', () => {
+  const flat = changed(blobs(1), () => 17);
+  const fingerprints = [flat, flat, blobs(1, { size: 20 }), blobs(1)].map((volume) => ({
+    fingerprint: fingerprintOf(volume),
+  }));
+  expect(nearEqualPairs(fingerprints)).toEqual([]);
+});
+
+test('2500 scans in seconds', () => {
+  const random = randomStream({ seed: 1, purpose: 'fingerprints' });
+  const word = () => random.bits().toString(16).padStart(8, '0');
+  const scans = Array.from({ length: 2499 }, () => ({
+    fingerprint: Array.from({ length: 121 }, word).join(''),
+  }));
+  const start = performance.now();
+  expect(nearEqualPairs([...scans, scans[7]!])).toMatchObject([{ distance: 0 }]);
+  expect(performance.now() - start).toBeLessThan(15_000);
+});
+
+testOnRealData('real scans: no pair of different patients is near, and altered copies are', async (root) => {
+  const preparation = { depth: 64, height: 64, width: 64 };
+  const { scans } = await readDatasetIndex(root);
+  const some = scans.filter((_, i) => i % 5 === 0);
+  const fingerprint = async (scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>) =>
+    fingerprintOf((await prepareVolume(scan, preparation)).volume);
+  const prints = [];
+  for (const scan of some) prints.push({ patient: scan.patient, fingerprint: await fingerprint(scan) });
+  expect(nearEqualPairs(prints).filter(({ first, second }) => first.patient !== second.patient)).toEqual([]);
+  const scan = some.find(({ slices }) => slices.length > 30)!;
+  const folder = await temporaryFolder();
+  const copies = scan.slices
+    .toReversed()
+    .slice(1)
+    .map(async (file, k) => {
+      const { width } = await sharp(file).metadata();
+      const bytes = await sharp(await readFile(file))
+        .resize(Math.round(width * 0.75))
+        .jpeg({ quality: 60 })
+        .toBuffer();
+      return [`${k}.jpg`, new Uint8Array(bytes)] as const;
+    });
+  await writeTree(Object.fromEntries(await Promise.all(copies)), folder);
+  const slices = copies.map((_, k) => join(folder, `${k}.jpg`));
+  const pair = [scan, { ...scan, slices }].map(async (each) => ({ fingerprint: await fingerprint(each) }));
+  expect(nearEqualPairs(await Promise.all(pair))).toHaveLength(1);
+});

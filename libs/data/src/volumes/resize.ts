@@ -1,0 +1,119 @@
+// Bilinear resizing, to the byte as Pillow does it: `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image. (Where
+// width grows and height shrinks, Pillow 13 does the rows first and may differ by a grey level.)
+// Own code because libvips, through sharp, enlarges with a shift of half an element.
+import type { GreyImage } from '../scan.ts';
+
+/** Pillow's fixed point: 32 bits less 8 of the value and 2 of head room. */
+const PRECISION_BITS = 22;
+
+/**
+ * Resizes to height × width, whatever the aspect ratio. Bilinear with aligned centres; where an axis shrinks, the
+ * triangle filter is widened by the factor (antialiased, as in Pillow and unlike `cv2.INTER_LINEAR`). Columns first,
+ * rounded to 8 bits, then rows.
+ */
+export function resizeBilinear(image: GreyImage, size: { height: number; width: number }): GreyImage {
+  const { height, width } = size;
+  const { height: rows, width: columns } = image;
+  let { data } = image;
+  if (width !== columns) data = resizeRows(data, { rows, columns, width });
+  if (height !== rows) data = resizeColumns(data, { rows, height, width });
+  return { height, width, data };
+}
+
+/** Products that stand in one expression, which is three times as fast as a loop. */
+const UNROLLED = 5;
+
+const HALF = 1 << (PRECISION_BITS - 1);
+
+/** Along the rows: [rows, columns] → [rows, width]. */
+function resizeRows(data: Uint8Array, size: { rows: number; columns: number; width: number }): Uint8Array {
+  const { rows, columns, width } = size;
+  const { firsts, weights, taps } = triangle(columns, width);
+  const resized = new Uint8Array(rows * width);
+  const row = new Uint8Array(columns + taps); // weights of 0 may reach beyond the row
+  for (let y = 0, to = 0; y < rows; y++) {
+    row.set(data.subarray(y * columns, (y + 1) * columns));
+    for (let x = 0, k = 0; x < width; x++) {
+      let sum = HALF;
+      for (let at = firsts[x]!, end = at + taps; at < end; at += UNROLLED, k += UNROLLED)
+        sum +=
+          row[at]! * weights[k]! +
+          row[at + 1]! * weights[k + 1]! +
+          row[at + 2]! * weights[k + 2]! +
+          row[at + 3]! * weights[k + 3]! +
+          row[at + 4]! * weights[k + 4]!;
+      resized[to++] = sum >> PRECISION_BITS;
+    }
+  }
+  return resized;
+}
+
+/** Along the columns: [rows, width] → [height, width]. */
+function resizeColumns(data: Uint8Array, size: { rows: number; height: number; width: number }): Uint8Array {
+  const { rows, height, width } = size;
+  const { firsts, weights, taps } = triangle(rows, height);
+  const resized = new Uint8Array(height * width);
+  const padded = new Uint8Array((rows + taps) * width); // as above
+  padded.set(data);
+  for (let y = 0, to = 0; y < height; y++) {
+    const start = firsts[y]! * width;
+    for (let x = 0; x < width; x++) {
+      let sum = HALF;
+      for (let at = start + x, k = y * taps, end = k + taps; k < end; at += UNROLLED * width, k += UNROLLED)
+        sum +=
+          padded[at]! * weights[k]! +
+          padded[at + width]! * weights[k + 1]! +
+          padded[at + 2 * width]! * weights[k + 2]! +
+          padded[at + 3 * width]! * weights[k + 3]! +
+          padded[at + 4 * width]! * weights[k + 4]!;
+      resized[to++] = sum >> PRECISION_BITS;
+    }
+  }
+  return resized;
+}
+
+interface Filters {
+  /** Weights of each element of the resized axis, a multiple of UNROLLED; the last ones may be 0. */
+  taps: number;
+  /** For each element: the first source element … */
+  firsts: Int32Array;
+  /** … and their weights in fixed point, from element · taps on. */
+  weights: Int32Array;
+}
+
+const known = new Map<string, Filters>();
+
+function triangle(from: number, to: number): Filters {
+  const key = `${from} ${to}`;
+  const filters = known.get(key) ?? makeTriangle(from, to);
+  if (known.size > 64) known.clear();
+  known.set(key, filters);
+  return filters;
+}
+
+function makeTriangle(from: number, to: number): Filters {
+  const scale = from / to;
+  const support = Math.max(scale, 1);
+  const filters = Array.from({ length: to }, (_, i) => {
+    const centre = (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(centre - support + 0.5));
+    const end = Math.min(from, Math.trunc(centre + support + 0.5));
+    const raw = Array.from({ length: end - first }, (_, k) =>
+      Math.max(0, 1 - Math.abs((first + k - centre + 0.5) * (1 / support))),
+    );
+    const perTotal = 1 / raw.reduce((sum, weight) => sum + weight, 0);
+    return {
+      first,
+      weights: raw.map((weight) => Math.trunc(0.5 + weight * perTotal * (1 << PRECISION_BITS))),
+    };
+  });
+  const most = Math.max(...filters.map(({ weights }) => weights.length));
+  const taps = Math.ceil(most / UNROLLED) * UNROLLED;
+  const weights = new Int32Array(to * taps);
+  for (const [i, filter] of filters.entries()) weights.set(filter.weights, i * taps);
+  return {
+    taps,
+    firsts: Int32Array.from(filters, ({ first }) => first),
+    weights,
+  };
+}

@@ -1,0 +1,227 @@
+// The tfjs backend 'tensorflow': tfjs-node's own backend class and kernels on our binding.
+import { createRequire } from 'node:module';
+import nodeUtil from 'node:util';
+import tf, {
+  type DataId,
+  type DataType as DType,
+  type KernelBackend,
+  type Tensor,
+  type TensorInfo,
+  type Variable,
+} from '@tensorflow/tfjs';
+import type { Binding } from './binding.ts';
+import { execute } from './eager.ts';
+import { EngineError, stoppedError } from '../errors.ts';
+import { type } from '../kernels/attributes.ts';
+import type { Trace, TraceOptions } from '../capture/graph.ts';
+import { currentOp } from './op-name.ts';
+import type { Remembered } from '../capture/remember.ts';
+import type { TensorMetadata, VariableTensor } from '../native/tensors.ts';
+import { type Attribute, DataType } from '../native/types.ts';
+
+export const BACKEND_NAME = 'tensorflow';
+
+interface TensorEntry {
+  shape: number[];
+  dtype: number;
+  /** Values that are not uploaded yet. */
+  values: unknown;
+  id: number;
+  /** The trace in which the values were given, if any. */
+  trace?: object | undefined;
+}
+
+// tfjs-node asks for two functions that Node 23 dropped from util.
+const util = nodeUtil as { isNullOrUndefined?: unknown; isArray?: unknown };
+util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+util.isArray ??= Array.isArray;
+
+const require = createRequire(import.meta.url);
+const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+  NodeJSKernelBackend: new (binding: object, packageName: string) => NodeBackend;
+};
+
+/** What is used here of tfjs-node's backend class; its own types call most of it private. */
+interface NodeBackend extends KernelBackend {
+  readonly tensorMap: { get(dataId: DataId): TensorEntry };
+  move(dataId: DataId, values: unknown, shape: number[], dtype: DType, refCount: number): void;
+  readSync(dataId: DataId): Float32Array | Int32Array | Uint8Array;
+  getInputTensorIds(tensors: readonly TensorInfo[]): number[];
+  createOutputTensor(metadata: TensorMetadata): Tensor;
+}
+
+export class TensorFlowBackend extends NodeJSKernelBackend {
+  readonly engine: Binding;
+  /** While a step is captured: each variable's tensor as it was before. */
+  #homes: ReadonlyMap<Variable, Tensor> = new Map();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(binding: Binding) {
+    super(binding, '@tensorflow/tfjs-node-gpu');
+    this.engine = binding;
+  }
+
+  override move(...args: Parameters<NodeBackend['move']>) {
+    super.move(...args);
+    this.tensorMap.get(args[0]).trace = this.engine.trace;
+  }
+
+  /** Values from before the trace are uploaded and become inputs of the captured step; those from within, constants. */
+  override getInputTensorIds(tensors: readonly TensorInfo[]) {
+    if (this.engine.trace) {
+      for (const tensor of tensors) if ('dataId' in tensor) this.#uploadPending(tensor);
+    }
+    return super.getInputTensorIds(tensors);
+  }
+
+  override readSync(dataId: DataId) {
+    if (this.engine.trace && !this.#isConstant(dataId)) {
+      const op = currentOp();
+      const where = op === undefined ? '' : ` (tf.${op})`;
+      throw new EngineError('capture', `a tensor's values were read inside a captured step${where}`, {
+        remedy:
+          'return the tensor from the step and read it afterwards, or give the value to the step as an input',
+      });
+    }
+    return super.readSync(dataId);
+  }
+
+  /** The tensor's number in the binding; uploads it when that has not happened yet. */
+  idOf(tensor: TensorInfo): number {
+    return this.getInputTensorIds([tensor])[0]!;
+  }
+
+  /** A tfjs tensor for a tensor of the binding. */
+  tensorOf(metadata: TensorMetadata): Tensor {
+    return this.createOutputTensor(metadata);
+  }
+
+  /** Runs a TensorFlow op on tfjs tensors. */
+  run(
+    op: { name: string; attributes: readonly Attribute[]; outputs?: number },
+    inputs: readonly TensorInfo[],
+  ): Tensor[] {
+    const ids = this.getInputTensorIds(inputs);
+    return this.engine
+      .executeOp(op.name, op.attributes, ids, op.outputs ?? 1)
+      .map((output) => this.tensorOf(output));
+  }
+
+  /** The resource of a variable, which no other tensor shares: fit to be updated in place. */
+  owned(variable: Variable): VariableTensor {
+    const id = this.idOf(variable);
+    if (this.refCount(variable.dataId) > 1) {
+      const own = this.tensorOf(this.engine.moveResident(id));
+      variable.assign(own);
+      own.dispose();
+    }
+    return this.engine.resident(this.idOf(variable));
+  }
+
+  /** Has an op of TensorFlow's update variables in place; it takes their resources before its inputs. */
+  update(
+    op: { name: string; attributes: readonly Attribute[] },
+    variables: readonly Variable[],
+    inputs: readonly TensorInfo[],
+  ) {
+    const { engine } = this;
+    const { trace } = engine;
+    const ids = this.getInputTensorIds(inputs);
+    if (trace === undefined) {
+      const targets = variables.map((variable) => this.owned(variable));
+      for (const target of targets) target.changed();
+      const operands = [...targets.map(({ resource }) => resource), ...ids.map(engine.eager)];
+      execute(engine.context, { ...op, inputs: operands, outputs: 0 });
+      return;
+    }
+    const symbols = ids.map(engine.symbolOf);
+    const targets = variables.map((variable) => this.flush(variable));
+    trace.update({ ...op, inputs: symbols, outputs: 0 }, targets);
+  }
+
+  /** Opens a trace; what the step assigns to these variables is undone by whoever remembers them. */
+  beginTrace(remembered: readonly Remembered[], options: TraceOptions): Trace {
+    const ids = new Set(remembered.map(({ variable }) => this.idOf(variable)));
+    this.#homes = new Map(remembered.map(({ variable, value }) => [variable, value]));
+    return this.engine.beginTrace(ids, options);
+  }
+
+  endTrace() {
+    this.engine.endTrace();
+    this.#homes = new Map();
+  }
+
+  /** Has the trace write to the variable's resource what the step assigned to the variable, and tells the resource. */
+  flush(variable: Variable): { id: number; variable: VariableTensor } {
+    const { engine } = this;
+    const id = this.idOf(variable);
+    const home = this.#homes.get(variable);
+    if (home?.dataId === variable.dataId) return { id, variable: engine.resident(id) };
+    if (home === undefined) {
+      throw new EngineError('capture', `the variable ${variable.name} was created inside the step`, {
+        remedy: 'create it before the step is captured',
+      });
+    }
+    const value = engine.symbolOf(id);
+    const homeId = this.idOf(home);
+    const target = { id: homeId, variable: engine.resident(homeId) };
+    engine.trace!.assign(target, value);
+    variable.assign(home);
+    return target;
+  }
+
+  /** x, but not before y has been computed: what is computed from it again is not taken for what was computed before. */
+  after(x: Tensor, y: Tensor): Tensor {
+    const { engine } = this;
+    if (engine.trace === undefined) return x;
+    const [from, to] = this.getInputTensorIds([x, y]) as [number, number];
+    const input = engine.symbolOf(from);
+    const [result] = engine.trace.operation({
+      name: 'Identity',
+      attributes: [type('T', input.dtype)],
+      inputs: [input],
+      outputs: 1,
+      after: [engine.symbolOf(to).output.oper],
+    });
+    return this.tensorOf(engine.add(result!));
+  }
+
+  /** Runs one asynchronous piece of work after the other. */
+  queue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(() => {
+      if (this.engine.context.stopped) throw stoppedError();
+      return work();
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #uploadPending(tensor: TensorInfo) {
+    const entry = this.tensorMap.get(tensor.dataId);
+    if (entry.values === null || entry.trace === this.engine.trace) return;
+    entry.id = this.engine.uploadTensor(entry.shape, entry.dtype, entry.values);
+    entry.values = null;
+  }
+
+  #isConstant(dataId: DataId) {
+    const entry = this.tensorMap.get(dataId);
+    return entry.values !== null && entry.trace === this.engine.trace;
+  }
+}
+
+/** The active backend if it is ours. */
+export function activeBackend(): TensorFlowBackend | undefined {
+  const backend: unknown = tf.backend();
+  return backend instanceof TensorFlowBackend ? backend : undefined;
+}
+
+/**
+ * A tensor of unsigned bytes. tfjs has no such type and calls it int32; on this engine it travels as it is, one byte
+ * an element, and `tf.cast` and `tf.transpose` understand it. On other backends it is an int32 tensor.
+ */
+export function tensorOfBytes(bytes: Uint8Array, shape: number[]): Tensor {
+  const backend = activeBackend();
+  if (backend === undefined) return tf.tensor(Int32Array.from(bytes), shape, 'int32');
+  const id = backend.engine.uploadTensor(shape, DataType.UINT8, bytes);
+  return backend.tensorOf({ id, shape, dtype: DataType.UINT8 });
+}

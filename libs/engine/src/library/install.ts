@@ -1,0 +1,529 @@
+// Fetches TensorFlow once, for CPUs or with CUDA for GPUs: pip downloads the pinned wheels and checks their hashes, what is
+// needed is unpacked beside them, and one rename puts it in the cache. Whatever goes wrong before the rename leaves
+// nothing behind but wheels that are whole, which the next run takes up.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { stripVTControlCharacters } from 'node:util';
+import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
+import { openPromise, type Entry, type ZipFile } from 'yauzl';
+import { codeOf, EngineError, messageOf } from '../errors.ts';
+import {
+  cachedCopy,
+  cacheFolder,
+  findGpuTensorFlow,
+  findTensorFlow,
+  inCache,
+  libraryNames,
+  platformOf,
+  TENSORFLOW_VERSION,
+  thisHost,
+  type Host,
+  type LibrarySource,
+  type Platform,
+  type TensorFlowLibrary,
+  type Variant,
+} from './library.ts';
+import { cpuWheels, gpuWheels, type Wheel } from './wheels.ts';
+
+export interface InstallOptions {
+  /** Takes one line at a time. Without it lines and, on a terminal, progress bars go to standard error. */
+  log?: (line: string) => void;
+  /** TensorFlow with CUDA, for NVIDIA GPUs (Linux x86-64): 3.4 GB to fetch, 5.5 GB unpacked. */
+  gpu?: boolean;
+  /** A folder that has the wheels already: nothing is downloaded. */
+  wheels?: string;
+}
+
+/**
+ * The TensorFlow of this machine, fetched into the cache when there is none. Safe when several processes call it at once.
+ * SIGINT and SIGTERM end it with EngineError `stopped`.
+ * @throws EngineError as `findTensorFlow` does, and `platform-unsupported`, `pip-missing`, `download-failed`,
+ *   `hash-mismatch`, `library-damaged` or `disk-full`.
+ */
+export function installTensorFlow(options: InstallOptions = {}): Promise<TensorFlowLibrary> {
+  return install({ ...options, host: thisHost() });
+}
+
+/** `installTensorFlow` with the machine, and optionally the pins, as arguments, for the tests. */
+export async function install(options: InstallOptions & { host: Host; pins?: readonly Wheel[] }) {
+  const { host } = options;
+  const variant = options.gpu ? 'gpu' : 'cpu';
+  const cache = cacheFolder(host);
+  await removeLeftovers(cache);
+  const found = options.gpu ? findGpuTensorFlow(host) : findTensorFlow(host);
+  if (found !== null) return found;
+
+  const started = performance.now();
+  const platform = platformOf(host);
+  const wheels = options.pins ?? (options.gpu ? gpuWheelsOf(platform) : [cpuWheels[platform]]);
+  const report = reporter(options.log);
+  const stop = stopSignal();
+  let folder: string | undefined;
+  try {
+    await mkdir(cache, { recursive: true });
+    const given = options.wheels === undefined ? undefined : await wheelsIn(options.wheels, wheels);
+    await checkDisk(cache, { wheels, given, report });
+    folder = await mkdtemp(join(cache, temporaryPrefix(host, variant)));
+    const job: Job = { host, variant, wheels, folder, report, signal: stop.signal };
+    await mkdir(join(folder, 'wheels'));
+    const files = new Map<Wheel, string>();
+    for (const wheel of wheels) {
+      stop.signal.throwIfAborted();
+      const file = given?.get(wheel) ?? (await keptWheel(wheel, job)) ?? (await download(wheel, job));
+      files.set(wheel, file);
+    }
+    await putInPlace(await unpack(files, job), cachedCopy(host, variant));
+    stop.signal.throwIfAborted();
+  } catch (error) {
+    if (folder !== undefined) await keepWheels(folder, cache);
+    throw stop.signal.aborted ? stop.signal.reason : explained(error, cache);
+  } finally {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    await rmdir(keptIn(cache)).catch(() => undefined); // unless wheels are kept there
+    stop.release();
+  }
+  const library = inCache(host, variant);
+  if (library === null) {
+    throw new EngineError('library-missing', `${cachedCopy(host, variant)} was removed`, {
+      remedy: 'run it again',
+    });
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  report.line(`TensorFlow ${library.version} is in ${library.folder} (${wheels[0]!.package}, ${seconds} s)`);
+  return library;
+}
+
+function gpuWheelsOf(platform: Platform): readonly Wheel[] {
+  if (platform === 'linux-x64') return gpuWheels;
+  throw new EngineError(
+    'platform-unsupported',
+    `TensorFlow for GPUs is published for linux-x64, not ${platform}`,
+    {
+      remedy: 'install it without --gpu',
+    },
+  );
+}
+
+interface Job {
+  host: Host;
+  variant: Variant;
+  wheels: readonly Wheel[];
+  /** The temporary folder; everything is written inside it. */
+  folder: string;
+  report: Reporter;
+  signal: AbortSignal;
+}
+
+/** The wheels in a folder of the user's, each with the pinned hash. */
+async function wheelsIn(folder: string, wheels: readonly Wheel[]): Promise<Map<Wheel, string>> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw new EngineError(
+      'download-failed',
+      `the wheels' folder ${folder} cannot be read: ${messageOf(error)}`,
+      {
+        remedy: 'name a folder that holds the wheels',
+      },
+    );
+  });
+  const found = new Map<Wheel, string>();
+  const wrong: string[] = [];
+  for (const wheel of wheels) {
+    for (const name of names.filter((file) => isFileOf(wheel, file)).sort()) {
+      if (await hasHash(join(folder, name), wheel)) found.set(wheel, join(folder, name));
+      else wrong.push(name);
+    }
+  }
+  const missing = wheels.filter((wheel) => !found.has(wheel));
+  if (missing.length === 0) return found;
+  const others = wrong.length === 0 ? '' : `; of another SHA-256: ${wrong.join(', ')}`;
+  throw new EngineError(
+    wrong.length > 0 ? 'hash-mismatch' : 'download-failed',
+    `${folder} has no ${missing.map((wheel) => `${wheel.package} ${wheel.version} (${wheel.tag})`).join(', ')}${others}`,
+    {
+      remedy:
+        'fetch them where there is a network, each by `python3 -m pip download --no-deps --only-binary=:all: ' +
+        '--implementation cp --python-version 3.12 --platform TAG PACKAGE==VERSION`',
+    },
+  );
+}
+
+/** pip's file name: the package with underscores, the version, tags. */
+function isFileOf({ package: name, version }: Wheel, file: string) {
+  return file.startsWith(`${name.replaceAll('-', '_')}-${version}-`) && file.endsWith('.whl');
+}
+
+async function hasHash(file: string, { bytes, sha256 }: Wheel): Promise<boolean> {
+  if ((await stat(file)).size !== bytes) return false;
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex') === sha256;
+}
+
+/** Where whole wheels of runs that failed later wait for the next one. */
+function keptIn(cache: string) {
+  return join(cache, 'wheels');
+}
+
+async function keepWheels(folder: string, cache: string) {
+  const names = await readdir(join(folder, 'wheels')).catch(() => []);
+  for (const name of names) {
+    await mkdir(keptIn(cache), { recursive: true });
+    await rename(join(folder, 'wheels', name), join(keptIn(cache), name)).catch(() => undefined);
+  }
+}
+
+/** A wheel that an earlier run left; it is moved into this run's folder, so that no other run takes it too. */
+async function keptWheel(wheel: Wheel, { host, folder, report }: Job): Promise<string | undefined> {
+  const kept = keptIn(cacheFolder(host));
+  for (const name of (await readdir(kept).catch(() => [])).filter((file) => isFileOf(wheel, file))) {
+    const file = join(folder, 'wheels', name);
+    try {
+      await rename(join(kept, name), file);
+    } catch {
+      continue; // another run was faster
+    }
+    if (await hasHash(file, wheel)) {
+      report.line(`${name} is there from an earlier run`);
+      return file;
+    }
+    await rm(file);
+  }
+  return undefined;
+}
+
+/** Lets pip fetch a wheel and check its hash; returns its path. */
+async function download(wheel: Wheel, { host, wheels, folder, report, signal }: Job): Promise<string> {
+  const work = join(folder, 'pip');
+  const requirements = join(work, 'requirements.txt');
+  const target = join(work, 'wheel');
+  await mkdir(target, { recursive: true });
+  await writeFile(requirements, `${wheel.package}==${wheel.version} --hash=sha256:${wheel.sha256}\n`);
+  const count = wheels.length === 1 ? '' : `${wheels.indexOf(wheel) + 1} of ${wheels.length}, `;
+  report.line(`downloading ${wheel.package} ${wheel.version} (${count}${megabytes(wheel.bytes)}) with pip`);
+  const pip = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--no-input'];
+  const which = ['--implementation', 'cp', '--python-version', '3.12', '--platform', wheel.tag];
+  const what = ['--require-hashes', '-r', requirements, '--dest', target];
+  const quiet = ['--disable-pip-version-check', '--progress-bar', report.bars ? 'on' : 'off'];
+  signal.throwIfAborted();
+  const child = spawn('python3', [...pip, ...which, ...what, ...quiet], {
+    env: { ...host.env, TMPDIR: work },
+    stdio: ['ignore', report.bars ? 2 : 'ignore', 'pipe'],
+  });
+  const kill = () => child.kill('SIGKILL');
+  signal.addEventListener('abort', kill);
+  const beat = report.bars ? undefined : setInterval(() => void reportSize(work, { wheel, report }), 10_000);
+  const lines: string[] = [];
+  const reader = createInterface(child.stderr!).on('line', (coloured) => {
+    const line = stripVTControlCharacters(coloured);
+    if (line.startsWith('WARNING')) report.line(`pip: ${line}`);
+    lines.push(line);
+  });
+  try {
+    const ended = new Promise<number | null>((done, fail) => {
+      child.once('error', fail).once('close', done);
+    });
+    const [exit] = await Promise.all([ended, once(reader, 'close')]); // its last lines come after the child's end
+    signal.throwIfAborted();
+    if (exit !== 0) throw pipError({ lines, exit, wheel });
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    throw new EngineError('pip-missing', 'python3, whose pip fetches TensorFlow, is not on the PATH', {
+      remedy: `install Python 3 with pip (Debian, Ubuntu: apt install python3-pip), or ${ELSEWHERE}`,
+      cause: error,
+    });
+  } finally {
+    clearInterval(beat);
+    signal.removeEventListener('abort', kill);
+  }
+  const name = (await readdir(target)).find((file) => file.endsWith('.whl'));
+  if (name === undefined) throw pipError({ lines, exit: 0, wheel });
+  await rename(join(target, name), join(folder, 'wheels', name));
+  await rm(work, { recursive: true });
+  return join(folder, 'wheels', name);
+}
+
+const ELSEWHERE = `set CT_ENSEMBLE_TENSORFLOW to a folder that has TensorFlow ${TENSORFLOW_VERSION}`;
+
+/** What pip's exit and the last lines it wrote mean. */
+function pipError({
+  lines,
+  exit,
+  wheel,
+}: {
+  lines: string[];
+  exit: number | null;
+  wheel: Wheel;
+}): EngineError {
+  const text = lines.join('\n');
+  const cause = new Error(`pip ended with ${exit}:\n${lines.slice(-20).join('\n')}`);
+  if (/No module named '?pip\b/.test(text)) {
+    return new EngineError('pip-missing', 'python3 has no pip', {
+      remedy: `install it (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), or ${ELSEWHERE}`,
+      cause,
+    });
+  }
+  if (/DO NOT MATCH THE HASHES/i.test(text)) {
+    const got = /Got\s+([0-9a-f]{64})/.exec(text)?.[1] ?? 'another';
+    return new EngineError(
+      'hash-mismatch',
+      `the ${wheel.package} that pip was given has SHA-256 ${got}, not ${wheel.sha256}; nothing was kept`,
+      { remedy: 'run it again, from another network or without the mirror that pip is set to', cause },
+    );
+  }
+  if (/No space left on device|Errno 28\b|Disk quota exceeded/.test(text))
+    return diskFull('the disk is full', cause);
+  const last =
+    lines.findLast((line) => line.startsWith('ERROR')) ?? lines.findLast((line) => line.trim() !== '');
+  return new EngineError(
+    'download-failed',
+    `pip could not download ${wheel.package} ${wheel.version} (exit ${exit}: ${last ?? 'no message'})`,
+    {
+      remedy:
+        'check the network and what pip is set to (proxy, index) and run it again; on a machine without a network, ' +
+        `name a folder that has the wheels with --wheels, share CT_ENSEMBLE_CACHE, or ${ELSEWHERE}`,
+      cause,
+    },
+  );
+}
+
+/** CUDA's shared libraries, and what XLA compiles for GPUs with; TensorFlow's RUNPATH and XLA look for them there. */
+const CUDA =
+  /^nvidia\/\w+\/lib\/(?!.*\.alt\.)[^/]+\.so(\.\d+)*$|^nvidia\/cuda_nvcc\/(bin\/ptxas|nvvm\/libdevice\/[^/]+\.bc)$/;
+
+/** Unpacks what is needed of the wheels, checked and synced; returns the folder that holds it. */
+async function unpack(files: Map<Wheel, string>, job: Job): Promise<string> {
+  const { host, variant, wheels, folder, report } = job;
+  const target = join(folder, 'copy');
+  const [main, ...others] = wheels as [Wheel, ...Wheel[]];
+  const source: LibrarySource = { ...pinOf(main), files: {} };
+  if (others.length > 0) source.cuda = others.map(pinOf);
+  const libraries = Object.values(libraryNames(host)).map((name) => `tensorflow/${name}`);
+  const isWanted = (path: string) => libraries.includes(path) || (variant === 'gpu' && CUDA.test(path));
+  const progress = report.progress(
+    'unpacking',
+    wheels.reduce((sum, wheel) => sum + wheel.unpacked, 0),
+  );
+  for (const [wheel, file] of files) {
+    try {
+      const zip = await openPromise(file, { autoClose: false });
+      try {
+        const entries: Entry[] = [];
+        for await (const entry of zip.eachEntry()) if (isWanted(entry.fileName)) entries.push(entry);
+        const lacks = wheel === main ? entries.length !== libraries.length : entries.length === 0;
+        if (lacks)
+          throw new Error(`it holds no ${wheel === main ? libraries.join(' and ') : 'CUDA libraries'}`);
+        for (const entry of entries) {
+          const path = variant === 'gpu' ? entry.fileName : basename(entry.fileName);
+          await unpackEntry(zip, entry, { to: join(target, path), progress, signal: job.signal });
+          source.files[path] = entry.uncompressedSize;
+        }
+      } finally {
+        zip.close();
+      }
+    } catch (error) {
+      if (/^E(?!RR_)/.test(codeOf(error) ?? '')) throw error;
+      if (!job.signal.aborted) await rm(join(folder, 'wheels', basename(file)), { force: true });
+      throw new EngineError('library-damaged', `${basename(file)} cannot be unpacked: ${messageOf(error)}`, {
+        remedy: 'run it again',
+        cause: error,
+      });
+    }
+  }
+  await writeFile(join(target, 'source.json'), `${JSON.stringify(source, null, 2)}\n`, { flush: true });
+  await syncFolder(target);
+  return target;
+}
+
+async function unpackEntry(
+  zip: ZipFile,
+  entry: Entry,
+  options: { to: string; progress: (bytes: number) => void; signal: AbortSignal },
+) {
+  const { to, progress, signal } = options;
+  let crc = 0;
+  const check = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      crc = crc32(chunk, crc);
+      progress(chunk.length);
+      yield chunk;
+    }
+  };
+  await mkdir(dirname(to), { recursive: true });
+  const mode = basename(dirname(to)) === 'bin' ? 0o755 : 0o644; // ptxas is a program
+  const out = createWriteStream(to, { flags: 'wx', flush: true, mode });
+  await pipeline(await zip.openReadStreamPromise(entry), check, out, { signal });
+  if (crc !== entry.crc32) throw new Error(`${basename(to)} fails its checksum`);
+  await syncFolder(dirname(to));
+}
+
+function pinOf({ package: name, version, sha256 }: Wheel) {
+  return { package: name, version, sha256 };
+}
+
+/** One rename; when another process was first, its libraries stay and serve. */
+async function putInPlace(from: string, to: string) {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
+  }
+  await syncFolder(dirname(to));
+}
+
+/** Temporary folders tell machine and process, so that those of the dead can be told from those at work. */
+function temporaryPrefix(host: Host, variant: Variant) {
+  return `.${basename(cachedCopy(host, variant))}@${hostname()}.${process.pid}.`;
+}
+
+/** Removes what killed processes left in the cache: those of this machine at once, those of others after a day. Whole wheels are kept. */
+async function removeLeftovers(cache: string) {
+  const names = await readdir(cache).catch(() => []);
+  for (const name of names) {
+    const [, machine, pid] = /^\.tensorflow-[^@]+@(.+)\.(\d+)\.\w+$/.exec(name) ?? [];
+    if (machine === undefined) continue;
+    const folder = join(cache, name);
+    const isDead = machine === hostname() && !isAlive(Number(pid));
+    if (!isDead && !(await isOld(folder))) continue;
+    await keepWheels(folder, cache);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function isOld(folder: string) {
+  const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Infinity }));
+  return Date.now() - mtimeMs > 86_400_000;
+}
+
+function isAlive(pid: number) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+/** Tells how much the installation takes, and whether the disk has it. */
+async function checkDisk(
+  cache: string,
+  plan: { wheels: readonly Wheel[]; given: Map<Wheel, string> | undefined; report: Reporter },
+) {
+  const kept = await readdir(keptIn(cache)).catch(() => []);
+  const isHere = (wheel: Wheel) => plan.given?.has(wheel) || kept.some((file) => isFileOf(wheel, file));
+  const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+  const toFetch = sum(plan.wheels.filter((wheel) => !isHere(wheel)).map(({ bytes }) => bytes));
+  const unpacked = sum(plan.wheels.map((wheel) => wheel.unpacked));
+  const { bavail, bsize } = await statfs(cache);
+  const needed = toFetch + unpacked;
+  const free = bavail * bsize;
+  if (free < needed) {
+    throw diskFull(
+      `installing TensorFlow takes ${megabytes(needed)} in ${cache}, which has ${megabytes(free)}`,
+    );
+  }
+  plan.report.line(
+    `TensorFlow ${TENSORFLOW_VERSION}: ${megabytes(toFetch)} to fetch, ${megabytes(unpacked)} unpacked; ` +
+      `${megabytes(needed)} of the ${megabytes(free)} free in ${cache}`,
+  );
+}
+
+function diskFull(problem: string, cause?: unknown) {
+  return new EngineError('disk-full', problem, {
+    remedy: 'free some space, or set CT_ENSEMBLE_CACHE to a folder on a larger disk',
+    cause,
+  });
+}
+
+/** A system error in the cache as the engine's own. */
+function explained(error: unknown, cache: string): unknown {
+  const code = codeOf(error);
+  if (error instanceof EngineError || code === undefined) return error;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(`the disk of ${cache} is full`, error);
+  return new EngineError('download-failed', `cannot write in ${cache}: ${messageOf(error)}`, {
+    remedy: 'set CT_ENSEMBLE_CACHE to a folder you may write to',
+    cause: error,
+  });
+}
+
+/** SIGINT and SIGTERM as an AbortSignal, so that they too end through the cleaning up. */
+function stopSignal() {
+  const controller = new AbortController();
+  const stop = (name: NodeJS.Signals) => {
+    const problem = `the installation of TensorFlow was stopped (${name})`;
+    controller.abort(
+      new EngineError('stopped', problem, {
+        remedy: 'run it again when you like; wheels that were whole are kept for it',
+      }),
+    );
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    release: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  };
+}
+
+interface Reporter {
+  bars: boolean;
+  line: (line: string) => void;
+  /** Returns a function that takes the bytes done since its last call. */
+  progress: (what: string, total: number) => (bytes: number) => void;
+}
+
+function reporter(log: InstallOptions['log']): Reporter {
+  const bars = log === undefined && process.stderr.isTTY;
+  const line = log ?? ((text: string) => void process.stderr.write(`${text}\n`));
+  return {
+    bars,
+    line,
+    progress(what, total) {
+      let done = 0;
+      let shown = 0;
+      if (!bars) line(`${what} ${megabytes(total)}`);
+      return (bytes) => {
+        done += bytes;
+        const percent = Math.floor((100 * done) / total);
+        if (!bars || percent === shown) return;
+        shown = percent;
+        const bar = '━'.repeat(percent * 0.4).padEnd(40);
+        process.stderr.write(`\r   ${bar} ${what} ${percent} %${percent === 100 ? '\n' : ''}`);
+      };
+    },
+  };
+}
+
+/** One line of how far the download is, for logs without a terminal. */
+async function reportSize(folder: string, { wheel, report }: { wheel: Wheel; report: Reporter }) {
+  const files = await readdir(folder, { recursive: true }).catch(() => []);
+  const sizes = await Promise.all(
+    files
+      .filter((file) => file.endsWith('.whl'))
+      .map((file) =>
+        stat(join(folder, file)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+  );
+  report.line(`  ${megabytes(Math.max(0, ...sizes))} of ${megabytes(wheel.bytes)}`);
+}
+
+function megabytes(bytes: number) {
+  return `${Math.round(bytes / 1e6)} MB`;
+}
+
+/** Makes what was renamed or created in this folder survive a power cut, where folders can be synced. */
+async function syncFolder(folder: string) {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync().catch(() => undefined);
+  } finally {
+    await handle.close();
+  }
+}

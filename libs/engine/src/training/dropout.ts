@@ -1,0 +1,41 @@
+// Dropout whose draws are an input of the step, so that a captured step draws anew at every run.
+import tf, { type Tensor, type Tensor1D } from '@tensorflow/tfjs';
+import { activeBackend } from '../backend/backend.ts';
+import { type } from '../kernels/attributes.ts';
+import { DataType } from '../native/types.ts';
+
+export interface DropoutOptions {
+  /** Share of elements that become 0; the others are divided by 1 − rate. */
+  rate: number;
+  /** Two int32 numbers, [2], an input of the step: the same numbers, the same draws. */
+  seed: Tensor1D;
+  /** Tells the dropouts of one step apart: 0, 1, … */
+  layer: number;
+}
+
+/**
+ * Dropout in training, x of any shape. On this engine the draws are TensorFlow's StatelessRandomUniform (Philox), so
+ * equal on every device; other backends draw others, from the same seed.
+ */
+export function dropout<T extends Tensor>(x: T, { rate, seed, layer }: DropoutOptions): T {
+  if (rate === 0) return x;
+  return tf.tidy(() => {
+    const keep = tf.greaterEqual(uniform(x.shape, tf.add(seed, tf.tensor1d([layer, 0], 'int32'))), rate);
+    return tf.mul(x, tf.div(tf.cast(keep, 'float32'), 1 - rate));
+  });
+}
+
+/** Uniform in [0, 1). */
+function uniform(shape: number[], seed: Tensor1D): Tensor {
+  const backend = activeBackend();
+  if (backend === undefined) {
+    const [a, b] = seed.dataSync();
+    return tf.randomUniform(shape, 0, 1, 'float32', `${a},${b}`);
+  }
+  const attributes = [
+    type('dtype', DataType.FLOAT),
+    type('T', DataType.INT32),
+    type('Tseed', DataType.INT32),
+  ];
+  return backend.run({ name: 'StatelessRandomUniform', attributes }, [tf.tensor1d(shape, 'int32'), seed])[0]!;
+}

@@ -1,0 +1,294 @@
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageOf } from '@ct-ensemble/core';
+import { loadRecipe, parseRecipe, preparationsOf, recipeNames } from './recipe.ts';
+
+const valid = `name: trial
+task: detection
+description: Two members.
+volume: { depth: 2, height: 4, width: 4 }
+members:
+  - { name: first, architecture: densenet_small, seed: 1 }
+  - { name: second, architecture: densenet_small, seed: 2 }
+training:
+  epochs: 3
+  batchSize: 4
+  loss: { name: focal, gamma: 1.5 }
+  optimizer: { name: adam }
+  learningRate:
+    - { from: 0, rate: 1e-3 }
+    - { from: 2, rate: 1e-4 }
+  augmentation: none
+submissions:
+  - { name: both, members: [first, second] }
+`;
+
+/** The valid recipe with one edit. */
+function edited(from: string, to: string): string {
+  expect(valid).toContain(from);
+  return valid.replace(from, to);
+}
+
+function complaint(text: string, architectures?: string[]): string {
+  try {
+    parseRecipe(text, 'r.yaml', architectures === undefined ? {} : { architectures });
+  } catch (error) {
+    return messageOf(error);
+  }
+  return 'accepted';
+}
+
+test('a recipe is read, defaults are filled in', () => {
+  const recipe = parseRecipe(valid, 'r.yaml');
+  const second = { name: 'second', architecture: 'densenet_small', seed: 2, pretrained: false };
+  expect(recipe.members[1]).toEqual(second);
+  expect(recipe.training.optimizer).toEqual({ name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  expect(recipe.training.learningRate).toEqual([
+    { from: 0, rate: 0.001 },
+    { from: 2, rate: 0.0001 },
+  ]);
+  const none = { rotate: 0, flipHorizontal: 0, flipVertical: [], blur: 0, gain: [] };
+  expect(recipe.training.augmentation).toEqual(none);
+  const rotated = parseRecipe(edited('augmentation: none', 'augmentation: { rotate: 10 }'), 'r.yaml');
+  expect(rotated.training.augmentation).toEqual({ ...none, rotate: 10 });
+});
+
+// What is wrong, the edit, the complaint.
+const mistakes: [string, string, string, RegExp][] = [
+  [
+    'three views',
+    'depth: 2',
+    'depth: [2, 2, 2]',
+    /volume\.depth must be a whole number, 1 or more, or two of them for two views/,
+  ],
+  ['a depth of words', 'depth: 2', 'depth: deep', /volume\.depth must be a whole number, 1 or more, or two/],
+  [
+    'an even dilation',
+    'depth: 2',
+    'mask: { dilate: 4 }, depth: 2',
+    /volume\.mask\.dilate must be an odd number, not 4/,
+  ],
+  [
+    'a mistyped field of the mask',
+    'depth: 2',
+    'mask: { dilat: 3 }, depth: 2',
+    /volume\.mask\.dilat is not a field of a recipe \(did you mean "dilate"\?\)/,
+  ],
+  [
+    "a member's mask without the volume's",
+    'densenet_small, seed: 1',
+    'densenet_small, seed: 1, mask: { dilate: 3 }',
+    /members\[0\]\.mask is given, but the volume's is none/,
+  ],
+  [
+    'an unknown field',
+    'batchSize: 4',
+    'batch_size: 4',
+    /line 10: training\.batch_size is not a field.*"batchSize"/,
+  ],
+  ['an unknown field of an item', 'seed: 2', 'sead: 2', /line 7: members\[1\]\.sead is not .*"seed"/],
+  ['a missing field', '  batchSize: 4\n', '', /line 8: training\.batchSize is missing: it must be a whole/],
+  ['no augmentation', '  augmentation: none\n', '', /line 8: training\.augmentation is missing/],
+  [
+    'a mistyped value',
+    'detection',
+    'detecton',
+    /line 2: task must be .*, not "detecton" \(did you mean "detection"/,
+  ],
+  ['a mistyped loss', 'focal', 'fokal', /line 11: training\.loss\.name .*"fokal" \(did you mean "focal"/],
+  [
+    'text for a number',
+    'epochs: 3',
+    'epochs: many',
+    /line 9: training\.epochs must be a whole.*, not "many"/,
+  ],
+  [
+    'no whole number',
+    'epochs: 3',
+    'epochs: 2.5',
+    /line 9: training\.epochs must be a whole number.*, not 2\.5/,
+  ],
+  ['zero', 'depth: 2', 'depth: 0', /line 4: volume\.depth must be a whole number, 1 or more, not 0/],
+  [
+    'an infinite rate',
+    'rate: 1e-3',
+    'rate: .inf',
+    /line 14: training\.learningRate\[0\]\.rate must be .*Infinity/,
+  ],
+  ['a null', 'epochs: 3', 'epochs:', /line 9: training\.epochs must be .*, not null/],
+  [
+    'a probability above 1',
+    'none',
+    '{ blur: 2 }',
+    /line 16: training\.augmentation\.blur must be a probab.*, not 2/,
+  ],
+  [
+    'an unknown augmentation',
+    'none',
+    '{ rotat: 2 }',
+    /line 16: training\.augmentation\.rotat is not.*"rotate"/,
+  ],
+  [
+    'a gain without factor',
+    'none',
+    '{ gain: [{ probability: 1 }] }',
+    /augmentation\.gain\[0\]\.factor is missing/,
+  ],
+  ['augmentation as text', 'none', 'nome', /line 16: training\.augmentation must be a mapping.*, not "nome"/],
+  [
+    'an unsafe member name',
+    'name: first',
+    'name: ../first',
+    /line 6: members\[0\]\.name must be a safe folder name/,
+  ],
+  ['an unsafe submission name', 'name: both', 'name: a/b', /line 18: submissions\[0\]\.name must be a safe/],
+  ['two members of one name', 'name: second', 'name: First', /line 7: members\[1\]\.name names two members/],
+  [
+    'an unknown member',
+    '[first, second]',
+    '[first, secnd]',
+    /line 18: submissions\[0\]\.members\[1\] "secnd" .*"second"/,
+  ],
+  [
+    'a member twice',
+    '[first, second]',
+    '[first, first]',
+    /line 18: submissions\[0\]\.members\[1\] "first" is named twice/,
+  ],
+  ['no first rate', 'from: 0', 'from: 1', /line 14: training\.learningRate\[0\]\.from must be 0 .*, not 1/],
+  [
+    'rates out of order',
+    'from: 2',
+    'from: 0',
+    /line 15: training\.learningRate\[1\]\.from must be greater than 0/,
+  ],
+  [
+    'a submission of nothing',
+    '[first, second]',
+    '[]',
+    /line 18: submissions\[0\]\.members needs at least one/,
+  ],
+  ['a field twice', '  epochs: 3', '  epochs: 3\n  epochs: 4', /line 10: .*unique/],
+  ['broken YAML', 'depth: 2,', 'depth: [2,', /line [45]: Flow/],
+  [
+    'a seed beyond 32 bits',
+    'seed: 1',
+    'seed: 4294967296',
+    /line 6: members\[0\]\.seed must be .*, not 4294967296/,
+  ],
+];
+
+test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, message })))(
+  '$title is told with line and field',
+  ({ from, to, message }) => {
+    const told = complaint(edited(from, to));
+    expect(told).toMatch(/^r\.yaml: /);
+    expect(told).toMatch(message);
+  },
+);
+
+test('every problem is listed, in the order of the lines, those across fields too', () => {
+  const text = edited('task: detection', 'taks: detection')
+    .replace('epochs: 3', 'epochs: 0')
+    .replace('from: 0', 'from: 5')
+    .replace('[first, second]', '[first, third]');
+  expect(complaint(text).split('\n')).toEqual([
+    'r.yaml: 6 problems',
+    expect.stringMatching(/^ {2}line 1: task is missing/),
+    expect.stringMatching(/^ {2}line 2: taks is not a field of a recipe \(did you mean "task"\?\)$/),
+    expect.stringMatching(/^ {2}line 9: training\.epochs/),
+    expect.stringMatching(/^ {2}line 14: training\.learningRate\[0\]\.from/),
+    expect.stringMatching(/^ {2}line 15: training\.learningRate\[1\]\.from/),
+    expect.stringMatching(/^ {2}line 18: submissions\[0\]\.members\[1\] "third" is no member$/),
+  ]);
+});
+
+test('five submissions pass, six and two of one name do not', () => {
+  const line = '  - { name: both, members: [first, second] }\n';
+  const named = (names: string[]) =>
+    valid.replace(line, names.map((name) => line.replace('both', name)).join(''));
+  expect(complaint(named(['a', 'b', 'c', 'd', 'e']))).toBe('accepted');
+  expect(complaint(named(['a', 'b', 'c', 'd', 'e', 'f']))).toMatch(/submissions .*five at most/);
+  expect(complaint(named(['a', 'A']))).toMatch(/line 19: submissions\[1\]\.name names two submissions/);
+});
+
+test.each(['', '[]', 'text', '42'])('%j is no recipe', (text) => {
+  expect(complaint(text)).toMatch(/^r\.yaml: line 1: the recipe must be a mapping/);
+});
+
+test('architectures are checked when they are given', () => {
+  expect(complaint(valid, ['densenet_small'])).toBe('accepted');
+  expect(complaint(valid, ['densenet161', 'densenet-small'])).toMatch(
+    /line 6: members\[0\]\.architecture "densenet_small" is not one of .* \(did you mean "densenet-small"\?\)/,
+  );
+});
+
+test('a member cannot start from weights that are not published', () => {
+  const text = valid.replace(
+    'architecture: densenet_small, seed: 2',
+    'architecture: densenet_small, pretrained: true, seed: 2',
+  );
+  expect(text).not.toBe(valid);
+  const published = ['densenet161'];
+  expect(() => parseRecipe(text, 'r.yaml', { published })).toThrow(
+    /^r\.yaml: line 7: members\[1\]\.pretrained cannot be true: no weights are published for densenet_small, but for densenet161$/,
+  );
+  expect(parseRecipe(text, 'r.yaml', { published: ['densenet_small'] }).members[1]!.pretrained).toBe(true);
+});
+
+test('a file and a name find their recipe; a mistyped one is told the nearest', async () => {
+  const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-')), 'mine.yml');
+  await writeFile(path, valid);
+  expect((await loadRecipe(path)).name).toBe('trial');
+  expect((await loadRecipe('quick')).name).toBe('quick');
+  await expect(loadRecipe('quik')).rejects.toThrow(/no recipe "quik" \(did you mean "quick"\?\)/);
+  await expect(loadRecipe(`${path}.yaml`)).rejects.toThrow(/mine\.yml\.yaml: there is no such recipe/);
+  await expect(loadRecipe(join(path, '..') + '/')).rejects.toThrow(/cannot be read/);
+});
+
+describe('built-in recipes', () => {
+  test('every one is valid and named like its file', async () => {
+    const names = await recipeNames();
+    expect(names).toEqual(expect.arrayContaining(['detection-paper', 'quick']));
+    for (const name of names) expect((await loadRecipe(name)).name).toBe(name);
+  });
+
+  test('severity: two views, masks with the borders of the published systems, the second view with slices of its own in improved', async () => {
+    const bordersOf = async (name: string) =>
+      preparationsOf(await loadRecipe(name)).map(({ preparation, members }) => {
+        expect(preparation).toMatchObject({ depth: [32, 16], height: 299, width: 299, equalize: true });
+        return [preparation.mask, members.length];
+      });
+    const plain = [
+      [{ dilate: 5, edge: 'dilated' }, 2],
+      [{ dilate: 3, edge: 'dilated' }, 4],
+    ];
+    expect(await bordersOf('severity-paper')).toEqual(plain);
+    expect(await bordersOf('severity-improved')).toEqual(plain);
+    expect(await bordersOf('severity-paper-code')).toEqual([
+      [{ dilate: 5, edge: 'overflow' }, 2],
+      [{ dilate: 3, edge: 'overflow' }, 4],
+    ]);
+    const { volume } = await loadRecipe('severity-improved');
+    expect(volume).toMatchObject({ sampling: 'lung-area', secondView: 'own' });
+  });
+
+  test('detection-paper holds the published settings', async () => {
+    const { volume, members, training, submissions } = await loadRecipe('detection-paper');
+    expect(volume).toMatchObject({ depth: 64, height: 224, width: 224, slices: 'lung', mask: null });
+    expect(members.map((member) => member.architecture)).toEqual(Array(3).fill('densenet161'));
+    expect([training.epochs, training.batchSize, training.loss.gamma]).toEqual([40, 16, 1.5]);
+    const rateOf = (epoch: number) => training.learningRate.findLast(({ from }) => from <= epoch)?.rate;
+    expect([0, 15, 16, 30, 31, 39].map(rateOf)).toEqual([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6]);
+    const sets = submissions.map((submission) =>
+      submission.members.map((name) => 1 + members.findIndex((member) => member.name === name)),
+    );
+    expect(sets).toEqual([[1], [2], [1, 2], [2, 3], [1, 2, 3]]);
+  });
+
+  test('the package carries them', async () => {
+    const { files } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(files).toContain('recipes');
+  });
+});

@@ -1,0 +1,194 @@
+// A submission of the competition: one `<class>.csv` per class that lists scan names; every test scan exactly once.
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { didYouMean, isSafeName, safeNameRule } from '../names.ts';
+import { majorityClass, predictions, type Probabilities } from './probabilities.ts';
+
+/** Class name → scan names. */
+export type Submission = Record<string, string[]>;
+
+/** What a submission must name: its classes, and every test scan. */
+export interface Expected {
+  classes: readonly string[];
+  scans: readonly string[];
+}
+
+export interface SubmissionOptions {
+  /** Class of the scans that have no probabilities. Default: the class predicted most often (`majorityClass`). */
+  failedAs?: string;
+}
+
+/**
+ * Puts every scan of `p` into the class of its greatest probability (a tie: the lower class), and the failed ones into
+ * `failedAs`; {@link failedReport} tells which those are.
+ * @throws UserError when `failedAs` is no class, or a scan name is doubled or cannot be written.
+ */
+export function makeSubmission(p: Probabilities, options: SubmissionOptions = {}): Submission {
+  const failedAs = failedClass(p, options);
+  const submission: Submission = Object.fromEntries(p.classes.map((name) => [name, []]));
+  predictions(p).forEach((label, i) => submission[p.classes[label]!]!.push(p.scans[i]!.name));
+  for (const scan of p.failed) submission[failedAs]!.push(scan.name);
+  const scans = [...p.scans, ...p.failed].map((scan) => scan.name);
+  checkSubmission(submission, { classes: p.classes, scans: [...new Set(scans)] });
+  return submission;
+}
+
+/** One line per scan without probabilities: which, why, and the class it is submitted as. */
+export function failedReport(p: Probabilities, options: SubmissionOptions = {}): string[] {
+  const failedAs = failedClass(p, options);
+  return p.failed.map(({ key, reason }) => `${key}: ${reason}; submitted as ${failedAs}`);
+}
+
+/** @throws UserError with every class and scan that is missing, doubled, unknown or cannot be written. */
+export function checkSubmission(submission: Submission, expected: Expected): void {
+  const names = Object.values(submission).flat();
+  const named = new Set(names);
+  const known = new Set(expected.scans);
+  const classes = Object.keys(submission);
+  const unknownClasses = classes
+    .filter((name) => !expected.classes.includes(name))
+    .map((name) => `${name}${didYouMean(name, expected.classes)}`);
+  const problems = [
+    list(
+      'missing classes',
+      expected.classes.filter((name) => !classes.includes(name)),
+    ),
+    list('unknown classes', unknownClasses),
+    list(
+      `classes whose name cannot be a file name (${safeNameRule})`,
+      classes.filter((name) => !isSafeName(name)),
+    ),
+    list(
+      'missing scans',
+      [...known].filter((name) => !named.has(name)),
+    ),
+    list('doubled scans', doubled(names)),
+    list(
+      'unknown scans',
+      [...named].filter((name) => !known.has(name)),
+    ),
+    list(
+      'scan names that a submission file cannot hold',
+      [...named].filter((name) => !isWritable(name)).map((name) => JSON.stringify(name)),
+    ),
+    list('scans expected twice', doubled(expected.scans)),
+  ].filter((problem) => problem !== undefined);
+  if (problems.length > 0) {
+    throw new UserError(`The submission is not valid: ${problems.join('; ')}`, {
+      remedy: 'every test scan must appear once, in one class',
+    });
+  }
+}
+
+/**
+ * Writes one `<class>.csv` per class, one name a line, no header; a class without scans gets an empty file. Checked
+ * before anything is written. Class files of an earlier submission in the folder are removed first, so a crash leaves
+ * files missing, never a mix of two submissions.
+ * @returns the paths of the files, in the order of the classes.
+ * @throws UserError like {@link checkSubmission}, and when the folder holds CSV files of other classes.
+ */
+export async function writeSubmission(
+  folder: string,
+  submission: Submission,
+  expected: Expected,
+): Promise<string[]> {
+  checkSubmission(submission, expected);
+  const files = expected.classes.map((name) => classFile(folder, name));
+  const foreign = (await listFolder(folder)).filter(
+    (name) => /^[^.].*\.csv$/i.test(name) && !files.includes(join(folder, name)),
+  );
+  if (foreign.length > 0) {
+    throw new UserError(`holds ${foreign.sort().join(', ')}, no class of this submission`, {
+      file: folder,
+      remedy: 'move these files away or choose another folder',
+    });
+  }
+  for (const file of files) await rm(file, { force: true });
+  for (const name of expected.classes) {
+    await writeFileAtomic(classFile(folder, name), submission[name]!.map((scan) => `${scan}\n`).join(''));
+  }
+  return files;
+}
+
+/**
+ * Reads a submission in any of the three dialects: one name a line; the same below a header `patient`; all names in one
+ * comma-separated row. A byte order mark, CRLF, blank lines, quotes and trailing commas are tolerated. What it says is
+ * not judged: see {@link checkSubmission}.
+ * @throws UserError naming the file that is absent or in no dialect.
+ */
+export async function readSubmission(folder: string, classes: readonly string[]): Promise<Submission> {
+  const submission: Submission = {};
+  for (const name of classes) submission[name] = await readClass(classFile(folder, name));
+  return submission;
+}
+
+async function readClass(file: string): Promise<string[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    throw new UserError('the submission lacks this file', {
+      file,
+      remedy: 'a class without scans needs an empty one',
+      cause: error,
+    });
+  }
+  // Names hold no comma and no quote, so splitting is all the parsing there is.
+  const rows = text
+    .replaceAll(/[\uFEFF"]/g, '')
+    .split(/\r\n|\r|\n/)
+    .map((line) => line.split(',').map((cell) => cell.trim()))
+    .map((cells) => cells.filter((cell) => cell !== ''))
+    .filter((cells) => cells.length > 0);
+  if (rows[0] !== undefined && isHeader(rows[0][0]!)) rows[0].shift();
+  const names = rows.filter((cells) => cells.length > 0);
+  const wide = names.find((cells) => cells.length > 1);
+  if (wide !== undefined && names.length > 1) {
+    throw new UserError(
+      `${names.length} rows, and one of them holds ${wide.length} names: ${wide.join(', ')}`,
+      {
+        file,
+        remedy: 'write one scan name a line, or all in one row',
+      },
+    );
+  }
+  return names.flat();
+}
+
+const classFile = (folder: string, name: string) => join(folder, `${name}.csv`);
+const isHeader = (cell: string) => cell.toLowerCase() === 'patient';
+
+/** Whether a name survives all three dialects. */
+const isWritable = (name: string) =>
+  name !== '' && name === name.trim() && !/[,"\r\n\uFEFF]/.test(name) && !isHeader(name);
+
+function failedClass(p: Probabilities, { failedAs }: SubmissionOptions): string {
+  if (failedAs === undefined) return p.classes[majorityClass(p)]!;
+  if (p.classes.includes(failedAs)) return failedAs;
+  throw new UserError(`Failed scans cannot go to "${failedAs}"${didYouMean(failedAs, p.classes)}`, {
+    remedy: `choose one of the classes ${p.classes.join(', ')}`,
+  });
+}
+
+function doubled(names: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return [...new Set(names.filter((name) => seen.size === seen.add(name).size))];
+}
+
+/** `title: a, b, c and 4 more`, or nothing to tell. */
+function list(title: string, names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined;
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
+  return `${title}: ${names.slice(0, 10).join(', ')}${more}`;
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { writeJson } from '@ct-ensemble/core';
+import type { Device } from '@ct-ensemble/engine';
+import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
+import { deviceName, parseDevices } from './devices.ts';
+import { doneFile, failedFile } from './run-folder.ts';
+import { planOf, temporaryRun } from '../testing.fixture.ts';
+
+const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
+const twoDevices = parseDevices('cpu:1,cpu:1', 9, { cores: 2, gpus: 0 });
+
+async function train(members: string[], options: Partial<CoordinatorOptions> & { devices?: Device[] } = {}) {
+  const run = options.run ?? (await temporaryRun());
+  const devices = options.devices ?? twoDevices;
+  const events: MemberEvent[] = [];
+  const onEvent = (event: MemberEvent) => {
+    events.push(event);
+    options.onEvent?.(event);
+  };
+  const plan = planOf(members, devices.map(deviceName));
+  const outcomes = await trainMembers({ run, plan, store: run, worker, ...options, devices, onEvent });
+  return { run, outcomes, events };
+}
+
+test('trains every member, one at a time on each device, and hands on its progress', async () => {
+  let running = 0;
+  let most = 0;
+  const { outcomes, events } = await train(['a', 'b', 'c', 'd', 'e'], {
+    onEvent({ kind }) {
+      if (kind === 'started') most = Math.max(most, ++running);
+      if (kind === 'done') running--;
+    },
+  });
+  expect(outcomes.map(({ member, status, macroF1 }) => [member, status, macroF1])).toEqual(
+    ['a', 'b', 'c', 'd', 'e'].map((name, i) => [name, 'done', (i + 1) / 10]),
+  );
+  expect(most).toBe(2);
+  const epochs = events.flatMap((event) =>
+    event.kind === 'progress' && event.member === 'c' ? [event.progress.epoch] : [],
+  );
+  expect(epochs).toEqual([1, 2, 3]);
+  const placed = new Set(events.flatMap((event) => (event.kind === 'progress' ? [event.progress.loss] : [])));
+  expect([...placed].sort()).toEqual([0, 1]); // the fake worker reports the index of its device
+});
+
+test('a member that fails does not stop the others; the reason is told and kept', async () => {
+  const { run, outcomes } = await train(['a', 'fails', 'c']);
+  expect(outcomes.map(({ status }) => status)).toEqual(['done', 'failed', 'done']);
+  expect(outcomes[1]!.reason).toBe('fails cannot go on');
+  expect(JSON.parse(await readFile(failedFile(run, 'fails'), 'utf8'))).toEqual({
+    reason: 'fails cannot go on',
+  });
+});
+
+test('a member that is done is not trained again', async () => {
+  const run = await temporaryRun();
+  await writeJson(doneFile(run, 'a'), { macroF1: 0.75 });
+  const { outcomes, events } = await train(['a', 'b'], { run });
+  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
+  expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
+});
+
+test('a request to stop reaches the members at work and keeps the others from starting', async () => {
+  const controller = new AbortController();
+  const { outcomes } = await train(['endless-1', 'endless-2', 'c'], {
+    signal: controller.signal,
+    onEvent: ({ kind }) => kind === 'progress' && controller.abort(),
+  });
+  expect(outcomes.map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
+});

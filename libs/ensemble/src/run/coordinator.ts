@@ -1,0 +1,151 @@
+// Distributes the members over the devices: one worker thread a device, one member a worker at a time.
+import { MessageChannel } from 'node:worker_threads';
+import { messageOf, readJson, writeJson } from '@ct-ensemble/core';
+import { fileURLToPath } from 'node:url';
+import type { Device } from '@ct-ensemble/engine';
+import type { Progress } from '@ct-ensemble/training';
+import * as Comlink from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { Piscina } from 'piscina';
+import { deviceName } from './devices.ts';
+import type { MemberPlan, Plan } from './plan.ts';
+import { doneFile, failedFile } from './run-folder.ts';
+import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
+
+export interface CoordinatorOptions {
+  run: string;
+  plan: Plan;
+  devices: readonly Device[];
+  /** Folder of the volume store. */
+  store: string;
+  onEvent?: (event: MemberEvent) => void;
+  /** Aborting asks every member to stop after its present step. */
+  signal?: AbortSignal;
+  /** The worker's module, for tests: its default export takes a MemberTask and returns a MemberResult. */
+  worker?: string;
+}
+
+export type MemberEvent = { member: string } & (
+  | { kind: 'skipped'; macroF1: number | null }
+  | { kind: 'started'; device: string }
+  | { kind: 'progress'; progress: Progress }
+  | { kind: 'done'; macroF1: number | null }
+  | { kind: 'stopped' }
+  | { kind: 'failed'; reason: string }
+);
+
+export interface MemberOutcome {
+  member: string;
+  status: 'done' | 'failed' | 'stopped';
+  macroF1: number | null;
+  /** Why it failed. */
+  reason?: string;
+}
+
+/** Trains every member that is not done yet. A member that fails does not stop the others. In the plan's order. */
+export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
+  const { run, plan, devices, signal } = options;
+  const outcomes = new Map<string, MemberOutcome>();
+  const tell = (event: MemberEvent) => {
+    const outcome = outcomeOf(event);
+    if (outcome) outcomes.set(event.member, outcome);
+    options.onEvent?.(event);
+  };
+  const waiting: MemberPlan[] = [];
+  for (const member of plan.members) {
+    const done = (await readJson(doneFile(run, member.name))) as { macroF1: number | null } | undefined;
+    if (done === undefined) waiting.push(member);
+    else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
+  }
+  const pool = new Piscina<MemberTask, MemberResult>({
+    // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
+    filename: options.worker ?? fileURLToPath(new URL('../../dist/run/worker.js', import.meta.url)),
+    minThreads: Math.min(devices.length, waiting.length),
+    maxThreads: devices.length,
+    concurrentTasksPerWorker: 1,
+  });
+  /** Members on their own device first, then whichever waits. */
+  const next = (device: Device) => {
+    const own = waiting.findIndex((member) => member.device === deviceName(device));
+    return waiting.splice(Math.max(own, 0), 1)[0];
+  };
+  const lane = async (device: Device) => {
+    for (let member = next(device); member !== undefined; member = next(device)) {
+      const { name } = member;
+      if (signal?.aborted) {
+        tell({ member: name, kind: 'stopped' });
+        continue;
+      }
+      tell({ member: name, kind: 'started', device: deviceName(device) });
+      try {
+        const { status, macroF1 } = await runMember(pool, member, { ...options, device });
+        tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
+      } catch (error) {
+        const reason = messageOf(error);
+        await writeJson(failedFile(run, name), { reason });
+        tell({ member: name, kind: 'failed', reason });
+      }
+    }
+  };
+  try {
+    await Promise.all(devices.map(lane));
+  } finally {
+    await pool.destroy();
+  }
+  return plan.members.map(({ name }) => outcomes.get(name)!);
+}
+
+/** How a member ended, if the event says so. */
+function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
+  const { member } = event;
+  switch (event.kind) {
+    case 'started':
+    case 'progress':
+      return undefined;
+    case 'skipped':
+    case 'done':
+      return { member, status: 'done', macroF1: event.macroF1 };
+    case 'stopped':
+      return { member, status: 'stopped', macroF1: null };
+    case 'failed':
+      return { member, status: 'failed', macroF1: null, reason: event.reason };
+    default:
+      return event satisfies never;
+  }
+}
+
+async function runMember(
+  pool: Piscina<MemberTask, MemberResult>,
+  member: MemberPlan,
+  options: CoordinatorOptions & { device: Device },
+): Promise<MemberResult> {
+  const { run, plan, device, store, signal, onEvent } = options;
+  const progress = new MessageChannel();
+  const control = new MessageChannel();
+  const observer: MemberObserver = {
+    progress: (value) => onEvent?.({ member: member.name, kind: 'progress', progress: value }),
+  };
+  Comlink.expose(observer, nodeEndpoint(progress.port1));
+  const worker = Comlink.wrap<MemberControl>(nodeEndpoint(control.port1));
+  const stop = () => void worker.stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    return await pool.run(
+      {
+        run,
+        plan,
+        member,
+        device,
+        deviceName: deviceName(device),
+        store,
+        progress: progress.port2,
+        control: control.port2,
+      },
+      { transferList: [progress.port2, control.port2] },
+    );
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    progress.port1.close();
+    control.port1.close();
+  }
+}

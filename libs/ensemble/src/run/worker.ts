@@ -1,0 +1,177 @@
+// One member in one worker thread: its own engine on its own device, trained, then asked about every scan.
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MessagePort } from 'node:worker_threads';
+import { readJson, sha256OfFile, writeJson } from '@ct-ensemble/core';
+import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
+import { type Device, openEngine } from '@ct-ensemble/engine';
+import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
+import {
+  lastCheckpoint,
+  predictionStep,
+  predictScans,
+  type Progress,
+  StoppedError,
+  trainMember,
+} from '@ct-ensemble/training';
+import * as Comlink from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { scoresOf } from '../results/metrics.ts';
+import type { MemberPlan, Plan } from './plan.ts';
+import { type Probabilities, writeProbabilities } from '../results/probabilities.ts';
+import {
+  configFile,
+  doneFile,
+  failedFile,
+  memberFolder,
+  probabilitiesFile,
+  readScans,
+} from './run-folder.ts';
+import { submissionNames } from '../results/scan-names.ts';
+
+/** What the coordinator hands to a worker. */
+export interface MemberTask {
+  run: string;
+  plan: Plan;
+  member: MemberPlan;
+  device: Device;
+  /** The device as a person writes it. */
+  deviceName: string;
+  /** Folder of the volume store. */
+  store: string;
+  /** Where the worker calls the coordinator's observer. */
+  progress: MessagePort;
+  /** Where the coordinator calls the worker's control. */
+  control: MessagePort;
+}
+
+export interface MemberObserver {
+  progress(progress: Progress): void;
+}
+
+export interface MemberControl {
+  stop(): void;
+}
+
+/** How a member's task ended. Errors are thrown. */
+export interface MemberResult {
+  status: 'done' | 'stopped';
+  /** Macro F1 of the best epoch on the validation scans. */
+  macroF1: number | null;
+}
+
+export default async function trainInWorker(task: MemberTask): Promise<MemberResult> {
+  const { run, plan, member, device } = task;
+  const observer = Comlink.wrap<MemberObserver>(nodeEndpoint(task.progress));
+  let stopped = false;
+  Comlink.expose({ stop: () => void (stopped = true) } satisfies MemberControl, nodeEndpoint(task.control));
+  const stop = () => stopped;
+  const engine = await openEngine({ engine: plan.engine, device });
+  try {
+    const folder = memberFolder(run, member.name);
+    const { training } = plan.recipe;
+    await rm(failedFile(run, member.name), { force: true });
+    const classes = plan.dataset.classes.length;
+    const views = member.views.map(({ depth }) => depth);
+    const { sampling, secondView } = plan.recipe.volume;
+    const isMultiple = views.every((depth) => views[0]! % depth === 0);
+    const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
+    const model = buildModel(member.architecture, { views, classes, seed: member.seed });
+    const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
+    await writeJson(configFile(run, member.name), {
+      member: { ...member, device: task.deviceName },
+      engine: engine.description,
+      node: process.version,
+      classes: plan.dataset.classes,
+      training,
+      pretrained,
+    });
+    const scans = await readScans(run, member.name);
+    const usable = (split: StoredScan['split']) =>
+      scans.filter((scan) => scan.split === split && scan.volume !== null);
+    const store = openVolumeStore(task.store);
+    const predict = predictionStep(model);
+    const state = await trainMember({
+      model,
+      folder,
+      seed: member.seed,
+      classes,
+      training,
+      about: describing({
+        architecture: member.architecture,
+        views,
+        classes: plan.dataset.classes,
+        size: [member.views[0]!.height, member.views[0]!.width],
+        recipe: plan.recipe.name,
+      }),
+      predict,
+      ...(showsSlicesTwice && { views }),
+      train: usable('train'),
+      val: usable('val').filter(({ label }) => label !== null),
+      store,
+      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      onProgress: (progress) => void observer.progress(progress),
+      stop,
+    });
+    for (const split of ['val', 'test'] as const) {
+      const chosen = usable(split);
+      const rows = await predictScans({
+        step: predict,
+        scans: chosen,
+        store,
+        batchSize: training.batchSize,
+        stop,
+      });
+      const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
+      await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
+    }
+    predict.dispose();
+    const macroF1 = state.best?.macroF1 ?? null;
+    const bestEpoch = state.best === null ? null : state.best.epoch + 1;
+    await writeJson(doneFile(run, member.name), {
+      epochs: state.epochs,
+      bestEpoch,
+      macroF1,
+      weights: join('checkpoints', 'best.safetensors'),
+    });
+    return { status: 'done', macroF1 };
+  } catch (error) {
+    if (error instanceof StoppedError) return { status: 'stopped', macroF1: null };
+    throw error;
+  } finally {
+    engine.close();
+    task.progress.close();
+    task.control.close();
+  }
+}
+
+/** What the member started from, for its config.json; where it goes on from a checkpoint, what is told there. */
+async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
+  const config = configFile(run, member.name);
+  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) {
+    return ((await readJson(config)) as { pretrained?: unknown } | undefined)?.pretrained;
+  }
+  const file = pretrainedFile(member.architecture)!;
+  const { adapted, fresh, skipped } = await loadPretrained(model, file);
+  return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };
+}
+
+function asProbabilities(
+  rows: number[][],
+  { split, scans, classes }: { split: 'val' | 'test'; scans: readonly StoredScan[]; classes: string[] },
+): Probabilities {
+  const inSplit = scans.filter((scan) => scan.split === split);
+  const names = submissionNames(inSplit);
+  const labelled = inSplit.map((scan, i) => ({ ...scan, name: names[i]! }));
+  const label = ({ key, name, label }: StoredScan) => ({ key, name, label });
+  return {
+    classes,
+    split,
+    scans: labelled.filter(({ volume }) => volume !== null).map(label),
+    rows,
+    failed: labelled
+      .filter(({ volume }) => volume === null)
+      .map((scan) => ({ ...label(scan), reason: scan.failure ?? 'has no volume' })),
+  };
+}
