@@ -9,3 +9,4 @@ export {
   type RandomKey,
   type RandomStream,
 } from './random.ts';
+export { type Program, runProgram } from './run-program.ts';
