@@ -284,7 +284,7 @@ describe('for GPUs', () => {
     const from = (wheels: string) => install({ host, gpu: true, pins: gpuPins, wheels, log: quiet });
     rmSync(join(shelf(), nameOf('nvidia-cudnn-cu12')));
     await expect(from(join(folder, 'shelf'))).rejects.toThrow(
-      /shelf has no nvidia-cudnn-cu12 1\.0 \(manylinux_2_27_x86_64\) → fetch them .* pip download/,
+      /shelf has no nvidia-cudnn-cu12 1\.0 \(manylinux_2_27_x86_64\) → download them .* pip download/,
     );
     writeFileSync(join(folder, 'shelf', nameOf('nvidia-cudnn-cu12')), 'another');
     await expect(from(join(folder, 'shelf'))).rejects.toMatchObject({ code: 'hash-mismatch' });
