@@ -8,7 +8,7 @@ import type { RenderedSlice } from './render.ts';
 const CT_IMAGE_STORAGE = '1.2.840.10008.5.1.4.1.1.2';
 const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
 /** Identifies this writer: a UUID as a UID. */
-const IMPLEMENTATION = '2.25.289370463159265358979323846264338327950';
+const IMPLEMENTATION = '2.25.245458862713654621622562649001597969781';
 
 /** Stored value = HU + 1024, in signed words so that no value below −1024 is cut off. */
 const INTERCEPT = -1024;

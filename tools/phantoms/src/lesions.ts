@@ -42,23 +42,23 @@ export function drawLesions(random: RandomStream, options: LesionOptions): Lesio
     case 'healthy':
     case 'ground-glass': // its opacities are grown to a share of the lungs, like those of Covid
       return NONE;
-    case 'masses':
+    case 'masses': {
+      const places = tissue.filter(({ depth }) => depth > 14);
       return {
         ...NONE,
-        solids: drawSolids(random, {
-          places: tissue.filter(({ depth }) => depth > 12),
-          count: 2 + random.integer(3),
-          radius: [18, 32],
-          hu: 40,
-        }),
+        solids: [
+          ...drawSolids(random, { places, count: 2, radius: [32, 44], hu: 45 }),
+          ...drawSolids(random, { places, count: 2 + random.integer(3), radius: [18, 28], hu: 45 }),
+        ],
       };
+    }
     case 'nodules':
       return {
         ...NONE,
         solids: drawSolids(random, {
           places: tissue,
-          count: 80 + random.integer(50),
-          radius: [5, 8],
+          count: 90 + random.integer(50),
+          radius: [8, 12],
           hu: 30,
         }),
       };
