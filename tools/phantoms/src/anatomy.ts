@@ -5,8 +5,8 @@ import { randomStream } from '@ct-ensemble/core';
 import { between } from './plan.ts';
 import type { SmoothNoise } from './texture.ts';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
 const { max, min, sqrt } = Math;
 
 /** What belongs to the patient and is the same in all scans of the patient. */

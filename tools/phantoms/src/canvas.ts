@@ -1,8 +1,8 @@
-// The pixel grid of one scan and what every painter of it needs.
+// The pixel grid of one scan, and the functions that all painting code shares.
 import { clamp, ellipseDistance, sectionAt, type Acquisition, type Body, type Ellipse } from './anatomy.ts';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
 const { ceil, floor, max, min } = Math;
 
 export interface Canvas {
@@ -15,13 +15,13 @@ export interface Canvas {
   hu: Float32Array;
   /** Share of the pixel that is lung, 0 … 1. */
   lung: Float32Array;
-  /** Numbers of the pixels of which some part is lung, the first `lungCount` of them. */
+  /** Indices of the pixels that are lung at least in part; only the first `lungCount` entries are valid. */
   lungAt: Int32Array;
   lungCount: number;
-  /** How far each pixel is taken towards fluid, 0 … 1, and whether it is affected; cleared where used. */
+  /** Share of the air that fluid replaces, 0 … 1, and whether a pixel is affected; valid for lung pixels only. */
   opacity: Float32Array;
   affected: Uint8Array;
-  /** The pixel of a point of the body. */
+  /** Column and row of a point of the body. */
   pixelOf(x: number, y: number): readonly [number, number];
 }
 
@@ -85,7 +85,7 @@ export function paintEllipse(canvas: Canvas, organ: Organ) {
   });
 }
 
-/** Calls back with the number of every pixel in a square around a point of the body, at least as far as `reach` in mm. */
+/** Calls `visit` with the index of every pixel in a square around a point of the body; `reach` is half its side in mm. */
 export function eachPixel(
   canvas: Canvas,
   at: { x: number; y: number; reach: number },
@@ -101,7 +101,7 @@ export function eachPixel(
     for (let x = left; x <= right; x++) visit(y * size + x);
 }
 
-/** The share of a pixel on the inner side of a border at this signed distance. */
+/** Share of a pixel that lies inside a border; `distance` from the pixel's centre to the border is negative inside. */
 export function share(distance: number, pixel: number) {
   return clamp(0.5 - distance / pixel);
 }

@@ -1,4 +1,4 @@
-// The DICOM files are read by a parser of its own: PS3.5 7.1.2, explicit VR little endian, no sequences.
+// Checks the DICOM files with an independent parser: PS3.5 7.1.2, explicit VR little endian, no sequences.
 import { randomStream } from '@ct-ensemble/core';
 
 import { dicomFile, seriesHeader, uidFrom } from './dicom.ts';
@@ -59,7 +59,7 @@ function parse(file: Uint8Array) {
 const fileOf = (scan = plan[0]!, k = 0, seed = 9) =>
   dicomFile(seriesHeader(seed, scan), slice, { k, size: SIZE });
 
-test('a slice has the attributes of CT Image Storage, and its place in the patient', () => {
+test('a slice has the attributes of CT Image Storage and its position in the patient', () => {
   const { elements, text, word, length } = parse(fileOf(plan[0], 4));
   expect(text('00020002')).toBe('1.2.840.10008.5.1.4.1.1.2');
   expect(text('00020010')).toBe('1.2.840.10008.1.2.1');
@@ -83,7 +83,7 @@ test('a slice has the attributes of CT Image Storage, and its place in the patie
   expect(text('00200032')).toBe('-2.5\\-2.5\\-12.3457');
   for (const tag of ['0020000D', '0020000E', '00200052', '00080018'])
     expect(text(tag)).toMatch(/^2\.25\.[1-9]\d{0,38}$/);
-  // Type 2 attributes are there, if only empty.
+  // Type 2 attributes are present, but may be empty.
   for (const tag of ['00080020', '00080030', '00080050', '00080090', '00100010', '00100030', '00100040'])
     expect(elements.has(tag)).toBe(true);
 });

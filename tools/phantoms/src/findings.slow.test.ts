@@ -1,4 +1,4 @@
-// What tells the classes and findings apart in whole scans: figures that a person can check.
+// Statistics of whole scans separate the classes and the findings.
 import { DEFAULT_COUNTS, FINDINGS, planScans, type Finding, type PlannedScan } from './plan.ts';
 import { renderScan } from './render.ts';
 import { mean, sceneOf, SEED, voxelsOf } from './scene.fixture.ts';
@@ -7,7 +7,7 @@ import { mean, sceneOf, SEED, voxelsOf } from './scene.fixture.ts';
 const auc = (a: readonly number[], b: readonly number[]) =>
   mean(a.flatMap((x) => b.map((y) => (x > y ? 1 : x === y ? 0.5 : 0))));
 
-test('mean grey tells the classes apart hardly, mean lung grey somewhat, neither well', () => {
+test('the mean grey value hardly separates the classes, that of the lungs does to some degree', () => {
   const plan = planScans(SEED, DEFAULT_COUNTS);
   const means = plan.map((scan) => {
     const { grey, lung } = voxelsOf(sceneOf(scan));
@@ -74,7 +74,7 @@ test('each finding differs from every other in the figures that describe it', ()
   expect(read).toHaveLength(4 * FINDINGS.length);
 });
 
-/** A radiologist's rules of thumb, in figures. */
+/** Infers the finding from the statistics of a scan. */
 function findingIn({ dark, hazy, dense, back, edges, asymmetry }: ReturnType<typeof figuresOf>): Finding {
   if (dark > 0.7) return 'emphysema'; // air instead of tissue in both lungs
   if (dark > 0.2 && asymmetry > 50) return 'pneumothorax'; // free air on one side

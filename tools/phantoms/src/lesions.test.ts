@@ -71,7 +71,7 @@ test('a pneumothorax fills one side with air around a lung collapsed at its hilu
   for (const i of right) expect(hu[i]).toBe(healthy[k]!.hu[i]);
 });
 
-test('only the finding decides which lesions there are; those of the default classes have none', () => {
+test('the finding alone decides which lesions a scan has; the default classes have none', () => {
   const lesionsOf = (finding: Finding) => {
     const { solids, consolidations, fluid, collapsed } = sceneOf({ ...scanOf('healthy'), finding }).lungs
       .lesions;

@@ -1,5 +1,5 @@
-// The lesions that tell the findings of `plan.ts` apart. They are large, so that they survive a reduction of the scan to
-// a few thousand voxels.
+// The lesions of each finding of `plan.ts`. They are large enough to remain visible after a scan is reduced to
+// 16 × 32 × 32 voxels.
 import type { RandomStream } from '@ct-ensemble/core';
 
 import { sectionAt, type Blob, type Body, type LungPoint, type Point } from './anatomy.ts';

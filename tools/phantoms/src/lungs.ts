@@ -1,4 +1,4 @@
-// What the lungs hold at one examination: air, vessels, small nodules and ground-glass opacities, and the lesions of
+// The contents of the lungs at one examination: air, vessels, small nodules and ground-glass opacities, and the lesions of
 // the finding.
 import { randomStream, type RandomStream } from '@ct-ensemble/core';
 
@@ -19,14 +19,14 @@ import { drawLesions, type Lesions } from './lesions.ts';
 import { between, type Finding, type PlannedScan } from './plan.ts';
 import type { SmoothNoise } from './texture.ts';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
 const { abs, hypot, sign, sqrt } = Math;
 
-/** What the lungs look like at this examination. */
+/** Contents of the lungs at one examination. */
 export interface Lungs {
   baseHu: number;
-  /** Added towards the back of the lungs, where blood gathers in a lying patient. */
+  /** Hounsfield units added towards the back of the lungs, where blood gathers in a lying patient. */
   dependentHu: number;
   textureHu: number;
   vessels: Tube[];
@@ -44,7 +44,7 @@ export interface Tube {
 
 /** A ground-glass patch. */
 export interface Opacity extends Blob {
-  /** 0 … 1: how far it takes air-filled lung towards soft tissue. */
+  /** Share of the air that fluid replaces, 0 … 1. */
   density: number;
 }
 
@@ -100,7 +100,7 @@ interface VesselOptions {
   calibre: number;
 }
 
-/** Trees of vessels from either hilum towards random places of the lung, forking and thinning on the way. */
+/** Trees of vessels that start at each hilum, fork and become thinner towards random points of the lung. */
 function growVessels(random: RandomStream, { body, tissue, calibre }: VesselOptions): Tube[] {
   const tubes: Tube[] = [];
   const grow = (from: Point, direction: Point, stem: { radius: number; length: number }) => {
@@ -145,7 +145,7 @@ interface OpacityOptions {
   targetFraction: number;
 }
 
-/** Adds patches, most of them under the pleura, at the back and low down, until the target fraction is affected. */
+/** Adds patches until the target fraction is affected; most lie under the pleura, at the back and low down. */
 function growOpacities(random: RandomStream, options: OpacityOptions): Opacity[] {
   const { body, tissue, noise, targetFraction } = options;
   const opacities: Opacity[] = [];
@@ -177,7 +177,7 @@ function growOpacities(random: RandomStream, options: OpacityOptions): Opacity[]
   return opacities;
 }
 
-/** Chance that a patch drawn here stays: 1 under the pleura of the lower back, little in the core or in front. */
+/** Probability that a patch drawn at this point is kept: 1 under the pleura of the lower back, low in the core and in front. */
 function preference({ at, depth }: LungPoint, body: Body) {
   const peripheral = abs(at[0]) > 60 * body.width || at[1] > 45 * body.depth;
   const subpleural = peripheral && depth < 14 ? 1 : 0.12;

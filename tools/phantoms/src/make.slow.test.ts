@@ -32,7 +32,7 @@ async function hashOf(folder: string) {
   return hash.digest('hex');
 }
 
-test('a data set that is there is left as it is; a cut run is made anew, and whole', async () => {
+test('a complete data set is kept as it is; after an interruption the data set is made anew and is complete', async () => {
   const folder = join(root, 'cut');
   const cut = (done: number) => {
     if (done === 1) throw new Error('cut');
@@ -50,7 +50,7 @@ test('a data set that is there is left as it is; a cut run is made anew, and who
 });
 
 test.each(['table', 'folders'] as const)(
-  'a data set in the layout %s is replaced whole when the same folder gets other options, even after a cut',
+  'a data set in the layout %s is replaced completely by one of other options, even after an interruption',
   async (layout) => {
     const folder = join(root, layout);
     const counts = { train: { a: 1, b: 0 }, val: { a: 0, b: 1 }, test: { a: 0, b: 0 } };

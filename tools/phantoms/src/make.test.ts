@@ -63,7 +63,7 @@ describe('a small data set', () => {
   const pathOf = (scan: Scan) =>
     scan.split === 'test' ? ['test', scan.name] : [scan.split, scan.class, scan.name];
 
-  it('has the layout of COV19-CT-DB, and masks that are no split', async () => {
+  it('has the layout of COV19-CT-DB, and a folder of masks', async () => {
     expect((await readdir(join(root, 'small'))).sort()).toEqual([
       'masks',
       'patients.csv',
@@ -114,13 +114,13 @@ describe('a small data set', () => {
         const values = [...grey].filter((v, i) => (mask[i] === 255) === inside && (inside || v > 60));
         return values.reduce((a, b) => a + b, 0) / values.length;
       };
-      // Lung, ill or not, lies below −350 HU on average; the tissue around it above −200 HU.
+      // Lung, healthy or not, lies below −350 HU on average; the tissue around it above −200 HU.
       expect(mean(true)).toBeLessThan(136);
       expect(mean(false)).toBeGreaterThan(161);
     }
   });
 
-  it('lists grades, patients and the truth of the test scans as its record has them', async () => {
+  it('lists grades, patients and the classes of the test scans as in its record', async () => {
     const grade = (f: number) => (f < 0.1 ? 1 : f < 0.25 ? 2 : f < 0.5 ? 3 : 4);
     for (const scan of scans)
       expect(scan.grade).toBe(scan.class === 'covid' ? grade(scan.affectedFraction) : null);
@@ -159,7 +159,7 @@ const PAIR = {
   },
 };
 
-test('the default form has the bytes it had when it was the only form', async () => {
+test('the default output has the recorded bytes', async () => {
   await makePhantoms({ folder: join(root, 'pair'), ...PAIR });
   const names = (await readdir(join(root, 'pair'), { recursive: true })).sort();
   const hash = createHash('sha256');
@@ -171,7 +171,7 @@ test('the default form has the bytes it had when it was the only form', async ()
     const isMask = name.endsWith('.png');
     hash.update(await (isMask ? sharp(path).toColourspace('b-w').raw().toBuffer() : readFile(path)));
   }
-  // Recorded with the version that knew only this form, with sharp 0.35.5.
+  // Recorded with the version before classes, formats and layouts could be chosen, with sharp 0.35.5.
   expect(hash.digest('hex')).toBe('4bca747674032875c76d9a0cef893c57283dd63f814ea82a2b0076b5e3ab9ddb');
 });
 
@@ -235,7 +235,7 @@ describe('three classes of DICOM series with a table', () => {
   });
 });
 
-test('the layout folders has the class of every split as a folder; scan numbers do not tell the class', async () => {
+test('the layout folders has a folder for each class of each split; scans are numbered at random', async () => {
   const counts = { train: { a: 1, b: 0 }, val: { a: 0, b: 1 }, test: { a: 1, b: 0 } };
   const options = {
     seed: 1,
@@ -264,7 +264,7 @@ test('the layout folders has the class of every split as a folder; scan numbers 
   expect(files).not.toContain('masks');
 });
 
-test('without splits the table has no column of them', async () => {
+test('without splits the table has no column split', async () => {
   const counts = { train: { a: 1, b: 0 }, val: { a: 0, b: 0 }, test: { a: 0, b: 1 } };
   const plan = planScans(1, counts, { classes: ['a', 'b'], layout: 'table' });
   const scans = plan.map((scan) => ({ ...scan, affectedFraction: 0, grade: null }));
@@ -274,7 +274,7 @@ test('without splits the table has no column of them', async () => {
   expect(rows.map((row) => row.split(',').length)).toEqual([4, 4]);
 });
 
-test('a folder of something else, a file, and options out of range are refused with one clear error', async () => {
+test('throws one UserError for a folder of other files, for a file and for options out of range', async () => {
   const folder = join(root, 'foreign');
   await mkdir(join(folder, 'train'), { recursive: true });
   await writeFile(join(folder, 'train', 'thesis.txt'), 'years of work');

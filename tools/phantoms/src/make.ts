@@ -71,7 +71,7 @@ export async function makePhantoms(
   const plan = planScans(seed, counts, { classes, layout });
   const totals = { scans: plan.length, slices: plan.reduce((sum, { slices }) => sum + slices, 0) };
   const extended = !isDefault(classes) || format !== 'jpeg' || layout !== 'cov19-ct-db';
-  // The record of the default form has these four fields only, as it had before there were other forms.
+  // The record of the default output has these four fields only, because its bytes must not change.
   const wanted = {
     version: VERSION,
     seed,
@@ -84,7 +84,8 @@ export async function makePhantoms(
 
   await mkdir(folder, { recursive: true });
   const entries = [...new Set([...previous.entries, ...entriesOf(plan, layout)])];
-  // It names what is about to be deleted or written, so that the next run can clean up after a crash at any moment.
+  // This file names everything that is deleted or written from here on, so that the next run can delete the remains of an
+  // interrupted one.
   await writeJson(join(folder, UNFINISHED), { ...wanted, entries });
   for (const name of [RECORD, ...entries]) await rm(join(folder, name), { recursive: true, force: true });
 
@@ -107,7 +108,7 @@ export async function makePhantoms(
 
 const isDefault = (classes: readonly string[]) => isDeepStrictEqual([...classes], [...CLASSES]);
 
-/** What `phantoms.json` states about a scan of the default form. */
+/** A scan in `phantoms.json` of the default output. */
 const defaultRecord = (scan: WrittenScan) => ({
   split: scan.split,
   class: scan.class,
@@ -118,7 +119,7 @@ const defaultRecord = (scan: WrittenScan) => ({
   grade: scan.grade,
 });
 
-/** What `phantoms.json` states about a scan of every other form. */
+/** A scan in `phantoms.json` of any other output. */
 const extendedRecord = (scan: WrittenScan) => ({
   path: scan.path,
   finding: scan.finding,
@@ -194,7 +195,6 @@ async function readFolder(folder: string): Promise<Previous> {
   const names = await list(folder);
   if (names.length === 0) return { record: undefined, entries: [] };
   const record = await readJson(join(folder, RECORD));
-  // The record and the note of an unfinished data set are written atomically: a note that is damaged is not ours.
   const unfinished = await readJson(join(folder, UNFINISHED));
   if (!names.includes(UNFINISHED) && !isRecord(record)) {
     throw new UserError('is not empty and holds no phantom data set', {
@@ -206,7 +206,7 @@ async function readFolder(folder: string): Promise<Previous> {
   return { record: isRecord(record) ? record : undefined, entries };
 }
 
-/** The names in a record; one of the default form does not list them. */
+/** The names of files and folders that a record lists; the record of the default output does not list them. */
 function entriesIn(record: unknown): string[] {
   if (typeof record !== 'object' || record === null) return [];
   if (!('entries' in record) || !Array.isArray(record.entries))

@@ -22,7 +22,7 @@ test('40 scans are the default: 24 to train, 10 to validate, 6 to test; every sm
   }
 });
 
-test('the length of a scan says nothing about its class', () => {
+test('the number of slices does not depend on the class', () => {
   const plan = planScans(3, { ...DEFAULT_COUNTS, train: { covid: 200, 'non-covid': 200 } });
   for (const split of ['train', 'validation', 'test']) {
     const lengths = (label: string) =>
@@ -52,7 +52,7 @@ test('names of test scans are all different and their numbers mix the classes', 
   expect(new Set(firstClass).size).toBe(2);
 });
 
-test('the grade follows the affected fraction; a bound belongs to the grade above it', () => {
+test('the grade follows from the affected fraction; a bound belongs to the higher grade', () => {
   const fractions = [0, 0.0999, 0.1, 0.2499, 0.25, 0.4999, 0.5, 1];
   expect(fractions.map(gradeOf)).toEqual([1, 1, 2, 2, 3, 3, 4, 4]);
 });

@@ -1,4 +1,4 @@
-// One phantom slice: from the body in millimetres to Hounsfield units on a pixel grid, then to grey values.
+// Renders the slices of a phantom scan: from the body in millimetres to Hounsfield units and grey values of pixels.
 import { randomStream } from '@ct-ensemble/core';
 
 import {
@@ -20,8 +20,8 @@ import type { Lungs, Tube } from './lungs.ts';
 import { paintLesions } from './paint-lesions.ts';
 import { addGrain, type SmoothNoise } from './texture.ts';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
 const { abs, floor, hypot, max, min, round, sqrt } = Math;
 
 export interface ScanScene {
@@ -46,7 +46,7 @@ export interface RenderedSlice {
   /** 255 where at least half of the pixel is lung, else 0. */
   mask: Uint8Array;
   lungPixels: number;
-  /** Lung pixels inside an opacity. */
+  /** Lung pixels inside an opacity or a lesion. */
   affectedPixels: number;
 }
 
@@ -70,10 +70,10 @@ const BLOOD = 45;
 const LIVER = 65;
 const MARROW = 180;
 const BONE = 550;
-/** What the densest opacity fills the air of the lung with. */
+/** Hounsfield units of lung whose air is replaced by fluid completely. */
 const FLUID = 10;
 
-/** Renders slice after slice, apex first. */
+/** Renders one slice after the other, starting at the apex of the lungs. */
 export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
   const canvas = newCanvas(scene);
   const { body, acquisition, slices } = scene;
@@ -102,7 +102,8 @@ export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
       sigma: noiseHu,
     });
     let lungPixels = 0;
-    // Fresh arrays: the encoder reads them while the next slice is painted. Loops, for `from` and `reduce` take seconds here.
+    // New arrays for every slice, because the encoder reads them while the next slice is painted. A loop, because
+    // `Array.from` and `reduce` take seconds here.
     const hu = new Int16Array(canvas.hu.length);
     const grey = new Uint8Array(canvas.hu.length);
     const mask = new Uint8Array(canvas.hu.length);
@@ -125,7 +126,7 @@ export function greyOf(hu: number) {
   return round(255 * clamp((hu + 1150) / 1500));
 }
 
-/** Air, table, skin, fat, muscle, ribs, and the soft tissue of chest and abdomen; also the share of lung. */
+/** Paints air, table, skin, fat, muscle, ribs and the soft tissue of chest and abdomen; sets the share of lung. */
 function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScene) {
   const { x: xs, y: ys, hu, lung, scale } = canvas;
   const { level, z } = section;
@@ -153,7 +154,7 @@ function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScen
     } else if (-outside < fat + 3) {
       tissue = FAT + (SKIN - FAT) * share(-outside - 3, scale);
     } else {
-      // Between muscles lies fat.
+      // There is fat between the muscles.
       tissue = MUSCLE - 110 * ramp(unevenness, 0.45, 0.75);
       if (level > 0.02 && within < 11) tissue += ribShare({ x, y, z }, within, body) * (BONE - tissue);
     }
@@ -175,7 +176,7 @@ function ribShare({ x, y, z }: { x: number; y: number; z: number }, within: numb
   return ramp(7.5 - across, 0, 2) * ramp(5 - abs(within - 5), 0, 2);
 }
 
-/** Bones, great vessels, airways, heart and upper abdomen at this level, in the order of painting. */
+/** Bones, great vessels, airways, heart and upper abdomen at this level, in the order in which they are painted. */
 function organsAt(section: Section, body: Body): Organ[] {
   const { level, z } = section;
   const w = body.width;
@@ -234,7 +235,7 @@ function organsAt(section: Section, body: Body): Organ[] {
   return organs;
 }
 
-/** Fills the lungs; returns how many of their pixels lie in an opacity. */
+/** Fills the lungs with air and opacities; returns the number of lung pixels inside an opacity. */
 function paintLungs(canvas: Canvas, section: Section, { body, lungs, noise }: ScanScene): number {
   const { x: xs, y: ys, hu, lung, lungAt, lungCount, opacity, affected } = canvas;
   const { z } = section;
@@ -292,7 +293,7 @@ function paintVessels(canvas: Canvas, tubes: readonly Tube[], slab: { z: number;
     const bx = run * (to[0] - from[0]);
     const by = run * (to[1] - from[1]);
     const square = bx * bx + by * by + 1e-9;
-    // A tube thinner than a pixel or than the slab leaves only its share of it, unless it runs through the slab upright.
+    // A tube thinner than a pixel or than the slab contributes in proportion, unless it is perpendicular to the slab.
     const upright = abs(rise) / hypot(to[0] - from[0], to[1] - from[1], rise);
     const strength = min(1, (2 * radius) / scale) * max(upright, min(1, radius / slab.half));
     const half = max(radius, scale / 2);
