@@ -1,6 +1,7 @@
 // Lungs in one slice without a network: air that is not connected with the air around the body.
 import { greyOfHU } from '../scan.ts';
 import type { GreyImage } from '../scan.ts';
+import type { LungSegmenter } from './slice-networks.ts';
 
 /** Lung and air are below this; the usual threshold between lung and soft tissue, −320 HU. */
 const LIMIT = greyOfHU(-320);
@@ -134,6 +135,13 @@ export function shareOf(mask: Uint8Array): number {
 export function thresholdMask(slice: GreyImage): GreyImage {
   const small = reduced(slice, 224);
   return { ...small, data: lungMask(small) };
+}
+
+/** One lung mask per slice, 0 or 1: by the segmenter, at its own size, or else by `thresholdMask`. */
+export async function masksOf(slices: readonly GreyImage[], segmenter?: LungSegmenter): Promise<GreyImage[]> {
+  if (segmenter === undefined) return slices.map(thresholdMask);
+  const { edge } = segmenter;
+  return (await segmenter.masks(slices)).map((data) => ({ height: edge, width: edge, data }));
 }
 
 /** A slice shows lung where this share of it is. */

@@ -4,7 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { flatPng, png, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
 import { dicomBytes, sliceElements, words } from './dicom/dicom.fixture.ts';
-import { openVolumeStore, prepareDataset } from '../store/volume-store.ts';
+import { prepareDataset } from '../store/prepare-dataset.ts';
+import { openVolumeStore } from '../store/volume-store.ts';
 
 const [slices, height, width] = [5, 6, 8];
 const grey = (z: number) => Uint8Array.from({ length: height * width }, (_, i) => (i * 5 + z * 40) % 256);
@@ -151,5 +152,5 @@ test('slices without lung are left out where that is asked for; where nearly non
     .filter(({ kind }) => kind.includes('lung'))
     .map(({ kind, message }) => [kind, message]);
   expect(told).toContainEqual(['slices-without-lung', '6 of 10 slices show lung; the others are left out']);
-  expect(told).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all are taken']);
+  expect(told).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all slices are used']);
 });

@@ -1,14 +1,10 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { flatPng, png, scanOf, temporaryFolder } from '../testing/dataset.fixture.ts';
-import {
-  contentKey,
-  openScan,
-  prepareOpened,
-  prepareVolume,
-  settingsOf,
-  type Preparation,
-} from './preparation.ts';
+import { contentKey, settingsOf } from './content-key.ts';
+import { openScan } from './opened-scan.ts';
+import type { Preparation } from './preparation-settings.ts';
+import { prepareOpened, prepareVolume } from './preparation.ts';
 import { readSliceFiles } from '../readers/slice-source.ts';
 import type { Volume } from './volume.ts';
 
