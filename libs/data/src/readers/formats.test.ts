@@ -55,7 +55,7 @@ const preparation = { depth: 8, height: 6, width: 8 };
 async function prepared(root: string, options = preparation) {
   const index = await readDatasetIndex(root);
   const store = openVolumeStore(await temporaryFolder());
-  const prepared = await prepareDataset({ index, preparations: [options], store });
+  const prepared = await prepareDataset({ index, preparations: [options], store, concurrency: 1 });
   const { findings } = prepared;
   const scans = prepared.scans[0]!;
   return { index, scans, store, findings: [...index.report.findings, ...findings] };

@@ -59,3 +59,19 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   all.set(second, first.length);
   return all;
 }
+
+/** Runs bodies one after the other; returns the longest in seconds and the growth of memory in MB. */
+export async function costOf(bodies: Iterable<() => Promise<void>>) {
+  const before = process.memoryUsage.rss();
+  let seconds = 0;
+  let peak = before;
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5);
+  for (const body of bodies) {
+    const start = performance.now();
+    await body();
+    seconds = Math.max(seconds, (performance.now() - start) / 1000);
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }
+  clearInterval(watch);
+  return { seconds, megabytes: (peak - before) / 2 ** 20 };
+}
