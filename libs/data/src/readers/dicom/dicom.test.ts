@@ -248,7 +248,10 @@ test('positions are measured along the normal', async () => {
   const [scan] = await readDicomSeries(files);
   expect(scan!.spacing!.slices).toBeCloseTo(3, 6);
   expect(scan!.findings).toEqual([
-    { kind: 'gantry-tilt', message: 'slices lie 30.0° off the transverse plane; the tilt is left in' },
+    {
+      kind: 'gantry-tilt',
+      message: 'the slices are tilted by 30.0° from the transverse plane; the tilt is not corrected',
+    },
   ]);
 });
 
@@ -273,7 +276,10 @@ describe('findings', () => {
     expect(scan!.slices).toHaveLength(2);
     expect(valuesOf(scan, 1)).toEqual(hounsfield);
     expect(scan!.findings).toEqual([
-      { kind: 'duplicate-positions', message: '1 slice left out, at the position of another: again.dcm' },
+      {
+        kind: 'duplicate-positions',
+        message: '1 slice left out because another is at the same position: again.dcm',
+      },
     ]);
   });
 
@@ -305,7 +311,7 @@ describe('findings', () => {
       {
         kind: 'not-axial',
         message:
-          'left out, for they are no axial CT slices: z1.dcm (a localizer), z2.dcm (not axial), z3.dcm (of modality PT)',
+          'left out because they are not axial CT slices: z1.dcm (a localizer), z2.dcm (not axial), z3.dcm (of modality PT)',
       },
     ]);
   });
@@ -404,7 +410,7 @@ test('nothing readable, or nothing axial, is an error', async () => {
   expect((await failureOf([])).message).toMatch(/no DICOM file/);
   const text = new TextEncoder().encode('x');
   expect((await failureOf([file('a', text), file('b', text)])).message).toMatch(
-    /a: is not a DICOM file.*nor can any other of 2 files/,
+    /a: is not a DICOM file.*none of the 2 files can be read/,
   );
   expect((await failureOf([made(0, { ImageType: 'LOCALIZER' })])).message).toMatch(
     /no axial CT slice.*a localizer/,
