@@ -8,9 +8,9 @@ import {
   TILE,
   tileImage,
   type ContactSheet,
-  type Place,
   type Tile,
 } from './contact-sheet.ts';
+import type { Place } from './canvas.ts';
 import type { GreyImage } from '../scan.ts';
 
 const flat = (value: number, { height = TILE, width = TILE } = {}): GreyImage => ({

@@ -127,7 +127,7 @@ test.each([
   ['a record cut short', (file: string) => truncate(`${file}.json`, 20), true],
   ['a record of another kind', (file: string) => writeFile(`${file}.json`, '{"sha256": 1}'), true],
   ['a record that is gone, as after a crash', (file: string) => rm(`${file}.json`), false],
-])('%s is detected and made anew', async (_, damage, told) => {
+])('%s is detected, and the volume is prepared again', async (_, damage, isReported) => {
   const scan = await goodScan();
   const store = openVolumeStore(await temporaryFolder());
   const { stored } = await store.prepare(scan, { preparation });
@@ -136,7 +136,7 @@ test.each([
   const again = await store.prepare(scan, { preparation });
   expect(again.fresh).toBe(true);
   expect(again.stored).toEqual(stored);
-  expect(again.findings.map(({ kind }) => kind)).toEqual(told ? ['damaged-store-file'] : []);
+  expect(again.findings.map(({ kind }) => kind)).toEqual(isReported ? ['damaged-store-file'] : []);
   expect(await store.read(stored.volume!)).toEqual(whole);
   expect((await store.prepare(scan, { preparation })).fresh).toBe(false);
 });
