@@ -148,9 +148,12 @@ test('slices without lung are left out where that is asked for; where nearly non
     (_, z) => data.subarray(z * 1600, (z + 1) * 1600).filter((v) => v === 60).length,
   );
   expect(dark).toEqual([4, 6, 8, 8, 6, 4].map((size) => 2 * 8 * size));
-  const told = lung.findings
+  const reported = lung.findings
     .filter(({ kind }) => kind.includes('lung'))
     .map(({ kind, message }) => [kind, message]);
-  expect(told).toContainEqual(['slices-without-lung', '6 of 10 slices show lung; the others are left out']);
-  expect(told).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all slices are used']);
+  expect(reported).toContainEqual([
+    'slices-without-lung',
+    '6 of 10 slices show lung; the others are left out',
+  ]);
+  expect(reported).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all slices are used']);
 });

@@ -56,7 +56,7 @@ test('several preparations of one scan give what each gives alone', async () => 
     expect((await prepareDataset({ index, preparations: [one], store: alone })).scans).toEqual([scans[k]]);
 });
 
-test('a store that cannot be made is told', async () => {
+test('a store folder that cannot be created is a clear error', async () => {
   const root = await writeTree({ file: 'x' });
   const options = { index: await dataset(), preparations: [preparation] };
   await expect(prepareDataset({ ...options, store: openVolumeStore(join(root, 'file')) })).rejects.toThrow(

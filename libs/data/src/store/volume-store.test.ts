@@ -98,7 +98,7 @@ test('a file that could not be read is tried again the next time', async () => {
   expect(await store.recall(scan, { preparation })).toBeNull();
 });
 
-test('the record tells of which slices the volume is made', async () => {
+test('the record names the source of each slice of the volume', async () => {
   const store = openVolumeStore(await temporaryFolder());
   const { stored } = await store.prepare(await goodScan(), { preparation });
   expect(await store.record(stored.volume!)).toMatchObject({ slices: 3, dropped: [], sources: [0, 0, 1, 2] });

@@ -1,14 +1,15 @@
 // Fingerprints at the scale of a data set: thousands of random ones, and every fifth of the real scans.
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
+import { cpuTime } from '../testing/damage.fixture.ts';
 import { testOnRealData } from '../testing/dataset.fixture.ts';
 import { alteredCopy, fingerprintOfScan, randomFingerprints } from './fingerprint.fixture.ts';
 import { nearEqualPairs } from './fingerprint.ts';
 
 test('2500 scans in seconds', () => {
   const scans = randomFingerprints(2500);
-  const start = performance.now();
+  const start = cpuTime();
   expect(nearEqualPairs(scans)).toMatchObject([{ distance: 0 }]);
-  expect(performance.now() - start).toBeLessThan(15_000);
+  expect(cpuTime() - start).toBeLessThan(15_000);
 });
 
 testOnRealData('real scans: no pair of different patients is near, and altered copies are', async (root) => {

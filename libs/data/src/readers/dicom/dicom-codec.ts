@@ -58,7 +58,7 @@ async function decodeQuietly(
   }
 }
 
-/** Leaked bytes after which the decoders are loaded anew. */
+/** Leaked bytes after which the decoders are loaded again. */
 const MAX_LEAKED_BYTES = 2 ** 26;
 
 let leakedBytes = 0;

@@ -70,7 +70,7 @@ export function encodedFrames(source: FrameSource, format: SampleFormat): Uint8A
   if (frames === 1) return [joined(parts)];
   if (parts.length !== frames)
     throw new Error(
-      `field ${name} has ${parts.length} fragments for ${frames} frames and no table that tells them apart`,
+      `field ${name} has ${parts.length} fragments for ${frames} frames and no table that assigns fragments to frames`,
     );
   return parts;
 }

@@ -121,7 +121,7 @@ test('an Enhanced CT: frames by their positions, each with its own rescaling', a
   });
 });
 
-test('JPEG Extended: read where it has 8 bits, told where it has 12', async () => {
+test('JPEG Extended: 8 bits are read, 12 bits are refused by name', async () => {
   const grey = Uint8Array.from({ length: 256 }, (_, i) => i);
   const raw = { raw: { width: 16, height: 16, channels: 1 as const } };
   const jpeg = await sharp(grey, raw).toColourspace('b-w').jpeg({ quality: 100 }).toBuffer();
@@ -283,7 +283,7 @@ describe('findings', () => {
     ]);
   });
 
-  test('several series are several scans; without a UID the size tells them apart', async () => {
+  test('several series are several scans; without a UID they are separated by size', async () => {
     const small = { SeriesInstanceUID: '', Rows: 1, PixelData: words(1, 2, 3) };
     const scans = await readDicomSeries([
       made(0),
@@ -324,7 +324,7 @@ describe('findings', () => {
     expect(kinds(scan)).toEqual(['gantry-tilt', 'mixed-sizes', 'mixed-spacings', 'ignored-window']);
   });
 
-  test('what cannot be read among sound files is told', async () => {
+  test('an unreadable file among sound ones is reported', async () => {
     const [scan] = await readDicomSeries([
       file('scan/notes.txt', new TextEncoder().encode('hello')),
       made(0),

@@ -36,7 +36,7 @@ test('which files are NIfTI by name', () => {
 });
 
 describe('orientation', () => {
-  // A volume of 2 × 3 × 4 voxels to the right, to the front and to the head; each value tells its place.
+  // A volume of 2 × 3 × 4 voxels to the right, to the front and to the head; each value encodes its position.
   const sizes = [2, 3, 4];
   const spacing = [0.5, 0.75, 2];
   const valueAt = (place: readonly number[]) => 100 * place[0]! + 10 * place[1]! + place[2]!;
