@@ -6,9 +6,12 @@ import type { RacerAnswer, RacerOrder } from './claim-racer.fixture.ts';
 
 export interface Racer {
   /** The answer to an order to claim the folder at this time (milliseconds since 1970; default: now). */
-  claim(folder: string, at?: number): Promise<RacerAnswer>;
+  claim(folder: string, about?: { at?: number; lease?: number }): Promise<RacerAnswer>;
+  isHeld(): Promise<RacerAnswer>;
   release(): Promise<RacerAnswer>;
   end(): void;
+  /** The process, or that of `prefix`. */
+  pid: number;
 }
 
 export interface RacerOptions {
@@ -37,8 +40,10 @@ async function startRacer({ uid, prefix = [] }: RacerOptions): Promise<Racer> {
   };
   await answer();
   return {
-    claim: (folder, at = 0) => ask({ folder, at }),
-    release: () => ask({ at: 0 }),
+    claim: (folder, about) => ask({ order: 'claim', folder, ...about }),
+    isHeld: () => ask({ order: 'isHeld' }),
+    release: () => ask({ order: 'release' }),
     end: () => child.disconnect(),
+    pid: child.pid!,
   };
 }

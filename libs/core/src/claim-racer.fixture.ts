@@ -3,25 +3,30 @@ import { claimFolder } from './claim.ts';
 import type { Claim } from './claim.ts';
 
 export interface RacerOrder {
-  /** The folder to claim, at this time (milliseconds since 1970); without a folder, release the claim. */
+  order: 'claim' | 'isHeld' | 'release';
+  /** The folder to claim. */
   folder?: string;
-  at: number;
+  /** When to claim it, milliseconds since 1970. */
+  at?: number;
+  /** Seconds; the heartbeat is a tenth of it. */
+  lease?: number;
 }
 
-export type RacerAnswer = 'ready' | 'held' | 'released' | `refused: ${string}`;
+export type RacerAnswer = 'ready' | 'held' | 'lost' | 'released' | `refused: ${string}`;
 
 const answer = (text: RacerAnswer) => process.send!(text);
 let claim: Claim | undefined;
 
-process.on('message', async ({ folder, at }: RacerOrder) => {
-  if (folder === undefined) {
+process.on('message', async ({ order, folder, at = 0, lease = 60 }: RacerOrder) => {
+  if (order === 'isHeld') return answer((await claim?.isHeld()) ? 'held' : 'lost');
+  if (order === 'release') {
     await claim?.release();
     claim = undefined;
     return answer('released');
   }
   while (Date.now() < at); // All racers begin in the same millisecond.
   try {
-    claim = await claimFolder(folder);
+    claim = await claimFolder(folder!, { lease, heartbeat: lease / 10 });
     return answer('held');
   } catch (error) {
     return answer(`refused: ${(error as Error).message}`);

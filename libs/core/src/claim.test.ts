@@ -382,7 +382,7 @@ test('eight processes that start at once: exactly one holds the claim', async ()
       const folder = await temporary();
       await leave?.(folder);
       const at = Date.now() + 5;
-      const answers = await Promise.all(racers.map((racer) => racer.claim(folder, at)));
+      const answers = await Promise.all(racers.map((racer) => racer.claim(folder, { at })));
       expect(answers.filter((answer) => answer === 'held')).toHaveLength(1);
       expect(await readdir(folder)).toEqual(['.claim']);
       await Promise.all(racers.map((racer) => racer.release()));

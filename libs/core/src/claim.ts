@@ -118,6 +118,10 @@ export async function claimFolder(folder: string, options: ClaimOptions = {}): P
     await mkdir(folder, { recursive: true });
     for (let retrying: number | undefined; ;) {
       signal?.throwIfAborted();
+      const present = await readClaim(file);
+      // Most starters are refused here, before they write anything.
+      if (present?.record !== undefined && (await stateOf(present.record)) === 'alive')
+        throw await refusal(folder, present, { own: { written: present.modified, lease }, options });
       const own = await writeOwn(folder, lease);
       let outcome: Outcome;
       try {
@@ -314,7 +318,8 @@ async function judge(
 }
 
 /** Seconds since the claim's last heartbeat, by the file system's clock. */
-const silence = (found: FoundClaim, own: OwnClaim) => Number(own.written - found.modified) / 1e9;
+const silence = (found: FoundClaim, own: Pick<OwnClaim, 'written'>) =>
+  Number(own.written - found.modified) / 1e9;
 
 const leaseOf = (found: FoundClaim, own: OwnClaim) => found.record?.lease ?? own.lease;
 
@@ -330,7 +335,7 @@ async function mayBeOlderVersion({ legacyPid: pid, modified }: FoundClaim): Prom
 async function refusal(
   folder: string,
   found: FoundClaim,
-  { own, options }: { own: OwnClaim; options: ClaimOptions },
+  { own, options }: { own: Pick<OwnClaim, 'written' | 'lease'>; options: ClaimOptions },
 ): Promise<UserError> {
   const remedy = options.remedy ?? 'wait until it ends, or stop it';
   const { record, legacyPid } = found;
