@@ -378,7 +378,7 @@ test('eight processes that start at once: exactly one holds the claim', async ()
   const racers = await startRacers(8);
   const dead = await endedPid();
   for (const leave of [undefined, (folder: string) => writeClaim(folder, { pid: dead })])
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 10; round++) {
       const folder = await temporary();
       await leave?.(folder);
       const at = Date.now() + 5;
