@@ -1,19 +1,11 @@
 // Published weights from the Hugging Face hub into the cache: resumed where a download broke off, in place only when
-// their SHA-256 is the hub's.
-import {
-  codeOf,
-  messageOf,
-  readJson,
-  sha256OfFile,
-  UserError,
-  writeFileAtomic,
-  writeJson,
-} from '@ct-ensemble/core';
+// their SHA-256 is the hub's and, where one is pinned or given, that one.
+import { codeOf, messageOf, sha256OfFile, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { PUBLISHED, readRecord, recordFile, type Trust, type WeightsRecord } from '@ct-ensemble/models';
 import { downloadFile, HubApiError, pathsInfo } from '@huggingface/hub';
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
 
 export interface FetchOptions {
   /** On the hub: `timm/densenet161.tv_in1k`. */
@@ -22,6 +14,10 @@ export interface FetchOptions {
   file: string;
   /** A commit, branch or tag; default main. */
   revision?: string;
+  /** The SHA-256 that the file must have, instead of the pinned one. */
+  sha256?: string;
+  /** The pinned SHA-256; default that of `PUBLISHED`. Does not apply to a `revision`. */
+  pinned?: string | null;
   /** Default the public hub. */
   hubUrl?: string;
   /** Of the user on the hub, for repositories that need one. */
@@ -29,27 +25,22 @@ export interface FetchOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-const recordSchema = z.object({
-  repository: z.string(),
-  /** The commit, or that it is not known. */
-  revision: z.string(),
-  bytes: z.int(),
-  sha256: z.string(),
-});
-
-/** What was fetched; it lies beside the file as JSON. */
-export type FetchRecord = z.infer<typeof recordSchema>;
-
-const recordFile = (file: string) => file.replace(/\.safetensors$/, '.json');
-
 /**
  * Fetches the weights unless they are there. What a broken download brought stays beside the file and is gone on with.
- * @throws {UserError} where the hub cannot be reached or has no such file, and where the bytes are not the hub's.
+ * @throws {UserError} if the hub cannot be reached or has no such file, if its file has another SHA-256 than the pinned or
+ *   given one, and if the bytes that came are not the hub's.
  */
-export async function fetchWeights(options: FetchOptions): Promise<FetchRecord & { fetched: boolean }> {
+export async function fetchWeights(options: FetchOptions): Promise<WeightsRecord & { fetched: boolean }> {
   const { repository, file, onProgress } = options;
+  const expected = expectationOf(options);
   const there = await fetchedBefore(file);
-  if (there && options.revision === undefined) return { ...there, fetched: false };
+  const isExpected = expected.sha256 === undefined || expected.sha256 === there?.sha256;
+  const isChosen = there?.trust === 'chosen' && options.sha256 === undefined;
+  if (there && options.revision === undefined && (isExpected || isChosen)) {
+    const known = { ...there, trust: there.trust === 'first-use' ? expected.trust : there.trust };
+    if (known.trust !== there.trust) await writeJson(recordFile(file), known);
+    return { ...known, fetched: false };
+  }
   const request = {
     repo: { type: 'model', name: repository } as const,
     ...(options.hubUrl ? { hubUrl: options.hubUrl } : {}),
@@ -61,8 +52,21 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
   if (info === undefined || sha256 === undefined) {
     throw new UserError(`${repository} has no ${name} at ${revision}`, { remedy: 'give another --revision' });
   }
-  const record = { repository, revision: info.lastCommit.id, bytes: info.size, sha256 };
-  if (there?.sha256 === sha256) return { ...record, fetched: false };
+  if (expected.sha256 !== undefined && sha256 !== expected.sha256) {
+    throw new UserError(
+      `the SHA-256 of ${name} is ${sha256} on the hub, and ${expected.sha256} is ${ORIGIN[expected.trust]}`,
+      {
+        file: repository,
+        remedy: `if you know that the file was replaced on purpose, give --sha256 ${sha256}`,
+      },
+    );
+  }
+  const trust = sha256 === pinnedOf(options) ? 'pinned' : expected.trust;
+  const record = { repository, revision: info.lastCommit.id, bytes: info.size, sha256, trust };
+  if (there?.sha256 === sha256) {
+    await writeJson(recordFile(file), record);
+    return { ...record, fetched: false };
+  }
   const part = `${file}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(file), { recursive: true });
   const blob = await asked(options, () =>
@@ -85,27 +89,69 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
 
 const name = 'model.safetensors';
 
+const ORIGIN: Record<Trust, string> = {
+  pinned: 'the one pinned in this version',
+  chosen: 'the one given',
+  'first-use': 'the one recorded',
+};
+
+function pinnedOf({ repository, pinned = PUBLISHED[repository]?.sha256 ?? null }: FetchOptions) {
+  return pinned;
+}
+
+/** The SHA-256 that a file must have, if that is known beforehand, and why it is trusted then. */
+function expectationOf(options: FetchOptions): { sha256?: string; trust: Trust } {
+  if (options.sha256 !== undefined) return { sha256: options.sha256, trust: 'chosen' };
+  if (options.revision !== undefined) return { trust: 'chosen' };
+  const pinned = pinnedOf(options);
+  return pinned === null ? { trust: 'first-use' } : { sha256: pinned, trust: 'pinned' };
+}
+
 /** A file and its record belong together: between the two there is no record. */
-async function putInPlace(file: string, record: FetchRecord, put: () => Promise<void>) {
+async function putInPlace(file: string, record: WeightsRecord, put: () => Promise<void>) {
   await rm(recordFile(file), { force: true });
   await put();
   await writeJson(recordFile(file), record);
 }
 
-/** Puts a file that came another way where a fetched one would lie. */
-export async function keepWeights(repository: string, from: string, file: string): Promise<FetchRecord> {
+/**
+ * Puts a file that came another way where a fetched one would lie.
+ * @throws {UserError} if its SHA-256 is not the given one.
+ */
+export async function keepWeights(
+  from: string,
+  { repository, file, sha256: given, pinned }: FetchOptions,
+): Promise<WeightsRecord> {
   const bytes = await readFile(from);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const record = { repository, revision: 'given as a file', bytes: bytes.length, sha256 };
+  requireDigest(from, sha256, given);
+  const isPinned = sha256 === pinnedOf({ repository, file, ...(pinned === undefined ? {} : { pinned }) });
+  const trust = isPinned ? 'pinned' : 'chosen';
+  const record: WeightsRecord = {
+    repository,
+    revision: 'given as a file',
+    bytes: bytes.length,
+    sha256,
+    trust,
+  };
   await putInPlace(file, record, () => writeFileAtomic(file, bytes));
   return record;
 }
 
-/** Undefined where the file, or what was written of it, is not there. */
-async function fetchedBefore(file: string): Promise<FetchRecord | undefined> {
-  const size = await sizeOf(file);
-  const record = recordSchema.safeParse(await readJson(recordFile(file)));
-  return record.success && record.data.bytes === size ? record.data : undefined;
+/** @throws {UserError} if a SHA-256 is given and the file has another. */
+export function requireDigest(file: string, sha256: string, given: string | undefined) {
+  if (given === undefined || sha256 === given) return;
+  throw new UserError(`its SHA-256 is ${sha256}, not the given ${given}`, {
+    file,
+    remedy: 'get the file again from its source, or correct --sha256',
+  });
+}
+
+/** Undefined if the file or its record is not there, or the file is no longer what was recorded. */
+async function fetchedBefore(file: string): Promise<WeightsRecord | undefined> {
+  const record = await readRecord(file);
+  if (record === undefined || record.bytes !== (await sizeOf(file))) return undefined;
+  return (await sha256OfFile(file)) === record.sha256 ? record : undefined;
 }
 
 /** Appends what the file lacks of the blob. */

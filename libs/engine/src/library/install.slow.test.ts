@@ -374,7 +374,7 @@ test.each([
     what: 'no pip',
     pip: 'fail("/usr/bin/python3: No module named pip")',
     code: 'pip-missing',
-    message: /^python3 has no pip → .*python3-pip/,
+    message: /^python3 has no pip .*→ .*python3-pip/,
   },
   {
     what: 'no network',

@@ -336,10 +336,14 @@ function pipError({
   const text = lines.join('\n');
   const cause = new Error(`pip ended with ${exit}:\n${lines.slice(-20).join('\n')}`);
   if (/No module named '?pip\b/.test(text)) {
-    return new EngineError('pip-missing', 'python3 has no pip', {
-      remedy: `install it (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), or ${ELSEWHERE}`,
-      cause,
-    });
+    return new EngineError(
+      'pip-missing',
+      "python3 has no pip (one in the user's own site-packages folder is not used)",
+      {
+        remedy: `install it (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), or ${ELSEWHERE}`,
+        cause,
+      },
+    );
   }
   if (/DO NOT MATCH THE HASHES/i.test(text)) {
     const got = /Got\s+([0-9a-f]{64})/.exec(text)?.[1] ?? 'another';
@@ -355,7 +359,7 @@ function pipError({
     {
       remedy:
         'check the network and what pip is set to (proxy, index) and run it again; on a machine without a network, ' +
-        `name a folder that has the wheels with --wheels, share CT_ENSEMBLE_CACHE, or ${ELSEWHERE}`,
+        `name a folder that has the wheels with --wheels, copy the cache folder (CT_ENSEMBLE_CACHE) of a machine that has it, or ${ELSEWHERE}`,
       cause,
     },
   );

@@ -2,9 +2,11 @@
 import { UserError } from '@ct-ensemble/core';
 import { cacheFolder } from '@ct-ensemble/engine';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromPyTorch, pytorchShape, type Parameter } from './parameters.ts';
 import { architectureOf, type Model } from '../registry.ts';
+import { verifyPublished } from './published.ts';
 import { asFloat32, readSafetensors, type StoredTensorOf, type StoredTensors } from './safetensors.ts';
 import { described, firstOf } from './weights.ts';
 
@@ -27,12 +29,22 @@ export interface PretrainedReport {
  * - The first convolution, where the network sees other than the file's three channels, as in timm: one channel gets
  *   the sum over the colours, more get the colours in turn, scaled by 3 / channels.
  *
- * @throws {UserError} naming the file: for names that are missing, unknown or of another shape; nothing has changed then.
+ * If the file is the one in the cache, its SHA-256 is checked first (`verifyPublished`).
+ *
+ * @throws {UserError} naming the file: for a SHA-256 that is not the recorded or pinned one, and for names that are
+ *   missing, unknown or of another shape; nothing has changed then.
  */
 export async function loadPretrained(
   model: Model<Tensor2D | Tensor4D>,
   file: string,
 ): Promise<PretrainedReport> {
+  const { architecture } = model;
+  if (file === pretrainedFile(architecture) && existsSync(file)) {
+    await verifyPublished(file, {
+      repository: architectureOf(architecture).pretrained!.repository,
+      architecture,
+    });
+  }
   const { tensors } = await readSafetensors(file);
   return importPretrained(model, tensors, file);
 }
