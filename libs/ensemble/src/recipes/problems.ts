@@ -37,9 +37,12 @@ export function problemsIn(
   return [...issues.flatMap((issue) => describe(issue, value)), ...crossProblems(value, options)];
 }
 
+/** What the competition takes. */
+const MOST_SUBMISSIONS = 5;
+
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
 function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
-  const { members, submissions, training } = recipeSchema.shape;
+  const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
   const memberList = read(members, ['members']);
@@ -53,6 +56,25 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
       text: 'names two submissions',
     })),
   ];
+  const classList = read(classes, ['classes']) ?? [];
+  classList.forEach((name, i) => {
+    const first = classList.findIndex((other) => other.normalize('NFC') === name.normalize('NFC'));
+    if (first < i) problems.push({ path: ['classes', i], text: `"${name}" is named twice` });
+  });
+  const hasTask = at(value, ['task']) !== undefined;
+  if (hasTask && at(value, ['classes']) !== undefined)
+    problems.push({ path: ['classes'], text: 'cannot be given together with task: remove one of the two' });
+  if (hasTask && submissionList.length > MOST_SUBMISSIONS)
+    problems.push({
+      path: ['submissions'],
+      text: 'holds more than five submissions, the competition takes five at most',
+    });
+  const shares = read(split, ['split']);
+  if (shares !== undefined && shares.val + shares.test >= 1)
+    problems.push({
+      path: ['split'],
+      text: 'leaves no scan for training: val and test must be below 1 in sum',
+    });
   if (architectures !== undefined) {
     memberList?.forEach(({ architecture }, i) => {
       if (architectures.includes(architecture)) return;
