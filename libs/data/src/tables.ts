@@ -16,7 +16,11 @@ export async function readRows(file: string): Promise<TableRow[]> {
     return file.toLowerCase().endsWith('.xlsx') ? await readXlsxRows(file) : await readCsvRows(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT')
-      throw new UserError('there is no such file', { file, remedy: 'give the path of a table', cause: error });
+      throw new UserError('there is no such file', {
+        file,
+        remedy: 'give the path of a table',
+        cause: error,
+      });
     throw new UserError(`cannot be read as a table (${messageOf(error)})`, {
       file,
       remedy: 'save it again as CSV (UTF-8) or XLSX',

@@ -57,7 +57,7 @@ export {
   probabilitiesFile,
   splitsFile,
   submissionFolder,
-} from './run/run-folder.ts';
+} from './run-folder.ts';
 export {
   evaluateRun,
   type RunEvaluation,

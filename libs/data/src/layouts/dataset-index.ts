@@ -86,7 +86,7 @@ export async function readDatasetIndex(root: string, options: DatasetOptions = {
   if (isPatientKnown)
     checkPatients({ file: found.patientFile ?? root, entries, splits, allowLeaks, findings });
   const counts = countScans(entries, classes.length);
-  refuseEmptyClass({ root, layout, classes, counts, splits: new Set(entries.map(({ split }) => split)) });
+  refuseEmptyClass({ root, layout, classes, counts, splits });
   await checkSameBytes(entries, { allowLeaks, findings });
   return { root, layout: layout.name, classes, splits, scans: entries, report: { counts, findings } };
 }
@@ -226,14 +226,21 @@ function refuseEmptyClass(options: {
   layout: Layout;
   classes: readonly string[];
   counts: Record<Split, SplitCounts>;
-  splits: ReadonlySet<Split>;
+  splits: DatasetIndex['splits'];
 }) {
   const { root, layout, classes, counts, splits } = options;
-  for (const split of ['train', 'val'] as const)
-    for (const [label, name] of classes.entries())
-      if (splits.has(split) && counts[split].perClass[label] === 0)
-        throw new UserError(`${split} has no usable scan of the class ${name}`, {
-          file: root,
-          remedy: `add some, laid out as ${layout.description}`,
-        });
+  const remedy =
+    splits === 'recipe'
+      ? "add patients of this class, or change the shares or the seed of the recipe's field split"
+      : `add some, laid out as ${layout.description}`;
+  for (const split of ['train', 'val'] as const) {
+    const { perClass, unlabelled, failed } = counts[split];
+    if (perClass.every((count) => count === 0) && unlabelled + failed === 0) continue;
+    const empty = perClass.indexOf(0);
+    if (empty !== -1)
+      throw new UserError(`${split} has no usable scan of the class ${classes[empty]}`, {
+        file: root,
+        remedy,
+      });
+  }
 }

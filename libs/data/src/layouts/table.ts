@@ -75,7 +75,7 @@ async function read({ root, listing, classes, table: given, findings }: LayoutRe
     file,
     located.filter(({ row, path }) => path === null && splitOf(row.split) !== 'test').map(({ row }) => row),
     {
-      problem: 'name no scan that exists',
+      problem: 'of scans that do not exist',
       cell: 'scan',
       remedy: `write paths relative to ${root} or absolute ones, or remove the rows`,
     },
@@ -105,7 +105,8 @@ async function read({ root, listing, classes, table: given, findings }: LayoutRe
     ...found.map(({ files }) => files.scan.path),
     ...found.flatMap(({ files }) => files.inside),
   ]);
-  await reportUnlisted({ root, listing, file, covered, findings });
+  const files = new Set(found.flatMap(({ files }) => files.scan.slices));
+  await reportUnlisted({ root, listing, file, covered, files, findings });
   return { scans, classes, patientFile: fields.has('patient') ? file : null };
 }
 
@@ -162,29 +163,29 @@ function checkCells(file: string, rows: readonly Row[], classes: readonly string
   const refuse = (bad: (row: Row) => boolean, about: Parameters<typeof refuseRows>[2]) =>
     refuseRows(file, rows.filter(bad), about);
   refuse(({ scan }) => scan === '', {
-    problem: 'have an empty field scan',
+    problem: 'with an empty field scan',
     cell: 'scan',
     remedy: 'write the path of the scan',
   });
   refuse(({ split }) => split !== '' && splitOf(split) === undefined, {
-    problem: 'have an unknown split',
+    problem: 'with an unknown split',
     cell: 'split',
     remedy: 'write train, val or test',
   });
   if (rows.some(({ split }) => split !== ''))
     refuse(({ split }) => split === '', {
-      problem: 'have no split, and others have one',
+      problem: 'without a split, while others have one',
       cell: 'scan',
       remedy: 'give every row a split, or none to have splits made',
     });
   if (classes !== null)
     refuse(({ label }) => label !== '' && !classes.includes(label), {
-      problem: 'have an unknown label',
+      problem: 'with an unknown label',
       cell: 'label',
-      remedy: `write one of the recipe's classes ${classes.join(', ')}, or correct the recipe`,
+      remedy: `write one of the recipe's classes ${classes.join(', ')}, or take a recipe for other classes, such as starter`,
     });
   refuse(({ label, split }) => label === '' && split !== '' && splitOf(split) !== 'test', {
-    problem: 'have no label in train or val',
+    problem: 'without a label in train or val',
     cell: 'scan',
     remedy: 'write the class, or move the scan to test: only there a label may be empty',
   });
@@ -302,14 +303,19 @@ async function reportUnlisted(options: {
   root: string;
   listing: Awaited<ReturnType<typeof listFolder>>;
   file: string;
+  /** Folders and files of the scans that have a row. */
   covered: ReadonlySet<string>;
+  /** All files of these scans. */
+  files: ReadonlySet<string>;
   findings: Finding[];
 }) {
-  const { listing, file, covered, findings } = options;
+  const { listing, file, covered, files, findings } = options;
   const root = resolve(options.root);
   const found: Finding[] = [];
   const all = await scansBelow({ path: root, listing }, found, { skipped: covered });
-  const unlisted = all.filter(({ path }) => !covered.has(path));
+  const unlisted = all.filter(
+    ({ path, slices }) => !covered.has(path) && !slices.every((slice) => files.has(slice)),
+  );
   findings.push(...found.filter(({ kind }) => kind === 'ignored-folder'));
   if (unlisted.length === 0) return;
   const keys = keysOf(unlisted, root).sort(compareNames);

@@ -25,10 +25,10 @@ export interface SplitScan {
  * Split of every scan by its key. All scans of a patient are in one split. Patients with a scan without a label are in test.
  *
  * Greedy: classes in turn, the one with the fewest patients first; in it, patients in turn, the one with the most scans
- * first and equals in an order drawn from (seed, 'split', patient). Each goes to the split that lacks most scans of the class.
- * While a class has only as many patients left as there are splits without it, it goes to one of those, in the order train,
- * val, test. So no split misses its share of a class by as much as the class's greatest patient, except where a class has
- * so few patients that this rule decides, or patients have scans of several classes.
+ * first and equals in an order drawn from (seed, 'split', patient). Each goes to the split that lacks most of the patient's
+ * classes. While a class has only as many patients left as there are splits without it, they go to those splits, in the order
+ * train, val, test. If no patient has scans of two classes, every split gets every class that has patients enough, and no
+ * split misses its share of a class by as much as the class's greatest patient (unless the rule before decides).
  */
 export function makeSplits(
   scans: readonly SplitScan[],
@@ -108,11 +108,22 @@ function dealOut(
   /** Scans of each class that each part still lacks. */
   const lacking = new Map([...totals].map(([label, total]) => [label, shares.map((share) => share * total)]));
   const holding = new Map([...totals].map(([label]) => [label, new Set<number>()]));
+  /** What a part lacks of the group's classes, each as a share of the class. */
+  const lackingOf = ({ perClass }: PatientGroup, part: number) =>
+    [...perClass.keys()].reduce((sum, label) => sum + lacking.get(label)![part]! / totals.get(label)!, 0);
   const lackingInAll = (part: number) =>
     [...lacking.values()].reduce((sum, counts) => sum + counts[part]!, 0);
   const parts = new Map<PatientGroup, number>();
   const remaining = (label: number) =>
     groups.filter((group) => group.perClass.has(label) && !parts.has(group));
+  /** The first part without a class of the group that has only as many patients left as there are such parts. */
+  const needed = (group: PatientGroup) => {
+    for (const label of group.perClass.keys()) {
+      const without = shares.flatMap((_, part) => (holding.get(label)!.has(part) ? [] : [part]));
+      if (without.length > 0 && remaining(label).length <= without.length) return without[0]!;
+    }
+    return undefined;
+  };
   for (;;) {
     const labels = [...totals.keys()]
       .map((label) => ({ label, left: remaining(label) }))
@@ -122,12 +133,9 @@ function dealOut(
     const { label, left } = labels[0]!;
     const size = (group: PatientGroup) => group.perClass.get(label)!;
     left.sort((a, b) => size(b) - size(a) || draws.get(a)! - draws.get(b)!);
-    for (const [i, group] of left.entries()) {
-      const without = shares.flatMap((_, part) => (holding.get(label)!.has(part) ? [] : [part]));
+    for (const group of left) {
       const part =
-        left.length - i <= without.length
-          ? without[0]!
-          : best(shares.length, (each) => [lacking.get(label)![each]!, lackingInAll(each)]);
+        needed(group) ?? best(shares.length, (each) => [lackingOf(group, each), lackingInAll(each)]);
       parts.set(group, part);
       for (const [each, count] of group.perClass) {
         lacking.get(each)![part]! -= count;

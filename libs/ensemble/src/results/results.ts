@@ -6,7 +6,7 @@ import { evaluate, type Evaluation } from './evaluation.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities, readProbabilities } from './probabilities.ts';
 import { predictionsTable } from './predictions.ts';
-import { doneFile, predictionsFile, probabilitiesFile, submissionFolder } from '../run/run-folder.ts';
+import { doneFile, predictionsFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
 import { failedReport, makeSubmission, writeSubmission } from './submission.ts';
 
 /** Scores of every member and subset on the validation scans, and on the test scans if their classes are known. */

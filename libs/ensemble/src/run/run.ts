@@ -18,7 +18,7 @@ import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
-import { datasetFile, memberFolder, type MemberScans, splitsFile, writeScans } from './run-folder.ts';
+import { datasetFile, memberFolder, type MemberScans, splitsFile, writeScans } from '../run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   /** Folder of the data set. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
+  classTable,
   datasetFile,
   memberFolder,
   type MemberOutcome,
@@ -11,13 +12,32 @@ import {
   planFile,
   prepareRun,
   requirePretrained,
+  splitsFile,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
-import { counter, memberDisplay, stopOnSignal } from './terminal.ts';
+import { Command } from 'commander';
+import {
+  addDatasetOptions,
+  allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
+  dataOption,
+  devicesOption,
+  engineOption,
+  filterOption,
+  fromScratchOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  recipeOption,
+  volumesOption,
+} from '../options.ts';
+import { memberDisplay } from '../terminal/members.ts';
+import { counter } from '../terminal/progress.ts';
+import { stopOnSignal } from '../terminal/signals.ts';
 
-export interface AllMembersOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -26,17 +46,34 @@ export interface AllMembersOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
-  filter?: string;
-  masks?: string;
-  /** What two splits share is told and no error. */
+  /** Scans that two splits share are reported, and are no error. */
   allowLeaks?: boolean;
+}
+
+export function allMembersCommand(): Command {
+  const command = new Command('all-members')
+    .description('Trains every member of a recipe; started again, it continues.')
+    .addOption(dataOption('folder of the data set', 'phantom scans, made when needed'));
+  return addDatasetOptions(command)
+    .addOption(recipeOption('quick'))
+    .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
+    .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
+    .addOption(devicesOption())
+    .addOption(engineOption())
+    .addOption(volumesOption('--volumes'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(allowLeaksOption())
+    .action(async (options: AllMembersOptions) => {
+      process.exitCode = await allMembers(options);
+    });
 }
 
 /** Phantom scans are made here, with this seed, when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
-export async function allMembers(options: AllMembersOptions): Promise<number> {
+async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -49,6 +86,7 @@ export async function allMembers(options: AllMembersOptions): Promise<number> {
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
+      ...datasetChoice(options),
       recipe,
       run,
       devices: options.devices,
@@ -90,16 +128,20 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, report, state }: PreparedRun) {
-  const { scans, classes, root } = plan.dataset;
+function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+  const { classes, root, layout, splits } = plan.dataset;
   console.log(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
   console.log(
-    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+    `Layout ${layout}, ${classes.length} classes; ` +
+      (splits === 'data'
+        ? 'splits as the data set has them'
+        : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
+  console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
   if (report.findings.length > 0)
-    console.log(`${report.findings.length} odd things in the data set: see ${datasetFile(run)}`);
+    console.log(`${report.findings.length} findings about the data set: see ${datasetFile(run)}`);
   console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 

@@ -1,14 +1,33 @@
-// The command submit: the files that go to the competition.
+// The command submit: the submissions of a run, and tables of its predictions.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { planFile, submitRun } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
 
 const defaultRun = join('runs', 'quick');
 
+interface SubmitOptions {
+  run?: string;
+}
+
+export function submitCommand(): Command {
+  return new Command('submit')
+    .description(
+      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class, and tables of the predictions.",
+    )
+    .option(
+      '--run <dir>',
+      'folder of the run (default: runs/quick, which is trained first if it does not exist)',
+    )
+    .action(async (options: SubmitOptions) => {
+      process.exitCode = await submit(options);
+    });
+}
+
 /** Runs the command; returns the exit code: 1 when a submission could not be written. */
-export async function submitCommand(options: { run?: string }): Promise<number> {
+async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
     console.log(`There is no run in ${run} yet: training it first`);
@@ -18,7 +37,7 @@ export async function submitCommand(options: { run?: string }): Promise<number> 
   const { split, submissions } = await submitRun(run);
   if (split === 'val')
     console.log('The data set has no test scans: these submissions name its validation scans.');
-  for (const { name, members, files, counts, missing, failed } of submissions) {
+  for (const { name, members, files, predictions, counts, missing, failed } of submissions) {
     if (missing.length > 0) {
       console.log(`${name}: NOT WRITTEN, not done yet: ${missing.join(', ')}`);
       continue;
@@ -26,6 +45,7 @@ export async function submitCommand(options: { run?: string }): Promise<number> 
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
     console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
     for (const file of files) console.log(`  ${file}`);
+    console.log(`  ${predictions}`);
     for (const line of failed) console.log(`  without volume: ${line}`);
   }
   return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;

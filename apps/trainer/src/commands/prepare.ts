@@ -1,23 +1,52 @@
 // The command prepare: data set and volumes, without training; a second run finds its volumes made.
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
-import { cacheFolder, installTensorFlow } from '@ct-ensemble/engine';
-import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
-import { pace, stopOnSignal } from './terminal.ts';
+import { cacheFolder } from '@ct-ensemble/engine';
+import { classTable, openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
+import { installForNetworks } from '../install-for-networks.ts';
+import {
+  addDatasetOptions,
+  allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
+  dataOption,
+  filterOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  recipeOption,
+  volumesOption,
+} from '../options.ts';
+import { pace } from '../terminal/progress.ts';
+import { stopOnSignal } from '../terminal/signals.ts';
 
-export interface PrepareOptions {
+interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
   data: string;
   recipe: string;
-  filter?: string;
-  masks?: string;
   out?: string;
-  /** What two splits share is told and no error. */
+  /** Scans that two splits share are reported, and are no error. */
   allowLeaks?: boolean;
   json?: boolean;
 }
 
+export function prepareCommand(): Command {
+  const command = new Command('prepare')
+    .description('Reads a data set and prepares the volumes of a recipe; volumes that exist are kept.')
+    .addOption(dataOption('folder of the data set, or any folder of scans'));
+  return addDatasetOptions(command)
+    .addOption(recipeOption('detection-paper'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(volumesOption('--out'))
+    .addOption(allowLeaksOption())
+    .option('--json', 'print the report as JSON: scans, findings, failures')
+    .action(async (options: PrepareOptions) => {
+      process.exitCode = await prepare(options);
+    });
+}
+
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
-export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
+async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   await installForNetworks(options);
   const store = options.out ?? join(cacheFolder(), 'volumes');
@@ -28,6 +57,7 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
   try {
     const { index, scans, report, networks } = await prepareVolumes({
       data,
+      ...datasetChoice(options),
       recipe,
       store,
       ...(options.filter !== undefined && { filter: options.filter }),
@@ -45,8 +75,19 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
     const failed = one.filter(({ failure }) => failure !== null);
     const slices = countSlices(one);
     if (json) {
-      const { classes, root, task } = index;
-      const about = { root, task, classes, volume: recipe.volume, networks, store, fresh, seconds, slices };
+      const { classes, root, layout, splits } = index;
+      const about = {
+        root,
+        layout,
+        classes,
+        splits,
+        volume: recipe.volume,
+        networks,
+        store,
+        fresh,
+        seconds,
+        slices,
+      };
       const members = scans.length === 1 ? {} : { members: scans.slice(1) };
       console.log(JSON.stringify({ ...about, ...report, scans: one, ...members }, undefined, 1));
     } else {
@@ -56,6 +97,7 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
           `of ${slices.decodable} slices ${slices.kept} kept, ${slices.dropped} dropped; ` +
           `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
+      console.log(classTable(one, { classes: index.classes, training: recipe.training }));
       for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);
       for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
     }
@@ -67,12 +109,6 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
   } finally {
     stopping.release();
   }
-}
-
-/** Networks compute on TensorFlow; thresholds need none. */
-export async function installForNetworks(options: Pick<PrepareOptions, 'filter' | 'masks'>) {
-  const { filter = 'area', masks = 'threshold' } = options;
-  if (filter !== 'area' || masks !== 'threshold') await installTensorFlow({ log: console.error });
 }
 
 function countSlices(scans: readonly StoredScan[]) {

@@ -1,0 +1,162 @@
+// The options that several commands share, each defined once, and the parsers of option values.
+import { layoutNames, type TableField } from '@ct-ensemble/data';
+import type { EngineKind } from '@ct-ensemble/engine';
+import type { DatasetChoice } from '@ct-ensemble/ensemble';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** Values of the options that say which networks take part in the preparation. */
+export interface PreparationNetworkOptions {
+  filter?: string;
+  masks?: string;
+}
+
+/** Values of the options that say how the data set is laid out. */
+export interface DatasetOptions {
+  layout?: string;
+  labels?: string;
+  scanColumn?: string;
+  labelColumn?: string;
+  patientColumn?: string;
+  splitColumn?: string;
+  groupColumn?: string;
+}
+
+/** Required unless `optional` says what is used instead. */
+export function dataOption(what: string, optional?: string): Option {
+  const option = new Option('--data <dir>', optional === undefined ? what : `${what} (default: ${optional})`);
+  return option.makeOptionMandatory(optional === undefined);
+}
+
+/** Adds the options that say how the data set is laid out, and where its table of scans is. */
+export function addDatasetOptions(command: Command): Command {
+  const column = (field: TableField, usual: string) =>
+    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${usual})`);
+  const options = [
+    new Option(
+      '--layout <name>',
+      "how the data set is laid out (default: table with --labels; else the recipe's; else folders)",
+    ).choices(layoutNames),
+    new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
+    column('scan', 'scan or path'),
+    column('label', 'label, class or category'),
+    column('patient', 'patient or patient_id'),
+    column('split', 'split'),
+    column('group', 'group, site or centre'),
+  ];
+  return options.reduce((to, option) => to.addOption(option), command);
+}
+
+/** The values of the data set's options as the library takes them. */
+export function datasetChoice(options: DatasetOptions): DatasetChoice {
+  const { layout, labels, scanColumn, labelColumn, patientColumn, splitColumn, groupColumn } = options;
+  const columns = {
+    ...(scanColumn !== undefined && { scan: scanColumn }),
+    ...(labelColumn !== undefined && { label: labelColumn }),
+    ...(patientColumn !== undefined && { patient: patientColumn }),
+    ...(splitColumn !== undefined && { split: splitColumn }),
+    ...(groupColumn !== undefined && { group: groupColumn }),
+  };
+  return {
+    ...(layout !== undefined && { layout }),
+    ...(labels !== undefined && { labels }),
+    columns,
+  };
+}
+
+export function recipeOption(recipe: string): Option {
+  return new Option('--recipe <name|file>', 'name of a built-in recipe, or a YAML file').default(recipe);
+}
+
+export function filterOption(): Option {
+  return new Option(
+    '--filter <area|weights>',
+    'how slices that show lung are found: by the area of the lung, or by a trained network (its weights file)',
+  ).default('area');
+}
+
+export function masksOption(): Option {
+  return new Option(
+    '--masks <threshold|weights>',
+    'how the lung is found in a slice: by a threshold, or by a trained network (its weights file)',
+  ).default('threshold');
+}
+
+/** The folder of the prepared volumes; `flag` is the option's name in the command. */
+export function volumesOption(flag: '--volumes' | '--out'): Option {
+  return new Option(
+    `${flag} <dir>`,
+    'folder of the prepared volumes (default: volumes in the cache folder of this user)',
+  );
+}
+
+export function allowLeaksOption(): Option {
+  return new Option(
+    '--allow-leaks',
+    'report a patient, equal files or nearly equal scans in two splits, and go on (default: this is an error)',
+  );
+}
+
+export function devicesOption(): Option {
+  return new Option(
+    '--devices <list>',
+    "devices, one for each member that trains at the same time: a list such as gpu:0,gpu:1 or cpu:2 (two threads), or 'auto'",
+  ).default('auto');
+}
+
+export function deviceOption(): Option {
+  return new Option('--device <device>', "device: gpu:0, cpu:2 (two threads), or 'auto'").default('auto');
+}
+
+export function engineOption(): Option {
+  return new Option(
+    '--engine <engine>',
+    "what computes: TensorFlow's native library, or the far slower CPU backend of TensorFlow.js",
+  )
+    .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
+    .default('tensorflow');
+}
+
+export function fromScratchOption(what: string): Option {
+  return new Option('--from-scratch', what);
+}
+
+/** A whole number from 0 to 4294967295. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+/** A whole number above zero. */
+export function count(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError('It must be above zero.');
+  return value;
+}
+
+/** A number above zero. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('It must be a number above zero.');
+  return value;
+}
+
+/** A number between 0 and 1, both excluded. */
+export function share(text: string): number {
+  const value = positive(text);
+  if (value >= 1) throw new InvalidArgumentError('It must be between 0 and 1.');
+  return value;
+}
+
+/** Names separated by commas. */
+export function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
+/** The path of a .safetensors file. */
+export function weightsFile(text: string): string {
+  if (!text.endsWith('.safetensors')) throw new InvalidArgumentError('Its ending must be .safetensors.');
+  return text;
+}
