@@ -1,7 +1,7 @@
 // The whole command on a small data set, as a person runs it: killed in the middle, started again.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -117,6 +117,53 @@ test('trains all members; killed in the middle of an epoch it continues, and not
 
   const third = await train(run('killed'));
   expect(third.output.match(/already done/g)).toHaveLength(2);
+});
+
+test('class folders of any names without splits: splits are made and written, a second start is the same', async () => {
+  const own = join(folder, 'own');
+  const classes = ['__proto__', 'constructor', 'two, words'];
+  for (const [i, name] of classes.entries())
+    for (const k of [0, 1, 2]) {
+      const from = join(folder, 'data', 'train', ['covid', 'non-covid'][i % 2]!, `ct_scan_${(i >> 1) + k}`);
+      await cp(from, join(own, name, `scan ${k}`), { recursive: true });
+    }
+  const text = recipe
+    .replace('task: detection', 'split: { val: 0.3, test: 0.3 }\nfolds: 2')
+    .replace('epochs: 6', 'epochs: 1');
+  await writeFile(join(folder, 'own.yaml'), text);
+  const args = [
+    '--data',
+    'own',
+    '--recipe',
+    'own.yaml',
+    '--run',
+    'any',
+    '--devices',
+    'cpu:1',
+    '--volumes',
+    'volumes',
+  ];
+  const leaks = await train(args);
+  expect(leaks.output).toMatch(/the very same slices are in two splits/); // one class repeats scans of another
+  const first = await train([...args, '--allow-leaks']);
+  expect(first).toMatchObject({ code: 0 });
+  expect(first.output).toMatch(
+    /^Layout folders, 3 classes; splits made by patient as the recipe says: any\/splits\.csv$/m,
+  );
+  const splits = await readFile(join(folder, 'any', 'splits.csv'), 'utf8');
+  expect(splits.split('\n')[0]).toBe('scan,label,patient,split,fold');
+  for (const name of classes) expect(first.output).toMatch(new RegExp(`^${name} +1 +1 +1$`, 'm'));
+  const test = JSON.parse(
+    await readFile(join(folder, 'any/members/one/probabilities/test.json'), 'utf8'),
+  ) as {
+    classes: string[];
+    scans: { key: string }[];
+  };
+  expect(test.classes).toEqual(classes);
+  expect(test.scans).toHaveLength(3);
+  const again = await train([...args, '--allow-leaks']);
+  expect(again.output.match(/already done/g)).toHaveLength(2);
+  expect(await readFile(join(folder, 'any', 'splits.csv'), 'utf8')).toBe(splits);
 });
 
 test('SIGTERM stops after the present step, with exit code 130', async () => {

@@ -84,6 +84,36 @@ test('class/scan: splits are made by patient; a folder between class and scan is
   );
 });
 
+test('patients.csv names the patients, with and without splits', async () => {
+  const table = (rows: string[]) => ({ 'patients.csv': rows.join('\n') });
+  const plain = await writeTree({
+    ...slices('a/1'),
+    ...slices('a/2'),
+    ...slices('b/1'),
+    ...slices('b/2'),
+    ...table(['class,name,patient', 'a,1,P1', 'a,2,P2', 'b,1,P1', 'b,9,P9']),
+  });
+  const made = await read(plain, { split: { val: 0.5, test: 0, seed: 1 } });
+  const of = (key: string) => made.scans.find((scan) => scan.key === key)!;
+  expect(['a/1', 'a/2', 'b/1', 'b/2'].map((key) => of(key).patient)).toEqual(['P1', 'P2', 'P1', null]);
+  expect(of('a/1').split).toBe(of('b/1').split);
+  expect(made.report.findings.map(({ message }) => message)).toEqual([
+    '1 scan in the table and not on disk: b/9',
+    '1 scan without a patient, each split as a patient of its own: b/2',
+  ]);
+  const root = await writeTree({
+    ...slices('train/a/1'),
+    ...slices('train/b/1'),
+    ...slices('val/a/1'),
+    ...slices('val/b/1'),
+    ...table(['split,class,name,patient', 'train,a,1,P1', 'validation,b,1,P1']),
+  });
+  await expect(read(root)).rejects.toThrow(
+    /patients\.csv: a patient is in two splits: P1 \(train\/a\/1 and val\/b\/1\)/,
+  );
+  expect((await read(root, { allowLeaks: true })).report.findings[0]!.kind).toBe('patient-in-two-splits');
+});
+
 test('names that are properties of every object, and names with spaces, commas and quotes, are ordinary', async () => {
   const files = HOSTILE.flatMap((name) =>
     ['constructor', '__proto__', 'toString', 'x'].map((scan) => `${name}/${scan}`),
@@ -126,7 +156,7 @@ test('a composed and a decomposed umlaut are one class', async () => {
 });
 
 describe('refuses', () => {
-  test.each<[string, Record<string, string>, DatasetOptions, RegExp]>([
+  const mistakes: [string, Record<string, string>, DatasetOptions, RegExp][] = [
     [
       'no splits and no shares',
       { ...slices('a/1'), ...slices('b/1') },
@@ -169,11 +199,15 @@ describe('refuses', () => {
       {},
       /two splits: train\/a\/1 and val\/a\/2 .*--allow-leaks/,
     ],
-  ])('%s', async (_, files, options, message) => {
-    const root = await writeTree(files);
-    await expect(read(root, options)).rejects.toThrow(message);
-    await expect(read(root, options)).rejects.toHaveProperty('name', 'UserError');
-  });
+  ];
+  test.each(mistakes.map(([title, files, options, message]) => ({ title, files, options, message })))(
+    '$title',
+    async ({ files, options, message }) => {
+      const root = await writeTree(files);
+      await expect(read(root, options)).rejects.toThrow(message);
+      await expect(read(root, options)).rejects.toHaveProperty('name', 'UserError');
+    },
+  );
 });
 
 test('a preparation needs no splits; without class folders it reads any folder', async () => {

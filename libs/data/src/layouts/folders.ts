@@ -1,8 +1,9 @@
 // The layout `folders`: class folders, with or without folders of splits around them: `[split/]class/scan`. Class folders
-// may have any names.
+// may have any names. `patients.csv` in the root may say which patient a scan is of.
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
+import { columnsOf, headerError, readRows } from '../tables.ts';
 import {
   hasSplitFolders,
   splitOf,
@@ -37,7 +38,12 @@ interface PlacedScan extends FoundFiles {
 
 async function read({ root, listing, classes, findings }: LayoutRequest): Promise<LayoutScans> {
   const inSplits = hasSplitFolders(listing.folders);
-  reportFiles(root, listing.files, findings);
+  const patientsListed = listing.files.includes(PATIENTS);
+  reportFiles(
+    root,
+    listing.files.filter((file) => file !== PATIENTS),
+    findings,
+  );
   const known = (name: string) => classes === null || classes.includes(name.normalize('NFC'));
   const refuse = (path: string) =>
     findings.push({
@@ -82,8 +88,64 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
       remedy: `lay it out as ${folders.description}; or name another layout with --layout, or a table with --labels`,
     });
   const scans = namedScans(root, placed);
-  if (!inSplits) reportPatients(root, scans, findings);
-  return { scans, classes, patientFile: null };
+  if (!patientsListed) {
+    if (!inSplits) reportPatients(root, scans, findings);
+    return { scans, classes, patientFile: null };
+  }
+  const patientFile = join(root, PATIENTS);
+  const patients = await readPatients(patientFile);
+  reportAbsent(patientFile, { patients, scans, findings });
+  const withPatients = scans.map((scan) => ({ ...scan, patient: patients.get(scan.key) ?? null }));
+  return { scans: withPatients, classes, patientFile };
+}
+
+/** Table of patients in the root, with the columns class, name and patient, and split if there are folders of splits. */
+const PATIENTS = 'patients.csv';
+
+/** Patient by scan key. Throws a UserError with line and field for a row that is not understood. */
+async function readPatients(file: string): Promise<Map<string, string>> {
+  const [header, ...rows] = await readRows(file);
+  const columns = columnsOf(header, ['class', 'name', 'patient']);
+  if (columns === undefined) throw headerError(file, header, 'split,class,name,patient');
+  const [splitColumn = -1] = columnsOf(header, ['split']) ?? [];
+  const patients = new Map<string, string>();
+  for (const { line, cells } of rows) {
+    const [className = '', name = '', patient = ''] = columns.map((column) => cells[column] ?? '');
+    const cell = cells[splitColumn] ?? '';
+    const bad = (problem: string, remedy: string) =>
+      new UserError(`line ${line}, field ${problem}`, { file, remedy });
+    if (cell !== '' && splitOf(cell) === undefined)
+      throw bad(`split: '${cell}' is no split`, 'write train, val or test');
+    if (name === '') throw bad('name: is empty', 'write the name of the scan');
+    if (patient === '') continue;
+    const key = [splitOf(cell) ?? '', className, niftiName(name) ?? name]
+      .filter((part) => part !== '')
+      .join('/')
+      .normalize('NFC');
+    const earlier = patients.get(key);
+    if (earlier !== undefined && earlier !== patient)
+      throw bad(
+        `patient: ${key} is of ${patient} here and of ${earlier} above`,
+        'give each scan one patient',
+      );
+    patients.set(key, patient);
+  }
+  return patients;
+}
+
+function reportAbsent(
+  file: string,
+  {
+    patients,
+    scans,
+    findings,
+  }: { patients: ReadonlyMap<string, string>; scans: readonly FoundScan[]; findings: Finding[] },
+) {
+  const present = new Set(scans.map(({ key }) => key));
+  const absent = [...patients.keys()].filter((key) => !present.has(key));
+  if (absent.length === 0) return;
+  const message = `${counted(absent.length, 'scan')} in the table and not on disk: ${listed(absent)}`;
+  findings.push({ kind: 'missing-scan', path: file, message });
 }
 
 /** The scans of a class folder, or of a test folder: its NIfTI files and everything in its folders. */

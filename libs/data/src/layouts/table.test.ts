@@ -199,7 +199,7 @@ test('a row that names a folder of several scans fails by name', async () => {
 describe('refuses, by line', () => {
   const header = 'scan,label,patient,split';
   const good = 'p1/s1,sick,P1,train\np2/ct,well,P2,train\np3/images,sick,P3,val\np4,well,P4,val';
-  test.each<[string, string, DatasetOptions, RegExp]>([
+  const mistakes: [string, string, DatasetOptions, RegExp][] = [
     [
       'an unknown label',
       `${header}\n${good}`,
@@ -264,13 +264,17 @@ describe('refuses, by line', () => {
       /all scans have the class sick/,
     ],
     ['no splits and no shares', 'scan,label\np1/s1,sick\np2/ct,well', {}, /does not say which scans/],
-  ])('%s', async (_, content, options, message) => {
-    const root = await writeTree({ ...tree(), 'scans.csv': content });
-    const table = { file: join(root, 'scans.csv'), columns: options.table?.columns ?? {} };
-    const reading = readDatasetIndex(root, { ...options, layout: 'table', table });
-    await expect(reading).rejects.toThrow(message);
-    await expect(reading).rejects.toHaveProperty('name', 'UserError');
-  });
+  ];
+  test.each(mistakes.map(([title, content, options, message]) => ({ title, content, options, message })))(
+    '$title',
+    async ({ content, options, message }) => {
+      const root = await writeTree({ ...tree(), 'scans.csv': content });
+      const table = { file: join(root, 'scans.csv'), columns: options.table?.columns ?? {} };
+      const reading = readDatasetIndex(root, { ...options, layout: 'table', table });
+      await expect(reading).rejects.toThrow(message);
+      await expect(reading).rejects.toHaveProperty('name', 'UserError');
+    },
+  );
 
   test('more than ten rows are counted; no table at all; a table that is missing', async () => {
     const many = Array.from({ length: 13 }, (_, i) => `gone${i},sick,P${i},train`).join('\n');

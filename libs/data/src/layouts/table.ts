@@ -6,14 +6,7 @@ import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
 import { readRows, type TableRow } from '../tables.ts';
-import {
-  splitOf,
-  type FoundScan,
-  type Layout,
-  type LayoutRequest,
-  type LayoutScans,
-  type Split,
-} from './layout.ts';
+import { splitOf, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
 import { compareNames, listFolder, niftiName } from './listing.ts';
 import { beginsAsDicom, readScanFolder } from './scan-folder.ts';
 import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
