@@ -34,7 +34,7 @@ export function addDatasetOptions(command: Command): Command {
   const options = [
     new Option(
       '--layout <name>',
-      "how the data set is laid out (default: table with --labels; else the recipe's; else folders)",
+      'how the data set is laid out (default: table with --labels, else as the recipe says)',
     ).choices(layoutNames),
     new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
     column('scan', 'scan or path'),

@@ -8,7 +8,7 @@ export type ScanFormat = 'images' | 'dicom' | 'nifti';
 export interface ScanEntry {
   /**
    * Unique in the index, '/'-separated, the same wherever the data set lies: the path of the scan below the root, in the
-   * spelling of the layout, such as `train/covid/ct_scan_3`.
+   * spelling of the layout, such as `train/a/scan_3`.
    */
   key: string;
   split: Split;

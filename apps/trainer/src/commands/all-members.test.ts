@@ -142,10 +142,9 @@ test('class folders of any names without splits: splits are made and written, a 
     'cpu:1',
     '--volumes',
     'volumes',
+    '--allow-leaks', // scans of one class are repeated in another
   ];
-  const leaks = await train(args);
-  expect(leaks.output).toMatch(/the very same slices are in two splits/); // one class repeats scans of another
-  const first = await train([...args, '--allow-leaks']);
+  const first = await train(args);
   expect(first).toMatchObject({ code: 0 });
   expect(first.output).toMatch(
     /^Layout folders, 3 classes; splits made by patient as the recipe says: any\/splits\.csv$/m,
@@ -161,7 +160,7 @@ test('class folders of any names without splits: splits are made and written, a 
   };
   expect(test.classes).toEqual(classes);
   expect(test.scans).toHaveLength(3);
-  const again = await train([...args, '--allow-leaks']);
+  const again = await train(args);
   expect(again.output.match(/already done/g)).toHaveLength(2);
   expect(await readFile(join(folder, 'any', 'splits.csv'), 'utf8')).toBe(splits);
 });

@@ -195,7 +195,7 @@ function selectScans(scans: readonly StoredScan[], wanted: string | undefined): 
 /** No longer than file systems take with an ending. */
 const LONGEST_NAME = 120;
 
-/** A name that any file system takes, another one for every key: `train.covid.ct_scan_1`. */
+/** A name that any file system takes, another one for every key: `train.a.scan_1`. */
 export function fileName(key: string): string {
   const safe = key
     .split('/')
