@@ -1,4 +1,4 @@
-// The layout `table`: any tree of scans, and a table with one row a scan that names its class and, where it has the columns,
+// The layout `table`: any tree of scans, and a table with one row a scan that names its class and, if it has the columns,
 // patient, split and group.
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';

@@ -5,7 +5,8 @@ import { COMPETITION_TASKS } from './cov19-ct-db/spelling.ts';
 import { readDatasetIndex } from './dataset-index.ts';
 import { flatPng, plainDataset, slices, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { dicomBytes, sliceElements } from '../readers/dicom/dicom.fixture.ts';
-import { openVolumeStore, prepareDataset } from '../store/volume-store.ts';
+import { prepareDataset } from '../store/prepare-dataset.ts';
+import { openVolumeStore } from '../store/volume-store.ts';
 
 const read = (root: string) => readDatasetIndex(root, { anyFolder: true });
 
@@ -44,8 +45,8 @@ test('scans of every format at several depths: keys are paths, names are written
     new Set(['["test",null,null]']),
   );
   expect(report.counts.test).toEqual({ perClass: [], unlabelled: 7, failed: 0 });
-  const told = report.findings.map(({ kind, path, message }) => [kind, relative(root, path), message]);
-  expect(told.sort()).toEqual(
+  const found = report.findings.map(({ kind, path, message }) => [kind, relative(root, path), message]);
+  expect(found.sort()).toEqual(
     [
       ['ignored-file', '', '1 file outside any scan folder: DICOMDIR'],
       ['system-files', '', '1 system file ignored: __MACOSX'],
@@ -92,7 +93,7 @@ test('keys and names are unique, and none is the header of a submission', async 
   ]);
 });
 
-test('links in a circle and folders far down are told, not followed', async () => {
+test('links in a circle and folders far down are reported, not followed', async () => {
   const root = await writeTree({ ...slices('a'), ...slices('b/1/2/3/4/5'), ...slices('c/1/2/3/4/5/6') });
   await symlink(root, join(root, 'b/again'));
   const { scans, report } = await read(root);

@@ -1,4 +1,4 @@
-// What the index can tell of data leaks: a patient, or the very same files, in two splits.
+// Data leaks that the index shows: a patient, or the very same files, in two splits.
 import { dirname } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';

@@ -181,11 +181,11 @@ const mistakes: [string, string, string, RegExp][] = [
 ];
 
 test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, message })))(
-  '$title is told with line and field',
+  '$title is reported with line and field',
   ({ from, to, message }) => {
-    const told = complaint(edited(from, to));
-    expect(told).toMatch(/^r\.yaml: /);
-    expect(told).toMatch(message);
+    const text = complaint(edited(from, to));
+    expect(text).toMatch(/^r\.yaml: /);
+    expect(text).toMatch(message);
   },
 );
 
@@ -279,7 +279,7 @@ test('a member cannot start from weights that are not published', () => {
   expect(parseRecipe(text, 'r.yaml', { published: ['densenet_small'] }).members[1]!.pretrained).toBe(true);
 });
 
-test('a file and a name find their recipe; a mistyped one is told the nearest', async () => {
+test('a file and a name find their recipe; the error for a mistyped one names the nearest', async () => {
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-')), 'mine.yml');
   await writeFile(path, valid);
   expect((await loadRecipe(path)).name).toBe('trial');

@@ -1,4 +1,4 @@
-// What is wrong with a recipe, in words: the problems that the schema finds and those that involve several fields.
+// The problems of a recipe, in words: those that the schema finds and those that involve several fields.
 import { UserError } from '@ct-ensemble/core';
 import { isMap, isNode, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { z } from 'zod';
@@ -22,10 +22,10 @@ export interface Problem {
 
 /** The error that lists all problems, each with its line. */
 export function recipeRefusal(source: string, problems: { line: number; text: string }[]): UserError {
-  const told = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
-  return told.length === 1
-    ? new UserError(told[0]!, { file: source })
-    : new UserError(`${told.length} problems\n  ${told.join('\n  ')}`, { file: source });
+  const lines = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
+  return lines.length === 1
+    ? new UserError(lines[0]!, { file: source })
+    : new UserError(`${lines.length} problems\n  ${lines.join('\n  ')}`, { file: source });
 }
 
 /** All problems of a recipe: `issues` are those that the schema found in `value`. */

@@ -77,7 +77,7 @@ describe('submit', () => {
     ]);
   });
 
-  it('writes what it can and tells whose member is not done', async () => {
+  it('writes what it can and names the member that is not done', async () => {
     const run = await runOf(['x', 'y']);
     await finish(run, 'x', { val: [0.9, 0.2], test: [0.9, 0.75, 0.1] });
     const { submissions } = await submitRun(run);

@@ -71,11 +71,11 @@ describe('checkSubmission', () => {
       { covid: ['a'], 'non-covid': ['b'], noncovid: ['c'] },
       /unknown classes: noncovid \(did/,
     ],
-  ])('%s is told', (_, submission, message) => {
+  ])('%s is reported', (_, submission, message) => {
     expect(() => checkSubmission(submission, expected)).toThrow(message);
   });
 
-  test('all problems are told at once, long lists shortened', () => {
+  test('all problems are reported at once, long lists shortened', () => {
     const scans = Array.from({ length: 15 }, (_, i) => `n${i}`);
     expect(() => checkSubmission({ covid: ['x'] }, { classes, scans })).toThrow(
       /missing classes: non-covid; missing scans: n0, .*n9 and 5 more; unknown scans: x/,

@@ -21,7 +21,7 @@ export interface SubmissionOptions {
 
 /**
  * Puts every scan of `p` into the class of its greatest probability (a tie: the lower class), and the failed ones into
- * `failedAs`; {@link failedReport} tells which those are.
+ * `failedAs`; {@link failedReport} lists them.
  * @throws UserError when `failedAs` is no class, or a scan name is doubled or cannot be written.
  */
 export function makeSubmission(p: Probabilities, options: SubmissionOptions = {}): Submission {
@@ -175,7 +175,7 @@ function doubled(names: readonly string[]): string[] {
   return [...new Set(names.filter((name) => seen.size === seen.add(name).size))];
 }
 
-/** `title: a, b, c and 4 more`, or nothing to tell. */
+/** `title: a, b, c and 4 more`, or undefined for an empty list. */
 function list(title: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;
   const more = names.length > 10 ? ` and ${names.length - 10} more` : '';

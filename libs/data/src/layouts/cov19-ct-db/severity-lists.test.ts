@@ -11,7 +11,7 @@ const severityDataset = (): Record<string, string> => ({ ...names('train', 5), .
 const trainList = 'Name;Category\nct_scan_0;1\nct_scan_1;2\nct_scan2;3\nct_scan_3;4\n';
 const valList = 'Name;Category\r\nct_scan_3;1\r\nct_scan_2;2\r\nct_scan_1;3\r\nct_scan_0;4\r\n';
 
-test('categories 1 … 4 are labels 0 … 3; what is on one side only is told', async () => {
+test('categories 1 … 4 are labels 0 … 3; a scan or line without its counterpart is reported', async () => {
   const root = await writeTree({
     ...severityDataset(),
     ...slices('train/non-covid/ct_scan_0'),
