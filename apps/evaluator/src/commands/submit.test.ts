@@ -31,6 +31,21 @@ test('submit without a run makes it first; every test scan is named once; the en
   ];
   expect(names.sort()).toEqual([0, 1, 2, 3, 4, 5].map((i) => `test_ct_scan_${i}`));
 
+  expect(stdout).toContain('runs/quick/predictions/ensemble-1-2-3.csv');
+  const table = await readFile(join(folder, 'runs', 'quick', 'predictions', 'ensemble-1-2-3.csv'), 'utf8');
+  const rows = table
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(','));
+  expect(rows[0]).toEqual(
+    'scan,name,split,predicted,true,probability_non-covid,probability_covid,failure'.split(','),
+  );
+  for (const [scan, name, split, predicted] of rows.slice(1)) {
+    expect([scan, split]).toEqual([`test/${name}`, 'test']);
+    expect(await namesIn('ensemble-1-2-3', predicted!)).toContain(name);
+  }
+  expect(rows).toHaveLength(7);
+
   const evaluation = evaluator('evaluate', '--run', 'runs/quick', '--json');
   const { val, test: hidden } = JSON.parse(evaluation.stdout);
   expect(val.constant.scores.macroF1).toBeCloseTo(1 / 3, 10);

@@ -200,6 +200,8 @@ test.each([
     /names a GPU, which --engine cpu/,
   ],
   [['--engine', 'abacus'], /abacus/],
+  [['--labels', 'scans.csv'], /--labels names a table of scans, but there is no data set/],
+  [['--data', 'data', '--layout', 'piles'], /'piles' is invalid.*cov19-ct-db, folders, table/],
 ])('bad arguments %j: one clear error', async (args, message) => {
   const { code, output } = await train([...args, '--run', 'bad']);
   expect(code).not.toBe(0);

@@ -1,6 +1,7 @@
 // The command all-members: data set, volumes, plan, members, summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -74,6 +75,10 @@ const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
+  if (options.labels !== undefined && options.data === undefined)
+    throw new UserError('--labels names a table of scans, but there is no data set', {
+      remedy: 'name the folder of the scans with --data',
+    });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);

@@ -7,6 +7,7 @@ import { checkPatients, checkSameBytes } from '../splits/leaks.ts';
 import { makeSplits, type SplitShares } from '../splits/make-splits.ts';
 import {
   hasSplitFolders,
+  NoScanError,
   SPLITS,
   type FoundScan,
   type Layout,
@@ -110,7 +111,7 @@ async function readLayout(
   try {
     return await read(named);
   } catch (error) {
-    if (!mayBeUnlabelled || !(error instanceof UserError)) throw error;
+    if (!mayBeUnlabelled || !(error instanceof NoScanError)) throw error;
     findings.length = before;
     return read(layoutOf('unlabelled'));
   }

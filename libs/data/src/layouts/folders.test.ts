@@ -219,4 +219,8 @@ test('a preparation needs no splits; without class folders it reads any folder',
   ]);
   const plain = await read(await writeTree({ 'x.nii.gz': 'x' }), { anyFolder: true });
   expect(plain).toMatchObject({ layout: 'unlabelled', scans: [{ key: 'test/x', label: null }] });
+  const broken = await writeTree({ ...slices('a/1'), 'patients.csv': 'who\nP1' });
+  await expect(read(broken, { anyFolder: true })).rejects.toThrow(
+    /patients\.csv: line 1: the header is 'who'/,
+  );
 });

@@ -6,6 +6,7 @@ import { counted, listed, type Finding } from '../findings.ts';
 import { columnsOf, headerError, readRows } from '../tables.ts';
 import {
   hasSplitFolders,
+  NoScanError,
   splitOf,
   type FoundScan,
   type Layout,
@@ -83,7 +84,7 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
     }
   } else await addClasses(root, listing.folders, null);
   if (placed.length === 0)
-    throw new UserError('holds no scan in a class folder', {
+    throw new NoScanError('holds no scan in a class folder', {
       file: root,
       remedy: `lay it out as ${folders.description}; or name another layout with --layout, or a table with --labels`,
     });

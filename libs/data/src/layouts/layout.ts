@@ -1,5 +1,6 @@
 // A layout: the way a data set says which scans it has, and each scan's class, split and patient. One file a layout, and
 // one line in registry.ts.
+import { UserError } from '@ct-ensemble/core';
 import type { Finding } from '../findings.ts';
 import type { ScanFormat } from '../scan-entry.ts';
 import type { FolderListing } from './listing.ts';
@@ -23,6 +24,9 @@ export interface Layout {
    */
   read(request: LayoutRequest): Promise<LayoutScans>;
 }
+
+/** The data set holds no scan as the layout wants it. */
+export class NoScanError extends UserError {}
 
 /** What a layout is given. */
 export interface LayoutRequest {

@@ -54,6 +54,30 @@ test.each(cases)(
   },
 );
 
+test.each(cases)(
+  'data set %j with patients of several classes: classes of many patients are in every split',
+  (about) => {
+    const random = randomStream({ seed: about.seed, purpose: 'mixed' });
+    const scans = Array.from({ length: 12 * about.patients }, (_, i): SplitScan => {
+      const patient = `P${random.integer(3 * about.patients)}`;
+      return { key: `${i}`, patient, label: random.integer(about.classes) };
+    });
+    const splits = makeSplits(scans, { val: 0.2, test: 0.2, seed: 1 });
+    const ofPatient = new Map<string, string>();
+    for (const { key, patient } of scans) {
+      expect(ofPatient.get(patient!) ?? splits.get(key)).toBe(splits.get(key));
+      ofPatient.set(patient!, splits.get(key)!);
+    }
+    for (let label = 0; label < about.classes; label++) {
+      const ofClass = scans.filter((scan) => scan.label === label);
+      for (const part of PARTS) {
+        const share = ofClass.filter(({ key }) => splits.get(key) === part).length / ofClass.length;
+        expect(Math.abs(share - (part === 'train' ? 0.6 : 0.2))).toBeLessThan(0.1);
+      }
+    }
+  },
+);
+
 test('the order of the scans changes nothing; the seed does', () => {
   const scans = dataset(1, { classes: 3, patients: 60, most: 3 });
   const shares = { val: 0.2, test: 0.2, seed: 1 };

@@ -25,9 +25,9 @@ export interface SplitScan {
  * Split of every scan by its key. All scans of a patient are in one split. Patients with a scan without a label are in test.
  *
  * Greedy: classes in turn, the one with the fewest patients first; in it, patients in turn, the one with the most scans
- * first and equals in an order drawn from (seed, 'split', patient). Each goes to the split that lacks most of the patient's
- * classes. While a class has only as many patients left as there are splits without it, they go to those splits, in the order
- * train, val, test. If no patient has scans of two classes, every split gets every class that has patients enough, and no
+ * first and equals in an order drawn from (seed, 'split', patient). Each goes to the split that comes
+ * nearer to its shares by it than any other does, classes of which few scans are left counting most. While a class has only
+ * as many patients left as there are splits without it, they go to those splits, in the order train, val, test. If no patient has scans of two classes, every split gets every class that has patients enough, and no
  * split misses its share of a class by as much as the class's greatest patient (unless the rule before decides).
  */
 export function makeSplits(
@@ -108,9 +108,17 @@ function dealOut(
   /** Scans of each class that each part still lacks. */
   const lacking = new Map([...totals].map(([label, total]) => [label, shares.map((share) => share * total)]));
   const holding = new Map([...totals].map(([label]) => [label, new Set<number>()]));
-  /** What a part lacks of the group's classes, each as a share of the class. */
-  const lackingOf = ({ perClass }: PatientGroup, part: number) =>
-    [...perClass.keys()].reduce((sum, label) => sum + lacking.get(label)![part]! / totals.get(label)!, 0);
+  /** Scans of each class that are not dealt out yet. */
+  const waiting = new Map(totals);
+  /**
+   * How much nearer the part comes to its shares with the group: the sum over classes of (lack / waiting scans)². A class
+   * counts the more the fewer of its scans are left to make up for a lack.
+   */
+  const gain = ({ perClass }: PatientGroup, part: number) =>
+    [...perClass].reduce((sum, [label, count]) => {
+      const lack = lacking.get(label)![part]!;
+      return sum + (count * (2 * lack - count)) / waiting.get(label)! ** 2;
+    }, 0);
   const lackingInAll = (part: number) =>
     [...lacking.values()].reduce((sum, counts) => sum + counts[part]!, 0);
   const parts = new Map<PatientGroup, number>();
@@ -134,11 +142,11 @@ function dealOut(
     const size = (group: PatientGroup) => group.perClass.get(label)!;
     left.sort((a, b) => size(b) - size(a) || draws.get(a)! - draws.get(b)!);
     for (const group of left) {
-      const part =
-        needed(group) ?? best(shares.length, (each) => [lackingOf(group, each), lackingInAll(each)]);
+      const part = needed(group) ?? best(shares.length, (each) => [gain(group, each), lackingInAll(each)]);
       parts.set(group, part);
       for (const [each, count] of group.perClass) {
         lacking.get(each)![part]! -= count;
+        waiting.set(each, waiting.get(each)! - count);
         holding.get(each)!.add(part);
       }
     }
@@ -151,7 +159,7 @@ function best(n: number, valuesOf: (i: number) => [number, number]): number {
   for (let i = 1; i < n; i++) {
     const [a, b] = [valuesOf(i), valuesOf(chosen)];
     // Shares are fractions: what differs by rounding only is equal.
-    const first = Math.abs(a[0] - b[0]) < 1e-9 ? 0 : a[0] - b[0];
+    const first = Math.abs(a[0] - b[0]) < 1e-12 ? 0 : a[0] - b[0];
     if (first > 0 || (first === 0 && a[1] - b[1] > 1e-9)) chosen = i;
   }
   return chosen;

@@ -106,5 +106,14 @@ describe('the table of classes', () => {
         'training.loss.classWeights: inverse-frequency in the recipe weights them.',
     );
     expect(classTable(scans([6, 2]), about)).not.toMatch(/imbalanced/);
+    const loss = (classWeights: string) => ({ ...about.training.loss, classWeights });
+    const lastLine = (classWeights: string) => {
+      const training = { ...about.training, loss: loss(classWeights) };
+      return classTable(scans([7, 2]), { ...about, training })
+        .split('\n')
+        .at(-1);
+    };
+    expect(lastLine('none')).toMatch(/inverse-frequency in the recipe weights them\.$/);
+    expect(lastLine('inverse-frequency')).toMatch(/; the recipe sets training\.loss\.classWeights\.$/);
   });
 });
