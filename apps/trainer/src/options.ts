@@ -53,21 +53,21 @@ export function allowLeaksOption(): Option {
 export function devicesOption(): Option {
   return new Option(
     '--devices <list>',
-    'devices separated by commas, one for each member that trains at the same time: gpu:0 is the first GPU, cpu:2 two CPU threads; auto chooses',
+    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
   ).default('auto');
 }
 
 export function deviceOption(): Option {
   return new Option(
     '--device <device>',
-    'device to train on: gpu:0 is the first GPU, cpu:2 two CPU threads; auto chooses',
+    'device to train on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
   ).default('auto');
 }
 
 export function engineOption(): Option {
   return new Option(
     '--engine <engine>',
-    "library that computes: tensorflow (native, fast) or cpu (TensorFlow.js's own CPU backend, hundreds of times slower)",
+    'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
   )
     .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
     .default('tensorflow');
