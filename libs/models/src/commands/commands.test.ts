@@ -7,7 +7,8 @@ import { findTensorFlow, openEngine } from '@ct-ensemble/engine';
 import type { Command } from 'commander';
 import { describing } from '../description.ts';
 import { buildModel } from '../registry.ts';
-import { readFixture } from '../testing/fixtures.ts';
+import type { Golden } from '../goldens.ts';
+import { readSmallGolden } from '../testing/fixtures.ts';
 import { saveWeights } from '../weights/weights.ts';
 import { exportCommand } from './export.ts';
 import { goldensCommand } from './goldens.ts';
@@ -30,13 +31,14 @@ async function run(command: Command, ...words: string[]) {
 }
 
 describe('goldens', () => {
+  /** Compares with a file that holds PyTorch's values for densenet_small, after a change to its `nets` or its seed. */
   const compare = async (
-    change: (golden: Awaited<ReturnType<typeof readFixture>>) => unknown,
-    ...more: string[]
+    change: (golden: Golden) => unknown,
+    { seed, more = [] }: { seed?: string | number; more?: string[] } = {},
   ) => {
-    const golden = await readFixture('densenet_small');
+    const recorded = await readSmallGolden('densenet_small');
     const file = join(folder, 'goldens.json');
-    await writeFile(file, JSON.stringify({ nets: change(golden) }));
+    await writeFile(file, JSON.stringify({ seed: seed ?? recorded.seed, nets: change(recorded.golden) }));
     return run(goldensCommand(), '--file', file, '--engine', engine, ...more);
   };
 
@@ -47,6 +49,12 @@ describe('goldens', () => {
       /^densenet_small: 11293 parameters; eval logits \S+, after training forward \S+, loss \S+, gradient norms, median \S+, 95 % \S+: ok$/,
     );
   });
+
+  test.each(['golden', 7])('weights and input are drawn from the seed of the file: with %j nothing agrees', async (seed) => {
+    const { text, code } = await compare((golden) => ({ densenet_small: golden }), { seed });
+    expect(code).toBe(1);
+    expect(text).toMatch(/eval logits \S+ \(limit \S+\), after training forward \S+ \(limit \S+\), loss \S+ \(limit \S+\)/);
+  }); // prettier-ignore
 
   test.each([
     ['eval logits', { evalLogits: [[0, 0], [0, 0], [0, 0]] }],
@@ -65,7 +73,7 @@ describe('goldens', () => {
         [norm * 1.2, sum],
       ]);
       return { densenet_small: { ...golden, parameters: 5, gradients: Object.fromEntries(gradients) } };
-    }, '--json');
+    }, { more: ['--json'] });
     expect(code).toBe(1);
     const [line] = JSON.parse(text) as { ok: boolean; expectedParameters: number; figures: { name: string; value: number }[] }[]; // prettier-ignore
     expect(line).toMatchObject({ ok: false, parameters: 11293, expectedParameters: 5 });
