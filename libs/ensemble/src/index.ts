@@ -19,15 +19,9 @@ export {
   type Probabilities,
   type ScanLabel,
 } from './results/probabilities.ts';
-export {
-  loadRecipe,
-  parseRecipe,
-  preparationsOf,
-  recipeNames,
-  recipeSchema,
-  type Recipe,
-  type RecipeOptions,
-} from './recipes/recipe.ts';
+export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
+export { type RecipeOptions } from './recipes/problems.ts';
+export { preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
   failedReport,
@@ -60,7 +54,7 @@ export {
   planFile,
   probabilitiesFile,
   submissionFolder,
-} from './run/run-folder.ts';
+} from './run-folder.ts';
 export {
   evaluateRun,
   type RunEvaluation,

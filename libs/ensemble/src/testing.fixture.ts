@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { makePlan, type Plan } from './run/plan.ts';
-import { parseRecipe } from './recipes/recipe.ts';
+import { parseRecipe } from './recipes/load.ts';
 
 export const temporaryRun = () => mkdtemp(join(tmpdir(), 'ct-ensemble-run-'));
 

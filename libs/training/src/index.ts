@@ -18,6 +18,7 @@ export {
   type TrainingOptions,
 } from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
+export { trainingSchema } from './schema.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
 export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
 export {

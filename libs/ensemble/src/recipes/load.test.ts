@@ -2,7 +2,8 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '@ct-ensemble/core';
-import { loadRecipe, parseRecipe, preparationsOf, recipeNames } from './recipe.ts';
+import { loadRecipe, parseRecipe, recipeNames } from './load.ts';
+import { preparationsOf } from './schema.ts';
 
 const valid = `name: trial
 task: detection

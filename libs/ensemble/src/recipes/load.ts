@@ -1,0 +1,78 @@
+// Loads a recipe: a built-in one by its name or a YAML file by its path, checked field by field.
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+import { LineCounter, parseDocument } from 'yaml';
+import { didYouMean } from '../names.ts';
+import { lineOf, problemsIn, recipeRefusal, type RecipeOptions, fieldName } from './problems.ts';
+import { type Recipe, recipeSchema } from './schema.ts';
+
+/** Works from `src/` and from `dist/` alike. */
+const builtIn = new URL('../../recipes/', import.meta.url);
+
+/** Names of the built-in recipes, sorted. */
+export async function recipeNames(): Promise<string[]> {
+  const files = await readdir(builtIn);
+  return files
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length))
+    .sort();
+}
+
+/**
+ * Loads a built-in recipe by its name, or a file: anything with a `/` or ending in `.yaml` or `.yml`.
+ * @throws UserError when there is none (telling the nearest name), or like {@link parseRecipe}.
+ */
+export async function loadRecipe(nameOrFile: string, options: RecipeOptions = {}): Promise<Recipe> {
+  const isFile = /[/\\]|\.ya?ml$/i.test(nameOrFile);
+  const names = isFile ? [] : await recipeNames();
+  if (!isFile && !names.includes(nameOrFile)) {
+    throw new UserError(`There is no recipe "${nameOrFile}"${didYouMean(nameOrFile, names)}`, {
+      remedy: `take ${names.join(', ')} or the path of a YAML file`,
+    });
+  }
+  const path = isFile ? nameOrFile : fileURLToPath(new URL(`${nameOrFile}.yaml`, builtIn));
+  let content: string;
+  try {
+    content = await readFile(path, 'utf8');
+  } catch (error) {
+    const absent = codeOf(error) === 'ENOENT';
+    throw new UserError(absent ? 'there is no such recipe' : `cannot be read (${messageOf(error)})`, {
+      file: path,
+      remedy: `give the path of a YAML file or the name of a built-in recipe: ${(await recipeNames()).join(', ')}`,
+      cause: error,
+    });
+  }
+  return parseRecipe(content, path, options);
+}
+
+/**
+ * A recipe from YAML text. `source` names it in errors.
+ * @throws UserError that lists every problem with its line and field.
+ */
+export function parseRecipe(content: string, source: string, options: RecipeOptions = {}): Recipe {
+  const lines = new LineCounter();
+  const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    throw recipeRefusal(
+      source,
+      document.errors.map(({ pos, message }) => ({ line: lines.linePos(pos[0]).line, text: message })),
+    );
+  }
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (error) {
+    throw new UserError(`is not valid YAML (${messageOf(error)})`, { file: source, cause: error });
+  }
+  const parsed = recipeSchema.safeParse(value);
+  const problems = problemsIn(value, parsed.error?.issues ?? [], options);
+  if (parsed.success && problems.length === 0) return parsed.data;
+  throw recipeRefusal(
+    source,
+    problems.map(({ path, text }) => ({
+      line: lineOf(document, lines, path),
+      text: path.length === 0 ? `the recipe ${text}` : `${fieldName(path)} ${text}`,
+    })),
+  );
+}

@@ -1,0 +1,100 @@
+// The fields of a recipe: data, volumes, members, training and submissions.
+import { fields } from '@ct-ensemble/core';
+import { trainingSchema } from '@ct-ensemble/training';
+import { z } from 'zod';
+import { isSafeName, safeNameRule } from '../names.ts';
+
+const { count, flag, mapping, seed, sequence, text } = fields;
+const safeName = z.string('must be text').refine(isSafeName, `must be a safe folder name: ${safeNameRule}`);
+
+const maskSchema = mapping({
+  dilate: z
+    .int('must be an odd number')
+    .min(1, 'must be an odd number')
+    .refine((edge) => edge % 2 === 1, 'must be an odd number')
+    .default(5)
+    .describe('The mask grows by a square of so many of its pixels a side; 1: not at all.'),
+  edge: z
+    .enum(['dilated', 'overflow'], 'must be dilated or overflow')
+    .default('dilated')
+    .describe("overflow: what the authors' code comes to, which cuts a ring out of the lung's border."),
+});
+
+const memberSchema = mapping({
+  name: safeName.describe('Names the folder of the member.'),
+  architecture: text.describe('Name in the registry of models.'),
+  seed: seed.describe('Of its initial weights, order of samples, augmentation and dropout.'),
+  pretrained: flag
+    .default(false)
+    .describe('Starts from the weights published for ImageNet; nx run weights:fetch brings them.'),
+  mask: maskSchema.optional().describe("In the place of the volume's mask, for this member."),
+});
+
+const submissionSchema = mapping({
+  name: safeName.describe('Names the folder of the submission.'),
+  members: sequence(text)
+    .min(1, 'needs at least one member')
+    .describe('Names of members; the mean of their softmax outputs is submitted.'),
+});
+
+/** The fields of a recipe. `parseRecipe` also checks rules that involve several fields. */
+export const recipeSchema = mapping({
+  name: safeName.describe('Name of the recipe and of its runs.'),
+  task: z
+    .enum(['detection', 'severity'], 'must be detection or severity')
+    .describe('detection: Covid or not; severity: mild, moderate, severe, critical.'),
+  description: text.describe('What the recipe is for, one or two sentences.'),
+  volume: mapping({
+    depth: z
+      .union([count, sequence(count).length(2, 'must be one number, or two for two views')], {
+        error: 'must be a whole number, 1 or more, or two of them for two views',
+      })
+      .describe('Slices; [32, 16]: two views, of 32 and of 16 slices.'),
+    height: count.describe('Pixels.'),
+    width: count.describe('Pixels.'),
+    slices: z
+      .enum(['all', 'lung'], 'must be all or lung')
+      .default('all')
+      .describe(
+        'lung: slices without lung are left out, by threshold and area, or by the network given with --filter.',
+      ),
+    sampling: z
+      .enum(['nearest', 'lung-area'], 'must be nearest or lung-area')
+      .default('nearest')
+      .describe(
+        'nearest: evenly over the scan; lung-area: from the half with the most lung, by its density.',
+      ),
+    secondView: z
+      .enum(['shared', 'own'], 'must be shared or own')
+      .default('shared')
+      .describe('shared: the second view samples the same slices as the first; own: other slices.'),
+    mask: z
+      .preprocess((value) => (value === 'none' ? null : value), maskSchema.nullable())
+      .default(null)
+      .describe('none, or: slices keep nothing but the lung.'),
+    equalize: flag.default(false).describe('The histogram of each slice is equalised, after the mask.'),
+  }).describe('What a scan is resampled to.'),
+  members: sequence(memberSchema)
+    .min(1, 'needs at least one member')
+    .describe('The networks that are trained.'),
+  training: trainingSchema,
+  submissions: sequence(submissionSchema)
+    .min(1, 'needs at least one submission')
+    .max(5, 'holds more than five submissions, the competition takes five at most')
+    .describe('What is submitted: single members and ensembles, up to five.'),
+});
+
+export type Recipe = z.infer<typeof recipeSchema>;
+
+/** What its members' volumes are prepared to, and whose they are: one for most recipes. */
+export function preparationsOf({ volume, members }: Recipe) {
+  const preparations = new Map<string, { preparation: Recipe['volume']; members: string[] }>();
+  for (const { name, mask } of members) {
+    const preparation = { ...volume, mask: mask ?? volume.mask };
+    const key = JSON.stringify(preparation);
+    const same = preparations.get(key) ?? { preparation, members: [] };
+    same.members.push(name);
+    preparations.set(key, same);
+  }
+  return [...preparations.values()];
+}
