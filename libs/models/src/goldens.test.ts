@@ -54,7 +54,8 @@ for (const net of architectureNames().filter((name) => name.endsWith('_small')))
     test(`${net} computes what PyTorch computes: logits, running statistics, loss, every gradient`, () =>
       withEngine(fast, () => expectEqual({ seed, net }, golden)));
   } else {
-    test.skip(`${net} (skipped: no values of PyTorch are recorded; see fixtures/goldens.py)`, () => undefined);
+    test.skip(`${net} (skipped: no values of PyTorch are recorded; see fixtures/goldens.py)`, () =>
+      undefined);
   }
 }
 

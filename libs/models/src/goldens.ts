@@ -80,7 +80,8 @@ export const sharedGoldens =
  * @throws {UserError} if the file is not JSON, or lacks a field or has a wrong value in one.
  */
 export async function readGoldens(file: string): Promise<Goldens | undefined> {
-  const remedy = 'give a file in the format of goldens.json: { "seed": "golden", "nets": { "<network>": { … } } }';
+  const remedy =
+    'give a file in the format of goldens.json: { "seed": "golden", "nets": { "<network>": { … } } }';
   let value: unknown;
   try {
     value = await readJson(file);

@@ -67,13 +67,16 @@ describe('goldens', () => {
   }); // prettier-ignore
 
   test('wrong gradients and numbers of parameters are found, as JSON too', async () => {
-    const { text, code } = await compare((golden) => {
-      const gradients = Object.entries(golden.gradients).map(([name, [norm, sum]]) => [
-        name,
-        [norm * 1.2, sum],
-      ]);
-      return { densenet_small: { ...golden, parameters: 5, gradients: Object.fromEntries(gradients) } };
-    }, { more: ['--json'] });
+    const { text, code } = await compare(
+      (golden) => {
+        const gradients = Object.entries(golden.gradients).map(([name, [norm, sum]]) => [
+          name,
+          [norm * 1.2, sum],
+        ]);
+        return { densenet_small: { ...golden, parameters: 5, gradients: Object.fromEntries(gradients) } };
+      },
+      { more: ['--json'] },
+    );
     expect(code).toBe(1);
     const [line] = JSON.parse(text) as { ok: boolean; expectedParameters: number; figures: { name: string; value: number }[] }[]; // prettier-ignore
     expect(line).toMatchObject({ ok: false, parameters: 11293, expectedParameters: 5 });
