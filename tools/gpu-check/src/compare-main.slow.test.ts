@@ -23,10 +23,10 @@ test('two members at once train as one alone, to the byte', () => {
   expect(last).toBeLessThan(first!); // it did train
 });
 
-test('a GPU that is not there, a device that is none: one line, exit code 1', () => {
+test('a missing GPU, and a text that is not a device: one line, exit code 1', () => {
   for (const [device, message] of [
     ['gpu:77', /^TensorFlow sees no device gpu:77.*→.*\n$/],
-    ['tpu:0', /^"tpu:0" is no device → .*\n$/],
+    ['tpu:0', /^"tpu:0" is not a device → .*\n$/],
   ] as const) {
     const { status, stderr } = run('--left', device, '--right', 'cpu:0');
     expect([status, stderr]).toEqual([1, expect.stringMatching(message)]);

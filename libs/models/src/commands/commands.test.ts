@@ -19,7 +19,7 @@ const engine = findTensorFlow() ? 'tensorflow' : 'cpu';
 const log = jest.spyOn(console, 'log').mockImplementation(() => undefined);
 beforeEach(() => log.mockClear());
 
-/** What it prints, and its exit code. */
+/** Runs a command; returns what it printed, and its exit code. */
 async function run(command: Command, ...words: string[]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {
@@ -83,7 +83,7 @@ describe('goldens', () => {
     expect(line!.figures.find(({ name }) => name === 'gradientMedian')!.value).toBeCloseTo(1 / 6, 2);
   });
 
-  test('a network that is not here is told, the others go on', async () => {
+  test('an unknown network is reported, and the others are compared', async () => {
     const { text, code } = await compare((golden) => ({ resnet18: golden, densenet_small: golden }));
     expect(code).toBe(1);
     expect(text).toMatch(/^resnet18: unknown architecture "resnet18".*\ndensenet_small: .*: ok$/);
@@ -92,14 +92,14 @@ describe('goldens', () => {
   test.each([
     ['{"nets": {"x": {"shape": [1, 2]}}}', /nets\.x\.shape/],
     ['{', /JSON/],
-  ])('a file that is none: %s', async (content, problem) => {
+  ])('a file that is not a goldens file: %s', async (content, problem) => {
     const file = join(folder, 'bad.json');
     await writeFile(file, content);
     await expect(run(goldensCommand(), '--file', file)).rejects.toThrow(problem);
     await expect(run(goldensCommand(), '--file', file)).rejects.toThrow(file);
   });
 
-  test('a file that is not there', async () => {
+  test('a file that does not exist', async () => {
     const missing = run(goldensCommand(), '--file', join(folder, 'none.json'));
     await expect(missing).rejects.toThrow(/none\.json: there is no such file → give --file FILE/);
   });
@@ -161,7 +161,7 @@ describe('export', () => {
     engine.close();
   };
 
-  test('what the weights say of themselves is enough', async () => {
+  test('the metadata of the weights is enough', async () => {
     await save(describing({ ...about, size: [32, 32] }));
     const { text } = await run(exportCommand(), '--weights', weights);
     expect(text).toMatch(/w\.onnx: densenet_small, opset 17, 0\.\d MB$/);
@@ -170,14 +170,14 @@ describe('export', () => {
       expect(content).toContain(part);
   });
 
-  test('what they do not say must be given', async () => {
+  test('what the metadata lacks must be given as an option', async () => {
     await save({});
     const [file, ...all] = [weights, '--architecture', 'densenet_small', '--views', '4', '--classes', 'a,b'];
     await expect(run(exportCommand(), '--weights', file!)).rejects.toThrow(
-      /w\.safetensors: does not say its architecture → give --architecture NAME/,
+      /w\.safetensors: the metadata lacks architecture → give --architecture NAME/,
     );
     await expect(run(exportCommand(), '--weights', file!, ...all)).rejects.toThrow(
-      /its size → give --size EDGE/,
+      /lacks size → give --size EDGE/,
     );
     const out = join(folder, 'x.onnx');
     expect(
