@@ -6,7 +6,7 @@ import { roundTripCommand } from './commands/round-trip.ts';
 import { summaryCommand } from './commands/summary.ts';
 
 export function modelsProgram(): Command {
-  const program = new Command('models').description('Checks, describes and exports the networks.');
+  const program = new Command('models').description('Checks, summarises and exports the networks.');
   for (const command of [goldensCommand, summaryCommand, exportCommand, roundTripCommand])
     program.addCommand(command());
   return program;

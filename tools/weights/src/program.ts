@@ -1,4 +1,4 @@
-// weights:fetch as a commander program: fetches published ImageNet weights into the cache. Building it runs nothing.
+// weights:fetch as a commander program: downloads published ImageNet weights into the cache. Building it runs nothing.
 import { UserError } from '@ct-ensemble/core';
 import { architectureNames, architectureOf, pretrainedFile } from '@ct-ensemble/models';
 import { Command, Option } from 'commander';
@@ -52,12 +52,12 @@ async function main(options: Options) {
     seed: number('seed', options.seed, 0),
   };
   if (file !== undefined && (revision !== undefined || hub !== undefined)) {
-    throw new UserError('--revision and --hub choose what is fetched, --file takes a file', {
+    throw new UserError('--revision and --hub choose what to download, but --file gives a local file', {
       remedy: 'leave one of them out',
     });
   }
   if (network.seed > 0xffffffff)
-    throw new UserError(`--seed is ${options.seed}`, { remedy: 'give 0 … 4294967295' });
+    throw new UserError(`--seed is ${options.seed}`, { remedy: 'give a whole number, 0 … 4294967295' });
   if (network.views.length > 2) {
     throw new UserError(`--views is ${options.views}`, { remedy: 'give one or two numbers of slices' });
   }
@@ -76,7 +76,7 @@ async function main(options: Options) {
   console.log(`kept in ${cached}${out === undefined ? '' : `; the network's weights are in ${out}`}`);
 
   async function fetched(): Promise<string> {
-    let told = 0;
+    let reported = 0;
     const accessToken = process.env['HF_TOKEN'];
     const { sha256, ...record } = await fetchWeights({
       repository,
@@ -86,7 +86,7 @@ async function main(options: Options) {
       ...(accessToken ? { accessToken } : {}),
       onProgress(done, total) {
         const percent = Math.floor((10 * done) / total) * 10;
-        if (percent > told) console.log(`${(told = percent)} % of ${(total / 1e6).toFixed(1)} MB`);
+        if (percent > reported) console.log(`${(reported = percent)} % of ${(total / 1e6).toFixed(1)} MB`);
       },
     });
     const before = record.fetched ? '' : ', fetched before';
