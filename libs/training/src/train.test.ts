@@ -7,7 +7,7 @@ import type { StoredScan, VolumeStore } from '@ct-ensemble/data';
 import { type Engine, openEngine } from '@ct-ensemble/engine';
 import { buildModel } from '@ct-ensemble/models';
 import { lastCheckpoint } from './checkpoint.ts';
-import type { TrainingOptions } from './options.ts';
+import type { TrainingOptions } from './schema.ts';
 import { StoppedError } from './predict.ts';
 import { predictionStep } from './step.ts';
 import { type Progress, trainMember, type TrainOptions } from './train.ts';

@@ -17,7 +17,7 @@ export interface OwnMember {
 /** The loss, or the batch's probabilities, and what convolutions and matrix products computed in. */
 export type StepResult = Pick<Answer, 'values' | 'compute'>;
 
-const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const adam = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 export async function openMember(settings: Settings): Promise<OwnMember> {
   const { batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
@@ -44,8 +44,14 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   };
 
   function training() {
-    const optimizer = memberOptimizer(model, adam, precision);
-    const step = trainingStep({ model, optimizer, gamma: 1.5, recompute, capture: { precision, jit } });
+    const optimizer = memberOptimizer(model, { optimizer: adam, precision });
+    const step = trainingStep({
+      model,
+      optimizer,
+      loss: { name: 'focal', gamma: 1.5 },
+      recompute,
+      capture: { precision, jit },
+    });
     const labels = Array.from({ length: batch }, (_, i) => i % 2);
     const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
     let steps = 0;
@@ -59,7 +65,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   }
 
   function segmentation() {
-    const optimizer = memberOptimizer(model, adam, precision);
+    const optimizer = memberOptimizer(model, { optimizer: adam, precision });
     const step = segmentationStep({ model: network, optimizer, capture: { precision, jit } });
     let steps = 0;
     const run = async (volumes: Tensor) => {

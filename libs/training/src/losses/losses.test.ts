@@ -1,6 +1,6 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import tf, { type Tensor2D } from '@tensorflow/tfjs';
-import { binaryCrossEntropy, focalLoss } from './loss.ts';
+import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 
 let engine: Engine;
 afterEach(() => engine.close());
