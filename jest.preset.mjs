@@ -1,8 +1,13 @@
 // What every project's Jest shares: TypeScript through swc, ES modules, packages of this workspace from source.
+// Slow tests (endurance, threads, determinism, several processes; over about 5 s) are named *.slow.test.ts. The
+// target `test` leaves them out; the target `test-slow` sets SLOW_TESTS=1 and runs only them.
 import { fileURLToPath } from 'node:url';
 
+const slow = process.env.SLOW_TESTS === '1';
+
 export default {
-  testMatch: ['<rootDir>/src/**/*.test.ts'],
+  testMatch: [slow ? '<rootDir>/src/**/*.slow.test.ts' : '<rootDir>/src/**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', ...(slow ? [] : ['\\.slow\\.test\\.ts$'])],
   testEnvironment: fileURLToPath(new URL('./jest.environment.mjs', import.meta.url)),
   testEnvironmentOptions: {
     exportConditions: ['@ct-ensemble/source', 'node', 'node-addons', 'import', 'default'],
@@ -20,5 +25,5 @@ export default {
   },
   transformIgnorePatterns: ['/node_modules/(?!@ct-ensemble/)'],
   sandboxInjectedGlobals: ['Math', 'Symbol'], // looked up in Jest's sandbox they are slow, and tfjs's loops look them up
-  testTimeout: 60_000,
+  testTimeout: slow ? 180_000 : 60_000,
 };

@@ -10,3 +10,4 @@ export {
   type RandomKey,
   type RandomStream,
 } from './random.ts';
+export { type Program, runProgram } from './run-program.ts';

@@ -54,7 +54,7 @@ export {
   planFile,
   probabilitiesFile,
   submissionFolder,
-} from './run/run-folder.ts';
+} from './run-folder.ts';
 export {
   evaluateRun,
   type RunEvaluation,

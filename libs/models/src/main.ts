@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // The command line of the networks.
-import { messageOf, UserError } from '@ct-ensemble/core';
-import { EngineError } from '@ct-ensemble/engine';
+import { runProgram } from '@ct-ensemble/core';
 import { Command } from 'commander';
 import { exportCommand } from './commands/export.ts';
 import { goldensCommand } from './commands/goldens.ts';
@@ -12,10 +11,4 @@ const program = new Command('models').description('The networks: checked, descri
 for (const command of [goldensCommand, summaryCommand, exportCommand, roundTripCommand])
   program.addCommand(command());
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  const known = error instanceof UserError || error instanceof EngineError;
-  console.error(known ? `error: ${messageOf(error)}` : error);
-  process.exitCode = 2;
-}
+await runProgram(program, { failure: 2 }); // 1: a comparison that was made and failed

@@ -4,7 +4,7 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { adoptPlan } from '../run/plan.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import { evaluateRun, submitRun } from './results.ts';
-import { doneFile, probabilitiesFile, submissionFolder } from '../run/run-folder.ts';
+import { doneFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
 import { submissionNames } from './scan-names.ts';
 import { readSubmission } from './submission.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { evaluate, type Evaluation } from './evaluation.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities, readProbabilities } from './probabilities.ts';
-import { doneFile, probabilitiesFile, submissionFolder } from '../run/run-folder.ts';
+import { doneFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
 import { failedReport, makeSubmission, writeSubmission } from './submission.ts';
 
 /** Scores of every member and subset on the validation scans, and on the test scans where their classes are known. */

@@ -4,7 +4,7 @@ import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
-import { doneFile, failedFile } from './run-folder.ts';
+import { doneFile, failedFile } from '../run-folder.ts';
 import { planOf, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));

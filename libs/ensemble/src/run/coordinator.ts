@@ -9,7 +9,7 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { doneFile, failedFile } from './run-folder.ts';
+import { doneFile, failedFile } from '../run-folder.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
 export interface CoordinatorOptions {

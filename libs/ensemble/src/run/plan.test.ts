@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { adoptPlan, readPlan } from './plan.ts';
-import { planFile } from './run-folder.ts';
+import { planFile } from '../run-folder.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 test('lists the members with architecture, seed, views and device', () => {

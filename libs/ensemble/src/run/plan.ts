@@ -5,7 +5,7 @@ import { readJson, UserError, writeJson } from '@ct-ensemble/core';
 import { type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
-import { type MemberScans, planFile } from './run-folder.ts';
+import { type MemberScans, planFile } from '../run-folder.ts';
 
 const memberPlan = z.object({
   name: z.string(),

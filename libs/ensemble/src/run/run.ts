@@ -18,7 +18,7 @@ import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
-import { datasetFile, memberFolder, type MemberScans, writeScans } from './run-folder.ts';
+import { datasetFile, memberFolder, type MemberScans, writeScans } from '../run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice {
   /** Folder of scans in the layout of COV19-CT-DB; without training and validation scans, any folder of scans. */

@@ -27,7 +27,7 @@ import {
   memberFolder,
   probabilitiesFile,
   readScans,
-} from './run-folder.ts';
+} from '../run-folder.ts';
 import { submissionNames } from '../results/scan-names.ts';
 
 /** What the coordinator hands to a worker. */

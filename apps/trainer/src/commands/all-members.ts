@@ -15,9 +15,24 @@ import {
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
-import { counter, memberDisplay, stopOnSignal } from './terminal.ts';
+import { Command } from 'commander';
+import {
+  allowLeaksOption,
+  dataOption,
+  devicesOption,
+  engineOption,
+  filterOption,
+  fromScratchOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  recipeOption,
+  volumesOption,
+} from '../options.ts';
+import { memberDisplay } from '../terminal/members.ts';
+import { counter } from '../terminal/progress.ts';
+import { stopOnSignal } from '../terminal/signals.ts';
 
-export interface AllMembersOptions {
+interface AllMembersOptions extends PreparationNetworkOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -26,17 +41,33 @@ export interface AllMembersOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
-  filter?: string;
-  masks?: string;
-  /** What two splits share is told and no error. */
+  /** Scans that two splits share are reported, and are no error. */
   allowLeaks?: boolean;
+}
+
+export function allMembersCommand(): Command {
+  return new Command('all-members')
+    .description('Trains every member of a recipe; started again, it continues.')
+    .addOption(dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, made when needed'))
+    .addOption(recipeOption('quick'))
+    .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
+    .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
+    .addOption(devicesOption())
+    .addOption(engineOption())
+    .addOption(volumesOption('--volumes'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(allowLeaksOption())
+    .action(async (options: AllMembersOptions) => {
+      process.exitCode = await allMembers(options);
+    });
 }
 
 /** Phantom scans are made here, with this seed, when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
-export async function allMembers(options: AllMembersOptions): Promise<number> {
+async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { fileName } from './preview.ts';
 
-const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const evil = '<b onclick=x>&';
 let folder: string;
 beforeAll(async () => {

@@ -1,23 +1,48 @@
 // The command prepare: data set and volumes, without training; a second run finds its volumes made.
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
-import { cacheFolder, installTensorFlow } from '@ct-ensemble/engine';
+import { cacheFolder } from '@ct-ensemble/engine';
 import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
-import { pace, stopOnSignal } from './terminal.ts';
+import { Command } from 'commander';
+import { installForNetworks } from '../install-for-networks.ts';
+import {
+  allowLeaksOption,
+  dataOption,
+  filterOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  recipeOption,
+  volumesOption,
+} from '../options.ts';
+import { pace } from '../terminal/progress.ts';
+import { stopOnSignal } from '../terminal/signals.ts';
 
-export interface PrepareOptions {
+interface PrepareOptions extends PreparationNetworkOptions {
   data: string;
   recipe: string;
-  filter?: string;
-  masks?: string;
   out?: string;
-  /** What two splits share is told and no error. */
+  /** Scans that two splits share are reported, and are no error. */
   allowLeaks?: boolean;
   json?: boolean;
 }
 
+export function prepareCommand(): Command {
+  return new Command('prepare')
+    .description('Reads a data set and prepares the volumes of a recipe; volumes that exist are kept.')
+    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+    .addOption(recipeOption('detection-paper'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(volumesOption('--out'))
+    .addOption(allowLeaksOption())
+    .option('--json', 'print the report as JSON: scans, findings, failures')
+    .action(async (options: PrepareOptions) => {
+      process.exitCode = await prepare(options);
+    });
+}
+
 /** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
-export async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
+async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   await installForNetworks(options);
   const store = options.out ?? join(cacheFolder(), 'volumes');
@@ -67,12 +92,6 @@ export async function prepare({ data, json, ...options }: PrepareOptions): Promi
   } finally {
     stopping.release();
   }
-}
-
-/** Networks compute on TensorFlow; thresholds need none. */
-export async function installForNetworks(options: Pick<PrepareOptions, 'filter' | 'masks'>) {
-  const { filter = 'area', masks = 'threshold' } = options;
-  if (filter !== 'area' || masks !== 'threshold') await installTensorFlow({ log: console.error });
 }
 
 function countSlices(scans: readonly StoredScan[]) {

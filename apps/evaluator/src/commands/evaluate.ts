@@ -1,7 +1,21 @@
-// The command evaluate: tables like the paper's 3 and 5.
+// The command evaluate: scores of members and subsets, in tables like 3 and 5 of the paper.
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
 
-export async function evaluateCommand({ run, json }: { run: string; json?: boolean }) {
+interface EvaluateOptions {
+  run: string;
+  json?: boolean;
+}
+
+export function evaluateCommand(): Command {
+  return new Command('evaluate')
+    .description('Scores every member and every subset of members.')
+    .requiredOption('--run <dir>', 'folder of the run')
+    .option('--json', 'print the scores as JSON')
+    .action(evaluate);
+}
+
+async function evaluate({ run, json }: EvaluateOptions) {
   const evaluation = await evaluateRun(run);
   if (json) {
     console.log(JSON.stringify(evaluation, null, 2));

@@ -11,27 +11,53 @@ import {
 } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } from '@ct-ensemble/ensemble';
-import { installForNetworks } from './prepare.ts';
-import { previewPage, type PreviewScan } from './preview-page.ts';
-import { scanSheet } from './scan-sheet.ts';
-import { pace, stopOnSignal } from './terminal.ts';
+import { Command } from 'commander';
+import { installForNetworks } from '../install-for-networks.ts';
+import {
+  dataOption,
+  filterOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  recipeOption,
+  volumesOption,
+} from '../options.ts';
+import { previewPage, type PreviewScan } from '../preview/preview-page.ts';
+import { scanSheet } from '../preview/scan-sheet.ts';
+import { pace } from '../terminal/progress.ts';
+import { stopOnSignal } from '../terminal/signals.ts';
 
-export interface PreviewOptions {
+interface PreviewOptions extends PreparationNetworkOptions {
   data: string;
   recipe: string;
   out: string;
-  filter?: string;
-  masks?: string;
   volumes?: string;
-  /** A number, or keys with commas between them; without it all. */
+  /** A number, or keys separated by commas; undefined: all scans. */
   scans?: string;
+}
+
+export function previewCommand(): Command {
+  return new Command('preview')
+    .description('Shows a data set: a contact sheet of every scan, and a page with all of them.')
+    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+    .requiredOption('--out <dir>', 'folder of the page (index.html) and of the contact sheets')
+    .addOption(recipeOption('detection-paper'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(volumesOption('--volumes'))
+    .option(
+      '--scans <n|keys>',
+      'draw contact sheets of this number of scans, or of these keys separated by commas (default: all scans)',
+    )
+    .action(async (options: PreviewOptions) => {
+      process.exitCode = await preview(options);
+    });
 }
 
 /**
  * Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. One scan at a time is in
  * memory: its files, and of DICOM and NIfTI its slices.
  */
-export async function preview({ data, out, scans: wanted, ...options }: PreviewOptions): Promise<number> {
+async function preview({ data, out, scans: wanted, ...options }: PreviewOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   const folder = options.volumes ?? join(cacheFolder(), 'volumes');
   await installForNetworks(options);

@@ -4,11 +4,30 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { planFile, submitRun } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
 
 const defaultRun = join('runs', 'quick');
 
+interface SubmitOptions {
+  run?: string;
+}
+
+export function submitCommand(): Command {
+  return new Command('submit')
+    .description(
+      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class.",
+    )
+    .option(
+      '--run <dir>',
+      'folder of the run (default: runs/quick, which is trained first if it does not exist)',
+    )
+    .action(async (options: SubmitOptions) => {
+      process.exitCode = await submit(options);
+    });
+}
+
 /** Runs the command; returns the exit code: 1 when a submission could not be written. */
-export async function submitCommand(options: { run?: string }): Promise<number> {
+async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
     console.log(`There is no run in ${run} yet: training it first`);

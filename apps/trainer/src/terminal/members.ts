@@ -1,6 +1,7 @@
-// What a person sees while members train: one line a member on a terminal, plain lines elsewhere.
+// Progress of the members' training: one line per member on a terminal, plain lines elsewhere.
 import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
 import { Listr, type ListrTaskWrapper } from 'listr2';
+import { duration } from './progress.ts';
 
 type Line = ListrTaskWrapper<unknown, never, never>;
 
@@ -85,55 +86,6 @@ export function describe(event: MemberEvent): string {
   }
 }
 
-/** A progress line for counted work: rewritten in place on a terminal, a line every tenth elsewhere. */
-export function counter(what: string): (done: number, total: number, detail?: string) => void {
-  let told = -1;
-  return (done, total, detail = '') => {
-    if (process.stdout.isTTY) {
-      process.stdout.write(`\r\x1b[K${what}: ${done}/${total} ${done < total ? detail : '\n'}`);
-      return;
-    }
-    const tenth = Math.floor((10 * done) / total);
-    if (tenth === told && done < total) return;
-    told = tenth;
-    console.log(`${what}: ${done}/${total}`);
-  };
-}
-
 function score(name: string, value: number | null): string {
   return `${name} ${value === null ? '–' : value.toFixed(4)}`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
-}
-
-/** The first Ctrl-C (or SIGTERM) stops after the present step, the second at once. */
-export function stopOnSignal(): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130);
-    console.log('Stopping after the present step; once more stops at once.');
-    controller.abort();
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  return {
-    signal: controller.signal,
-    release: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
-  };
-}
-
-/** Lines with rate and time left, one every five seconds and one at the end; otherwise undefined. */
-export function pace() {
-  const started = performance.now();
-  let told = started;
-  return (done: number, total: number): string | undefined => {
-    const now = performance.now();
-    if (done < total && now - told < 5000) return undefined;
-    told = now;
-    const rate = (done / (now - started)) * 1000;
-    return `${done}/${total} scans, ${rate.toFixed(1)} a second, ${duration((total - done) / rate)} left`;
-  };
 }

@@ -1,30 +1,31 @@
-// The commands filter and segmenter: the two networks that the preparation asks about slices, from labelled slices to weights.
-import { existsSync } from 'node:fs';
+// What the commands filter and segmenter share: options, training from labelled slices to weights, output.
 import { sha256OfFile } from '@ct-ensemble/core';
-import {
-  holdOut,
-  readLabelledSlices,
-  readMaskedSlices,
-  type SliceSample,
-  type SliceSamples,
-} from '@ct-ensemble/data';
+import { holdOut, type SliceSample, type SliceSamples } from '@ct-ensemble/data';
 import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
-import { claimRun, parseDevices, requirePublished, thisMachine } from '@ct-ensemble/ensemble';
-import { pretrainedFile } from '@ct-ensemble/models';
+import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
 import {
-  lastCheckpoint,
-  lungSegmenter,
   requireSliceNetwork,
+  sliceArchitectures,
   type SliceEpoch,
-  sliceFilter,
   type SliceTask,
   StoppedError,
   trainingFolder,
   trainSliceNetwork,
 } from '@ct-ensemble/training';
-import { stopOnSignal } from './terminal.ts';
+import { type Command, Option } from 'commander';
+import {
+  count,
+  deviceOption,
+  engineOption,
+  names,
+  positive,
+  share,
+  weightsFile,
+  wholeNumber,
+} from './options.ts';
+import { stopOnSignal } from './terminal/signals.ts';
 
-interface SliceNetworkOptions {
+export interface SliceNetworkOptions {
   data: string;
   out: string;
   architecture: string;
@@ -42,41 +43,52 @@ interface SliceNetworkOptions {
   json?: boolean;
 }
 
-export interface FilterOptions extends SliceNetworkOptions {
-  labels?: string;
-  fileColumns?: string[];
-  classColumn?: string;
-  fromScratch?: boolean;
+interface Defaults {
+  architecture: string;
+  epochs: number;
+  batch: number;
 }
 
-export type SegmenterOptions = SliceNetworkOptions;
+/** Adds the options that both networks take. */
+export function addSliceNetworkOptions(command: Command, task: SliceTask, defaults: Defaults): Command {
+  return command
+    .requiredOption('--out <file>', 'the file of the trained weights, .safetensors', weightsFile)
+    .addOption(
+      new Option('--architecture <name>', 'architecture of the network')
+        .choices(sliceArchitectures(task))
+        .default(defaults.architecture),
+    )
+    .option('--size <px>', 'height and width in pixels to which slices are resized', count, 224)
+    .option('--epochs <n>', 'number of epochs', count, defaults.epochs)
+    .option('--batch <n>', 'slices in a mini-batch', count, defaults.batch)
+    .option(
+      '--learning-rate <rate>',
+      "Adam's learning rate (default: 0.001; 0.0001 from published weights)",
+      positive,
+    )
+    .option(
+      '--seed <n>',
+      'seed of the initial weights, the hold-out, the order and the augmentation',
+      wholeNumber,
+      0,
+    )
+    .option(
+      '--hold-out <share>',
+      'share of the patients, drawn with the seed, that is held out for validation',
+      share,
+      0.2,
+    )
+    .option('--val <names>', 'hold out these patients instead, separated by commas', names)
+    .addOption(deviceOption())
+    .addOption(engineOption())
+    .option('--json', 'print only a report as JSON: slices, scores of each epoch');
+}
 
 /** The rate of Adam where none is given: published weights are only tuned. */
 const RATES = { published: 1e-4, scratch: 1e-3 };
 
-/** Runs the command; returns the exit code: 0 done, 130 stopped. */
-export async function filter(options: FilterOptions): Promise<number> {
-  const { data, size: edge, labels, fileColumns, classColumn, architecture, fromScratch } = options;
-  const pretrained = fromScratch ? undefined : pretrainedFile(architecture);
-  const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
-  if (pretrained !== undefined && !begun) requirePublished(architecture);
-  const read = () =>
-    readLabelledSlices({
-      data,
-      edge,
-      ...(labels !== undefined && { labels }),
-      ...(fileColumns !== undefined && { fileColumns }),
-      ...(classColumn !== undefined && { classColumn }),
-    });
-  return trained(sliceFilter, { ...options, ...(pretrained !== undefined && { pretrained }) }, read);
-}
-
-/** Runs the command; returns the exit code: 0 done, 130 stopped. */
-export async function segmenter(options: SegmenterOptions): Promise<number> {
-  return trained(lungSegmenter, options, () => readMaskedSlices(options.data, options.size));
-}
-
-async function trained(
+/** Trains the network on the slices that `read` returns; returns the exit code: 0 done, 130 stopped. */
+export async function runSliceNetwork(
   task: SliceTask,
   options: SliceNetworkOptions & { pretrained?: string },
   read: () => Promise<SliceSamples>,

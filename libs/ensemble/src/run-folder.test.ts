@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { claimRun, readScans, writeScans } from './run-folder.ts';
-import { scan, temporaryRun } from '../testing.fixture.ts';
+import { scan, temporaryRun } from './testing.fixture.ts';
 
 test('scans are handed on as they are, to each member its own', async () => {
   const run = await temporaryRun();

@@ -1,0 +1,21 @@
+// The command segmenter: trains the network that marks the pixels of the lungs.
+import { readMaskedSlices } from '@ct-ensemble/data';
+import { lungSegmenter } from '@ct-ensemble/training';
+import { Command } from 'commander';
+import { dataOption } from '../options.ts';
+import { addSliceNetworkOptions, runSliceNetwork, type SliceNetworkOptions } from '../slice-network.ts';
+
+export function segmenterCommand(): Command {
+  const command = new Command('segmenter')
+    .description('Trains the network that marks the pixels of the lungs; started again, it continues.')
+    .addOption(dataOption('folder of the folders images and masks, with slices or NIfTI volumes'));
+  return addSliceNetworkOptions(command, lungSegmenter, {
+    architecture: 'att_unet',
+    epochs: 60,
+    batch: 8,
+  }).action(async (options: SliceNetworkOptions) => {
+    process.exitCode = await runSliceNetwork(lungSegmenter, options, () =>
+      readMaskedSlices(options.data, options.size),
+    );
+  });
+}

@@ -1,0 +1,113 @@
+// The options that several commands share, each defined once, and the parsers of option values.
+import type { EngineKind } from '@ct-ensemble/engine';
+import { InvalidArgumentError, Option } from 'commander';
+
+/** Values of the options that say which networks take part in the preparation. */
+export interface PreparationNetworkOptions {
+  filter?: string;
+  masks?: string;
+}
+
+/** Required unless `optional` says what is used instead. */
+export function dataOption(what: string, optional?: string): Option {
+  const option = new Option('--data <dir>', optional === undefined ? what : `${what} (default: ${optional})`);
+  return option.makeOptionMandatory(optional === undefined);
+}
+
+export function recipeOption(recipe: string): Option {
+  return new Option('--recipe <name|file>', 'name of a built-in recipe, or a YAML file').default(recipe);
+}
+
+export function filterOption(): Option {
+  return new Option(
+    '--filter <area|weights>',
+    'how slices that show lung are found: by the area of the lung, or by a trained network (its weights file)',
+  ).default('area');
+}
+
+export function masksOption(): Option {
+  return new Option(
+    '--masks <threshold|weights>',
+    'how the lung is found in a slice: by a threshold, or by a trained network (its weights file)',
+  ).default('threshold');
+}
+
+/** The folder of the prepared volumes; `flag` is the option's name in the command. */
+export function volumesOption(flag: '--volumes' | '--out'): Option {
+  return new Option(
+    `${flag} <dir>`,
+    'folder of the prepared volumes (default: volumes in the cache folder of this user)',
+  );
+}
+
+export function allowLeaksOption(): Option {
+  return new Option(
+    '--allow-leaks',
+    'report a patient, equal files or nearly equal scans in two splits, and go on (default: this is an error)',
+  );
+}
+
+export function devicesOption(): Option {
+  return new Option(
+    '--devices <list>',
+    "devices, one for each member that trains at the same time: a list such as gpu:0,gpu:1 or cpu:2 (two threads), or 'auto'",
+  ).default('auto');
+}
+
+export function deviceOption(): Option {
+  return new Option('--device <device>', "device: gpu:0, cpu:2 (two threads), or 'auto'").default('auto');
+}
+
+export function engineOption(): Option {
+  return new Option(
+    '--engine <engine>',
+    "what computes: TensorFlow's native library, or the far slower CPU backend of TensorFlow.js",
+  )
+    .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
+    .default('tensorflow');
+}
+
+export function fromScratchOption(what: string): Option {
+  return new Option('--from-scratch', what);
+}
+
+/** A whole number from 0 to 4294967295. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+/** A whole number above zero. */
+export function count(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError('It must be above zero.');
+  return value;
+}
+
+/** A number above zero. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('It must be a number above zero.');
+  return value;
+}
+
+/** A number between 0 and 1, both excluded. */
+export function share(text: string): number {
+  const value = positive(text);
+  if (value >= 1) throw new InvalidArgumentError('It must be between 0 and 1.');
+  return value;
+}
+
+/** Names separated by commas. */
+export function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
+/** The path of a .safetensors file. */
+export function weightsFile(text: string): string {
+  if (!text.endsWith('.safetensors')) throw new InvalidArgumentError('Its ending must be .safetensors.');
+  return text;
+}

@@ -1,0 +1,16 @@
+// The trainer's command line as a commander program. Building it runs nothing.
+import { Command } from 'commander';
+import { allMembersCommand } from './commands/all-members.ts';
+import { filterCommand } from './commands/filter.ts';
+import { prepareCommand } from './commands/prepare.ts';
+import { previewCommand } from './commands/preview.ts';
+import { segmenterCommand } from './commands/segmenter.ts';
+
+export function trainerProgram(): Command {
+  const program = new Command('trainer').description(
+    'Prepares data sets, trains the members of an ensemble and the two networks of the preparation.',
+  );
+  for (const command of [allMembersCommand, prepareCommand, previewCommand, filterCommand, segmenterCommand])
+    program.addCommand(command());
+  return program;
+}

@@ -1,0 +1,42 @@
+import { jest } from '@jest/globals';
+import { UserError } from './errors.ts';
+import { runProgram } from './run-program.ts';
+
+const printed = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+afterEach(() => {
+  process.exitCode = undefined;
+  printed.mockClear();
+});
+
+/** What is printed to stderr, and the exit code. */
+async function endOf(parseAsync: () => Promise<unknown>, options?: { failure: number }) {
+  await runProgram({ parseAsync }, options);
+  const result = { printed: printed.mock.calls.map(([what]) => what), code: process.exitCode };
+  process.exitCode = undefined;
+  return result;
+}
+
+class EngineError extends Error {
+  override name = 'EngineError';
+}
+
+test('a command that succeeds prints nothing and leaves the exit code as the command set it', async () => {
+  const stopped = async () => void (process.exitCode = 130);
+  expect(await endOf(stopped)).toEqual({ printed: [], code: 130 });
+});
+
+test.each([
+  [new UserError('bad', { file: 'a.yaml', remedy: 'mend it' }), 'error: a.yaml: bad → mend it'],
+  [new EngineError('no TensorFlow'), 'error: no TensorFlow'],
+])('%s is printed in one line, without a stack', async (error, line) => {
+  expect(await endOf(() => Promise.reject(error))).toEqual({ printed: [line], code: 1 });
+});
+
+test('any other error is printed with its stack', async () => {
+  const fault = new TypeError('x is undefined');
+  expect(await endOf(() => Promise.reject(fault))).toEqual({ printed: [fault], code: 1 });
+});
+
+test('the exit code of a failure can be another one', async () => {
+  expect(await endOf(() => Promise.reject(new UserError('bad')), { failure: 2 })).toMatchObject({ code: 2 });
+});
