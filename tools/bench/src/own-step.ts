@@ -1,5 +1,5 @@
 // One member of this project as the benchmark runs it: the very steps that members run, bytes in, weights updated.
-import { type Adam, capture, type CaptureOptions, openEngine } from '@ct-ensemble/engine';
+import { type Optimizer, capture, type CaptureOptions, openEngine } from '@ct-ensemble/engine';
 import { architectureOf, loadWeights, type Model, readSafetensors } from '@ct-ensemble/models';
 import { memberOptimizer, predictionStep, trainingStep, volumesTensor } from '@ct-ensemble/training';
 import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
@@ -87,7 +87,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
 /** Binary cross entropy against where the image's mean is above one half: a target that both sides can make. */
 function segmentationStep(options: {
   model: ReturnType<typeof networkOf>;
-  optimizer: Adam;
+  optimizer: Optimizer;
   capture: CaptureOptions;
 }) {
   const { model, optimizer } = options;
