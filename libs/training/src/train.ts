@@ -36,7 +36,7 @@ export interface TrainOptions {
   train: readonly StoredScan[];
   val: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
-  /** How the steps compute; the training's precision is added. */
+  /** How the steps are captured; a precision here takes the place of the training's. */
   capture?: CaptureOptions;
   /** Planes of each view, where the second shows slices of the first; see DrawKey. */
   views?: readonly number[];
@@ -82,7 +82,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     loss: training.loss,
     classWeights,
     augmentation,
-    capture: { ...options.capture, ...(precision && { precision }) },
+    capture: { ...(precision && { precision }), ...options.capture },
   };
   const [update, gather] = [trainingStep(made), accumulationStep(made)];
   const size = { samples: train.length, batchSize: training.batchSize };

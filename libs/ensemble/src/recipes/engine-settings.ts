@@ -1,7 +1,7 @@
 // How a run computes, from the recipe or the command line: the engine's switches, which may change between two starts of a
 // run, and the precision of training, which may not.
 import { fields, UserError } from '@ct-ensemble/core';
-import type { Device, EngineOptions, Precision } from '@ct-ensemble/engine';
+import type { Device, EngineKind, EngineOptions, Precision } from '@ct-ensemble/engine';
 import { z } from 'zod';
 import type { Recipe } from './schema.ts';
 
@@ -74,6 +74,15 @@ export function engineOptionsOf(device: Device, settings: EngineSettings = {}): 
     ...(tf32 !== undefined && { tf32 }),
     ...(deterministic !== undefined && { deterministic }),
   };
+}
+
+/** @throws {UserError} for float16 on a CPU, where the pass of TensorFlow 2.21 that casts to it aborts the process. */
+export function requireFloat16({ training }: Recipe, devices: readonly Device[], engine: EngineKind) {
+  const isOnCpu = engine === 'tensorflow' && devices.some(({ kind }) => kind === 'cpu');
+  if (training.precision !== 'mixed-float16' || !isOnCpu) return;
+  throw new UserError('the precision mixed-float16 is for GPUs, and a device of this run is a CPU', {
+    remedy: 'set the precision to mixed or float32, or train on GPUs',
+  });
 }
 
 /** @throws {UserError} for a memory limit where no member trains on a GPU. */

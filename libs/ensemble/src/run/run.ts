@@ -16,7 +16,12 @@ import { existsSync } from 'node:fs';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
-import { type RecipeOverrides, requireLimitable, withOverrides } from '../recipes/engine-settings.ts';
+import {
+  type RecipeOverrides,
+  requireFloat16,
+  requireLimitable,
+  withOverrides,
+} from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
 import { datasetFile, memberFolder, type MemberScans, writeScans } from '../run-folder.ts';
@@ -139,6 +144,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     });
   }
   requireLimitable(recipe.engine, devices);
+  requireFloat16(recipe, devices, engine);
   const { index, scans, report } = await volumesOf(options, { anyFolder: false });
   const one = scans[0]!.scans;
   for (const split of ['train', 'val'] as const) {

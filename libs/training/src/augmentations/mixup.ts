@@ -45,7 +45,7 @@ export function mixedImages<T extends Tensor>(
   x: T,
   { mixShare, mixPartners }: Readonly<Record<string, Tensor>>,
 ): T {
-  const partners = tf.gather(x, mixPartners as Tensor1D);
+  const partners = tf.gatherND(x, tf.expandDims(mixPartners!, 1)); // tf.gather reads the indices in JavaScript
   return tf.add(tf.mul(x, mixShare!), tf.mul(partners, tf.sub(1, mixShare!)));
 }
 

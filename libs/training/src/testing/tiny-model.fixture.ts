@@ -1,10 +1,18 @@
 // A classifier without batch normalisation that trains in milliseconds, for tests of everything around a network.
 import { randomStream } from '@ct-ensemble/core';
 import type { Model, Parameter } from '@ct-ensemble/models';
-import tf, { type Tensor2D, type Variable } from '@tensorflow/tfjs';
+import tf, { type Tensor, type Tensor2D, type Variable } from '@tensorflow/tfjs';
 
-/** The means of a 4 × 4 grid over each slice, times `scale`, → 8 units with ReLU → classes. */
-export function tinyModel({ depth = 4, classes = 2, seed = 5, scale = 1 } = {}): Model {
+/**
+ * The means of a 4 × 4 grid over each slice → 8 units with ReLU → classes.
+ *
+ * @param limit a logit's gradient beyond it becomes infinite, as beyond 65504 in float16
+ */
+export function tinyModel({ depth = 4, classes = 2, seed = 5, limit = Infinity } = {}): Model {
+  const limited = tf.customGrad((x) => ({
+    value: (x as Tensor).clone(),
+    gradFunc: (dy: Tensor) => tf.where(tf.greater(tf.abs(dy), limit), tf.fill(dy.shape, Infinity), dy),
+  }));
   const parameter = (name: string, shape: number[]): Parameter => {
     const random = randomStream({ seed, purpose: 'init', sample: name });
     const size = tf.util.sizeFromShape(shape);
@@ -31,10 +39,11 @@ export function tinyModel({ depth = 4, classes = 2, seed = 5, scale = 1 } = {}):
     },
     forward(x) {
       const edge = x.shape[1] / 4;
-      const grid = tf.mul(tf.avgPool(x, edge, edge, 'valid'), scale);
+      const grid = tf.avgPool(x, edge, edge, 'valid');
       const features = tf.reshape(grid, [x.shape[0], -1]) as Tensor2D;
       const hidden = tf.relu(tf.add(tf.matMul(features, w1 as unknown as Tensor2D), b1));
-      return tf.add(tf.matMul(hidden as Tensor2D, w2 as unknown as Tensor2D), b2) as Tensor2D;
+      const logits = tf.add(tf.matMul(hidden as Tensor2D, w2 as unknown as Tensor2D), b2);
+      return (limit < Infinity ? limited(logits) : logits) as Tensor2D;
     },
     dispose,
   };
