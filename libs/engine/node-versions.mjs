@@ -1,5 +1,5 @@
-// Runs the library's tests on several versions of Node and prints what passed. The binaries come from npm's package `node`
-// (its platform packages) into the cache folder.
+// Runs the engine's tests, the slow ones included, on several versions of Node and prints which versions passed. The
+// Node binaries come from the platform packages of npm's package `node` and are kept in the cache folder.
 //   node libs/engine/node-versions.mjs [20 22 …] [-- Jest's own options]
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
@@ -15,7 +15,7 @@ const dashes = args.includes('--') ? args.indexOf('--') : args.length;
 const versions = dashes === 0 ? VERSIONS : args.slice(0, dashes);
 const unknown = versions.find((version) => !/^\d+(\.\d+)*$/.test(version));
 if (unknown !== undefined) {
-  console.error(`${unknown} is no version of Node → give numbers, for example 22 24`);
+  console.error(`${unknown} is not a version of Node → give numbers, for example 22 24`);
   process.exit(2);
 }
 const here = dirname(fileURLToPath(import.meta.url));
@@ -25,7 +25,7 @@ const jest = fileURLToPath(import.meta.resolve('jest')).replace(
 );
 const platform = `${process.platform}-${process.arch}`;
 
-/** The newest binary of a version: from the cache, else fetched. */
+/** Path of the newest binary of a version, from the cache or fetched from npm. */
 function nodeOf(version) {
   const folder = join(cacheFolder(), 'nodes', `${version}-${platform}`);
   const binary = join(folder, 'node_modules', `node-${platform}`, 'bin', 'node');
@@ -47,7 +47,7 @@ function nodeOf(version) {
   return binary;
 }
 
-/** How the tests ended on one version. */
+/** Runs the tests on one version of Node; returns the exact version, the result and the seconds. */
 function test(version) {
   const started = performance.now();
   let exact = version;
@@ -56,17 +56,25 @@ function test(version) {
     const node = nodeOf(version);
     exact = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
     console.log(`\n== Node ${exact}`);
-    const { status, signal } = spawnSync(node, [jest, '--silent', ...args.slice(dashes + 1)], {
-      cwd: here,
-      stdio: 'inherit',
-      // Programs that tests start find the same Node first.
-      env: {
-        ...process.env,
-        PATH: `${dirname(node)}:${process.env.PATH}`,
-        NODE_OPTIONS: '--experimental-vm-modules --no-warnings',
-      },
-    });
-    result = status === 0 ? 'passed' : `failed (${signal ?? `exit code ${status}`})`;
+    for (const slow of ['0', '1']) {
+      const { status, signal } = spawnSync(
+        node,
+        [jest, '--silent', '--passWithNoTests', ...args.slice(dashes + 1)],
+        {
+          cwd: here,
+          stdio: 'inherit',
+          // Programs started by the tests use the same Node.
+          env: {
+            ...process.env,
+            PATH: `${dirname(node)}:${process.env.PATH}`,
+            NODE_OPTIONS: '--experimental-vm-modules --no-warnings',
+            SLOW_TESTS: slow,
+          },
+        },
+      );
+      result = status === 0 ? 'passed' : `failed (${signal ?? `exit code ${status}`})`;
+      if (status !== 0) break;
+    }
   } catch (error) {
     result = `not run: ${error.message}`;
   }

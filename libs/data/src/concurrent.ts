@@ -1,8 +1,8 @@
-// Work on many things, a few at a time, results in order.
+// Asynchronous work on many items, a few at a time.
 
 /**
- * Maps items with at most `limit` calls under way, started in order; the results keep the order of the items.
- * After the first error nothing new is started, the calls under way are awaited, and that error is thrown.
+ * Maps items with at most `limit` calls in progress. Calls start in the order of the items; the results are in the same order.
+ * After the first error no new call is started; once the calls in progress have ended, that error is thrown.
  */
 export async function mapConcurrent<T, R>(
   items: readonly T[],

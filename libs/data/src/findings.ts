@@ -1,21 +1,22 @@
-// What is odd about a dataset and did not stop the reading: told, never dropped.
+// Findings: everything unusual about a data set that did not prevent reading it. They are always reported.
 
-/** One line for one odd thing. */
+/** One finding about a file or folder. */
 export interface Finding {
-  /** A short name for its sort, such as `missing-slices` or `undecodable-slice`. */
+  /** An identifier for programs, such as `missing-slices` or `undecodable-slice`. */
   kind: string;
-  /** The file or folder, absolute. */
+  /** Absolute path of the file or folder. */
   path: string;
+  /** For a person. */
   message: string;
 }
 
-/** `a, b, c and 7 more`. */
+/** The items as a text, `a, b, c and 7 more`; at most `limit` of them are spelt out. */
 export function listed(items: readonly (string | number)[], limit = 5): string {
   const shown = items.slice(0, limit).join(', ');
   return items.length > limit ? `${shown} and ${items.length - limit} more` : shown;
 }
 
-/** `1 slice`, `2 slices`. */
+/** A count with its noun, `1 slice` or `2 slices`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

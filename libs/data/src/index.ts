@@ -20,7 +20,8 @@ export {
 export type { ScanEntry } from './scan-entry.ts';
 export type { Finding } from './findings.ts';
 export { withBorder } from './volumes/masking.ts';
-export { masksOf, viewsOf, type Preparation, type PreparationNetworks } from './volumes/preparation.ts';
+export { viewsOf, type Preparation, type PreparationNetworks } from './volumes/preparation-settings.ts';
+export { masksOf } from './lungs/lungs.ts';
 export type { LungSegmenter, SliceFilter } from './lungs/slice-networks.ts';
 export { guardSplits } from './splits/split-guard.ts';
 export { readLabelledSlices } from './lungs/labelled-slices.ts';
@@ -29,11 +30,7 @@ export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } fr
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';
 export { nearestIndices, type Volume } from './volumes/volume.ts';
-export {
-  openVolumeStore,
-  prepareDataset,
-  type PreparationProgress,
-  type StoreRecord,
-  type VolumeStore,
-} from './store/volume-store.ts';
+export { prepareDataset, type PreparationProgress } from './store/prepare-dataset.ts';
+export type { StoreRecord } from './store/store-record.ts';
+export { openVolumeStore, type VolumeStore } from './store/volume-store.ts';
 export type { StoredScan } from './scan-entry.ts';

@@ -1,5 +1,6 @@
-// The published modules of tfjs-core, its tests among them: ES modules that import without extensions from a package
-// that does not call itself one, so that Node takes them neither way. Here they are required, compiled on the way.
+// Loads the published modules of tfjs-core, including its tests. They are ES modules that import without file
+// extensions, in a package not marked as ES modules, so Node can load them neither way. Here they are compiled to
+// CommonJS.
 import { readFileSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -7,7 +8,7 @@ import swc from '@swc/core';
 
 const require = createRequire(import.meta.url);
 const folder = join(dirname(require.resolve('@tensorflow/tfjs-core/package.json')), 'dist');
-const bundle = /tf-core\.[\w.]*js$/; // what `@tensorflow/tfjs-core` resolves to, CommonJS already
+const bundle = /tf-core\.[\w.]*js$/; // what `@tensorflow/tfjs-core` resolves to; already CommonJS
 const compileCommonJs = Module._extensions['.js'];
 
 Module._extensions['.js'] = (module, filename) => {
@@ -22,5 +23,5 @@ Module._extensions['.js'] = (module, filename) => {
   module._compile(code, filename);
 };
 
-/** A module of tfjs-core by its path: `index`, `ops/conv2d_test`. */
+/** Loads a module of tfjs-core by its path, for example `index` or `ops/conv2d_test`. */
 export const requireCore = (path) => require(join(folder, `${path}.js`));

@@ -1,4 +1,4 @@
-// Registers tfjs's own CPU backend under the name of ours: what passes there is required here, spec by spec.
+// Registers tfjs's own CPU backend under this engine's name. Every spec that passes on it is required of the engine.
 import tf from '@tensorflow/tfjs';
 
 tf.copyRegisteredKernels('cpu', 'tensorflow');

@@ -1,5 +1,5 @@
-// tfjs-core's own test suite on this engine. Every spec of required.json's files that passes on tfjs's CPU backend must
-// pass here, but for those named in exceptions.json, which must fail: so that the list stays honest.
+// Runs tfjs-core's own test suite on this engine. Every spec in the files of required.json that passes on tfjs's CPU
+// backend must pass here. Specs named in exceptions.json must fail, so that the list contains no outdated entries.
 //   node libs/engine/conformance/run.mjs [--report FILE]
 import { fork } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -15,10 +15,12 @@ const readJson = (name) => JSON.parse(readFileSync(here(name), 'utf8'));
 
 const { report } = parseArgs({ options: { report: { type: 'string' } } }).values;
 const required = readJson('required.json');
-/** Spec → why it fails. */
+/** Name of the spec → reason why it fails. */
 const exceptions = readJson('exceptions.json');
 
-/** Runs test files in a process of their own: how each spec ended, and how the process did if it did not end well. */
+/**
+ * Runs test files in a child process. Returns the result of each spec, and a description of the crash if it crashed.
+ */
 function runFiles(backend, files) {
   return new Promise((resolve) => {
     const child = fork(here('suite.mjs'), [backend, ...files], {
@@ -47,13 +49,15 @@ function runFiles(backend, files) {
   });
 }
 
-/** One process a group; if it crashes, one a file, so that the crash costs that file's specs only. */
+/**
+ * Runs a group of files in one process; after a crash, each file in its own, so that only one file's specs are lost.
+ */
 async function runGroup(files) {
   const together = await runFiles('tensorflow', files);
   if (!together.crash) return [together];
   const results = [];
   for (const file of files) results.push(await runFiles('tensorflow', [file]));
-  // Files that only crash together must not hide it.
+  // A crash that occurs only when the files run together must be reported too.
   return results.some(({ crash }) => crash) ? results : [...results, { specs: [], crash: together.crash }];
 }
 
@@ -70,7 +74,7 @@ async function work() {
 }
 await Promise.all(Array.from({ length: CHILDREN }, work));
 
-/** Names are not unique: each spec of a name counts. */
+/** Name → number of passed specs, since names are not unique. */
 const passes = new Map();
 const failures = new Map();
 for (const { name, status, failures: messages } of results.flatMap(({ specs }) => specs)) {
@@ -92,7 +96,7 @@ const problems = [
   ...unexpected.map(
     (name) => `FAIL ${name}\n     ${failures.get(name)?.join('\n     ') ?? 'it did not run'}`,
   ),
-  ...healed.map((name) => `NOT AN EXCEPTION ANY MORE ${name} → take it out of exceptions.json`),
+  ...healed.map((name) => `EXCEPTION PASSES ${name} → remove it from exceptions.json`),
 ];
 if (wanted.length !== required.specs)
   problems.push(`tfjs's CPU backend passes ${wanted.length} specs, required.json says ${required.specs}`);

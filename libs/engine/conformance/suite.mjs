@@ -1,4 +1,5 @@
-// A child process: runs some of tfjs-core's test files against one backend and tells its parent how each spec ended.
+// Child process that runs some of tfjs-core's test files on one backend and reports the result of each spec to its
+// parent.
 //   node suite.mjs tensorflow|cpu ops/conv2d ops/max_pool …
 import Jasmine from 'jasmine';
 import { requireCore } from './core.mjs';
@@ -24,7 +25,7 @@ requireCore('jasmine_util').setTestEnvs([
 for (const file of files) requireCore(`${file}_test`);
 await runner.env.execute();
 
-// A backend that calls itself less precise would be compared to 0.1 instead of 0.001.
+// With a lower reported precision the suite would compare with a tolerance of 0.1 instead of 0.001.
 await tf.setBackend('tensorflow');
 process.send({ floatPrecision: tf.backend().floatPrecision() });
 process.disconnect();

@@ -1,5 +1,5 @@
-// Registers this engine's backend for the suite, which makes and disposes backends by the hundred: the library and the
-// context stay open below them.
+// Registers this engine's backend for the suite. The suite creates and disposes hundreds of backends, which all share
+// one library and one context.
 import tf from '@tensorflow/tfjs';
 import { BACKEND_NAME, TensorFlowBackend } from '../dist/backend/backend.js';
 import { openBinding } from '../dist/backend/binding.js';

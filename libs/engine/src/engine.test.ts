@@ -25,7 +25,7 @@ describe('devices', () => {
     expect(deviceOf(y)).toMatch(/CPU:2$/);
   });
 
-  it('refuses a device that is not there, by name', async () => {
+  it('rejects a missing device by name', async () => {
     await expect(openEngine({ device: { kind: 'gpu', index: 7 } })).rejects.toThrow(/no device gpu:7/);
   });
 
@@ -52,7 +52,7 @@ describe('tensors', () => {
     expect(tf.add(tf.scalar(1), 2).dataSync()[0]).toBe(3);
   });
 
-  it("names the op in TensorFlow's own errors, and lives on", async () => {
+  it("names the op in TensorFlow's errors, and remains usable", async () => {
     await open();
     const bad = () =>
       tf
@@ -107,7 +107,7 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
     expect(Math.abs(actual[i]! - expected[i]!)).toBeLessThan(tolerance);
 }
 
-describe('kernels of our own agree with tfjs on its CPU backend', () => {
+describe("the engine's own kernels agree with tfjs's CPU backend", () => {
   it('batch normalisation in training, with its gradients', async () => {
     const compute = () =>
       tf.tidy(() => {
@@ -189,7 +189,7 @@ describe('kernels of our own agree with tfjs on its CPU backend', () => {
 });
 
 describe.each(['tensorflow', 'cpu'] as const)('tf.image.transform on the engine %s', (kind) => {
-  /** Bilinear, zero outside: written down from the definition. */
+  /** Bilinear interpolation with zeros outside, written from the definition. */
   function transformed(image: Float32Array, [height, width, depth]: [number, number, number], t: number[]) {
     const at = (y: number, x: number, c: number) =>
       y < 0 || x < 0 || y >= height || x >= width ? 0 : image[(y * width + x) * depth + c]!;
@@ -210,7 +210,7 @@ describe.each(['tensorflow', 'cpu'] as const)('tf.image.transform on the engine 
     return out;
   }
 
-  it('turns every image of a batch by its own transform', async () => {
+  it('transforms every image of a batch by its own matrix', async () => {
     await open({ engine: kind });
     const turns = [[0.9, -0.3, 1, 0.3, 0.9, -0.5, 0, 0], [-1, 0, 4, 0, 1, 0, 0, 0]]; // prettier-ignore
     const pixels = values(2 * 6 * 5 * 3, 0.9);

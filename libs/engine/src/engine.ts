@@ -1,4 +1,4 @@
-// Opening and closing an engine: the one place that decides what runs the tfjs code of this thread.
+// Opens and closes an engine. Only this file chooses which backend runs the tfjs code of this thread.
 import { isMainThread } from 'node:worker_threads';
 import tf from '@tensorflow/tfjs';
 import { BACKEND_NAME, TensorFlowBackend } from './backend/backend.ts';
@@ -15,23 +15,27 @@ import { mendCpuTransform } from './kernels/transform-cpu.ts';
 import { requireTensorFlow } from './library/library.ts';
 import { type Numerics, type NumericsInForce, setNumerics } from './numerics.ts';
 
-/** `tensorflow`: TensorFlow's C library; `cpu`: tfjs's own CPU backend, slow, without any native library. */
+/** `tensorflow`: TensorFlow's C library; `cpu`: tfjs's own CPU backend, which is slow but needs no native library. */
 export type EngineKind = 'tensorflow' | 'cpu';
 
 export interface Engine {
   readonly kind: EngineKind;
-  /** What computes, for a person: `TensorFlow 2.21.0 on CPU:0`. */
+  /** Human-readable description of library and device: `TensorFlow 2.21.0 on CPU:0`. */
   readonly description: string;
-  /** Where the engine got something else than it asked for, or changed it for others; one line each. */
+  /**
+   * One line for each setting that differs from the requested one, or that this engine changed for the whole process.
+   */
   readonly notes: readonly string[];
-  /** Every device TensorFlow sees. */
+  /** TensorFlow's full name of every device it sees. */
   readonly devices: readonly string[];
-  /** Tensors that live in the engine's memory; 0 on the engine `cpu`, which does not count. */
+  /** Number of tensors in the engine's memory; always 0 on the engine `cpu`, which does not count them. */
   readonly tensors: number;
   /**
-   * Disposes all variables and tensors of this thread and frees the native memory. A captured step that runs now
-   * runs to its end, since TensorFlow cannot break it off, and the memory is freed then; it and those that wait reject
-   * with an EngineError 'stopped'. A worker thread that ends closes its engine by itself, unless it is terminated.
+   * Disposes all variables and tensors of this thread and frees the native memory.
+   *
+   * A captured step that is already running cannot be interrupted: it runs to its end and its memory is freed
+   * afterwards. Its promise, and those of steps still waiting, reject with EngineError 'stopped'. When a worker thread
+   * exits, its engine is closed automatically; when it is terminated, it is not.
    */
   close(): void;
 }
@@ -40,14 +44,15 @@ let open: Engine | undefined;
 
 export interface EngineOptions extends Numerics {
   engine?: EngineKind;
-  /** Where it computes; default: `{ kind: 'cpu', index: 0 }`. */
+  /** Device to compute on; default: `{ kind: 'cpu', index: 0 }`. */
   device?: Device;
 }
 
 /**
- * Opens the engine of this thread and makes it tfjs's backend. One at a time in a thread.
+ * Opens the engine of this thread and makes it the active tfjs backend. A thread can have one open engine at a time.
  *
- * @throws EngineError 'library-missing', 'library-version', 'library-damaged', 'device'.
+ * @throws EngineError 'library-missing', 'library-version' or 'library-damaged' if TensorFlow cannot be used;
+ *   'device' if the device does not exist or cannot be opened as requested, or this thread already has an engine.
  */
 export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
   if (open)
@@ -78,7 +83,7 @@ async function openTensorFlow(options: EngineOptions): Promise<Engine> {
     tf.removeBackend(BACKEND_NAME);
     binding.close();
   };
-  if (!isMainThread) process.once('exit', close); // the process lives on, and so would the native memory
+  if (!isMainThread) process.once('exit', close); // otherwise the native memory would stay allocated until the process ends
   return {
     kind: 'tensorflow',
     description: describe(device, { version: binding.TF_Version, numerics }),
@@ -91,8 +96,10 @@ async function openTensorFlow(options: EngineOptions): Promise<Engine> {
   };
 }
 
-function describe(device: Device, told: { version: string; numerics: NumericsInForce }): string {
-  const { version, numerics } = told;
+function describe(
+  device: Device,
+  { version, numerics }: { version: string; numerics: NumericsInForce },
+): string {
   const place = `${device.kind.toUpperCase()}:${device.index}`;
   const limit =
     device.memoryLimit === undefined ? '' : ` (${Math.floor(device.memoryLimit / 2 ** 20)} MiB of it)`;
@@ -105,7 +112,7 @@ async function openCpu(): Promise<Engine> {
   mendCpuTransform();
   mendCpuAvgPoolGradient();
   mendCpuResizeGradient();
-  (tf.backend() as { firstUse?: boolean }).firstUse = false; // no advice to install tfjs-node
+  (tf.backend() as { firstUse?: boolean }).firstUse = false; // suppresses tfjs's advice to install tfjs-node
   return {
     kind: 'cpu',
     description: `tfjs ${tf.version_core} on its CPU backend (slow)`,

@@ -1,4 +1,4 @@
-// The engine's error: a closed set of codes to act on, and a line that says what is wrong and what to do.
+// EngineError: a closed set of codes for programs, and a one-line message with problem and remedy for people.
 
 export type EngineErrorCode =
   | 'library-missing'
@@ -17,12 +17,14 @@ export type EngineErrorCode =
   | 'stopped';
 
 export interface EngineErrorOptions {
-  /** What to do about it, one sentence. */
+  /** What the user can do about it, one sentence. */
   remedy?: string;
   cause?: unknown;
 }
 
-/** What the engine could not do, why, and the remedy, in one line. `code` is for programs, the message for people. */
+/**
+ * An error of the engine. `message` is one line, `problem → remedy`; programs should test `code` instead of the text.
+ */
 export class EngineError extends Error {
   readonly code: EngineErrorCode;
   readonly remedy: string | undefined;
@@ -37,12 +39,12 @@ export class EngineError extends Error {
   }
 }
 
-/** For what an engine that was closed meanwhile could not finish. */
+/** The error of a captured step that did not finish because its engine was closed. */
 export function stoppedError(): EngineError {
-  return new EngineError('stopped', 'the engine was closed before this captured step was done');
+  return new EngineError('stopped', 'the engine was closed before this captured step finished');
 }
 
-/** The text of anything that was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return isObject(error) && typeof error['message'] === 'string' ? error['message'] : String(error);
 }

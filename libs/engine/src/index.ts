@@ -1,4 +1,4 @@
-// TensorFlow 2.21's C library under tfjs: library, devices, binding, captured steps.
+// Public API of the engine, which runs tfjs on TensorFlow 2.21's C library.
 export { tensorOfBytes } from './backend/backend.ts';
 export {
   batchNormTraining,

@@ -1,4 +1,4 @@
-// TensorFlow's own getters tell what the switches did.
+// The effect of the switches, checked with TensorFlow's own getters.
 import koffi from 'koffi';
 import { loadTensorFlow, type TensorFlowApi } from './native/declarations.ts';
 import { requireTensorFlow } from './library/library.ts';

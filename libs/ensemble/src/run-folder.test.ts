@@ -19,14 +19,28 @@ test('scans are handed on as they are, to each member its own', async () => {
 
 test('a run belongs to one living process', async () => {
   const run = await temporaryRun();
-  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
-  await once(other, 'spawn');
-  await writeFile(join(run, '.claim'), String(other.pid));
-  await expect(claimRun(run)).rejects.toThrow(new RegExp(`another process \\(${other.pid}\\) is training`));
+  const module = new URL('../dist/run-folder.js', import.meta.url).href;
+  const holder = `const { claimRun } = await import('${module}'); await claimRun('${run}'); console.log('held'); setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, ['--input-type=module', '-e', holder]);
+  await once(other.stdout, 'data');
+  await expect(claimRun(run)).rejects.toThrow(
+    new RegExp(
+      `another process is at work in this folder: process ${other.pid} on .* → wait for it, stop it, or`,
+    ),
+  );
   other.kill('SIGKILL');
   await once(other, 'exit');
   const claim = await claimRun(run);
-  expect(await readFile(join(run, '.claim'), 'utf8')).toBe(String(process.pid));
+  expect(JSON.parse(await readFile(join(run, '.claim'), 'utf8'))).toMatchObject({ pid: process.pid });
   await claim.release();
   await expect(readFile(join(run, '.claim'))).rejects.toThrow();
+});
+
+test('a claim of an earlier version with the pid of an unrelated living process is taken over', async () => {
+  const run = await temporaryRun();
+  const other = spawn('sleep', ['60']);
+  await once(other, 'spawn');
+  await writeFile(join(run, '.claim'), String(other.pid));
+  await (await claimRun(run)).release();
+  other.kill();
 });

@@ -5,9 +5,9 @@
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack, unpack } from 'msgpackr';
 
@@ -40,40 +40,16 @@ export async function readScans(run: string, member: string): Promise<StoredScan
 }
 
 /**
- * Claims the folder for this process, so that two trainers never write into one run. A claim whose process is gone
- * (killed, crashed) is taken over.
+ * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
+ * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
  *
- * @throws UserError when another process of this machine is at work there.
+ * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
-export async function claimRun(run: string): Promise<{ release: () => Promise<void> }> {
-  await mkdir(run, { recursive: true });
-  const file = join(run, '.claim');
-  for (;;) {
-    try {
-      const handle = await open(file, 'wx');
-      await handle.writeFile(String(process.pid));
-      await handle.close();
-      return { release: () => rm(file, { force: true }) };
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw error;
-    }
-    const pid = Number(await readFile(file, 'utf8').catch(() => ''));
-    if (pid !== process.pid && isAlive(pid)) {
-      throw new UserError(`another process (${pid}) is training in this run`, {
-        file: run,
-        remedy: 'wait for it, stop it, or choose another folder with --run',
-      });
-    }
-    await rm(file, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === 'EPERM';
-  }
+export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
+  return claimFolder(run, {
+    remedy: 'wait for it, stop it, or choose another folder with --run',
+    onWait: (message) => console.error(message),
+    onLost: ({ message }) => console.error(message),
+    ...options,
+  });
 }

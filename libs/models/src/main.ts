@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line of the networks.
+// The command-line program of this package: goldens, summary, export, round-trip.
 import { runProgram } from '@ct-ensemble/core';
 import { Command } from 'commander';
 import { exportCommand } from './commands/export.ts';
@@ -7,7 +7,7 @@ import { goldensCommand } from './commands/goldens.ts';
 import { roundTripCommand } from './commands/round-trip.ts';
 import { summaryCommand } from './commands/summary.ts';
 
-const program = new Command('models').description('The networks: checked, described, exported.');
+const program = new Command('models').description('Checks, summarises and exports the networks.');
 for (const command of [goldensCommand, summaryCommand, exportCommand, roundTripCommand])
   program.addCommand(command());
 

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 
 import sharp from 'sharp';
 
 import { makePhantoms } from './make.ts';
+import { planScans } from './plan.ts';
+import { writeTables } from './tables.ts';
 
 const SMALL = {
   seed: 7,
@@ -16,16 +18,6 @@ const SMALL = {
     test: { covid: 1, 'non-covid': 1 },
   },
 };
-const TINY = {
-  seed: 7,
-  size: 32,
-  counts: {
-    train: { covid: 1, 'non-covid': 1 },
-    val: { covid: 1, 'non-covid': 0 },
-    test: { covid: 0, 'non-covid': 1 },
-  },
-};
-
 interface Scan {
   split: string;
   class: string;
@@ -71,7 +63,7 @@ describe('a small data set', () => {
   const pathOf = (scan: Scan) =>
     scan.split === 'test' ? ['test', scan.name] : [scan.split, scan.class, scan.name];
 
-  it('has the layout of COV19-CT-DB, and masks that are no split', async () => {
+  it('has the layout of COV19-CT-DB, and a folder of masks', async () => {
     expect((await readdir(join(root, 'small'))).sort()).toEqual([
       'masks',
       'patients.csv',
@@ -122,13 +114,13 @@ describe('a small data set', () => {
         const values = [...grey].filter((v, i) => (mask[i] === 255) === inside && (inside || v > 60));
         return values.reduce((a, b) => a + b, 0) / values.length;
       };
-      // Lung, ill or not, lies below −350 HU on average; the tissue around it above −200 HU.
+      // Lung, healthy or not, lies below −350 HU on average; the tissue around it above −200 HU.
       expect(mean(true)).toBeLessThan(136);
       expect(mean(false)).toBeGreaterThan(161);
     }
   });
 
-  it('lists grades, patients and the truth of the test scans as its record has them', async () => {
+  it('lists grades, patients and the classes of the test scans as in its record', async () => {
     const grade = (f: number) => (f < 0.1 ? 1 : f < 0.25 ? 2 : f < 0.5 ? 3 : 4);
     for (const scan of scans)
       expect(scan.grade).toBe(scan.class === 'covid' ? grade(scan.affectedFraction) : null);
@@ -157,45 +149,153 @@ describe('a small data set', () => {
   });
 });
 
-test('the same options give the same bytes, another seed others', async () => {
-  await makePhantoms({ folder: join(root, 'a'), ...TINY });
-  await makePhantoms({ folder: join(root, 'b'), ...TINY });
-  expect(await hashOf('a')).toBe(await hashOf('b'));
-  await makePhantoms({ folder: join(root, 'b'), ...TINY, seed: 8 });
-  expect(await hashOf('a')).not.toBe(await hashOf('b'));
+const PAIR = {
+  seed: 7,
+  size: 32,
+  counts: {
+    train: { covid: 1, 'non-covid': 0 },
+    val: { covid: 0, 'non-covid': 0 },
+    test: { covid: 0, 'non-covid': 1 },
+  },
+};
+
+test('the default output has the recorded bytes', async () => {
+  await makePhantoms({ folder: join(root, 'pair'), ...PAIR });
+  const names = (await readdir(join(root, 'pair'), { recursive: true })).sort();
+  const hash = createHash('sha256');
+  for (const name of names) {
+    const path = join(root, 'pair', name);
+    if (!(await stat(path)).isFile()) continue;
+    hash.update(`${name.replaceAll(sep, '/')}\n`);
+    // PNG encoders differ between processors; the masks' pixels do not.
+    const isMask = name.endsWith('.png');
+    hash.update(await (isMask ? sharp(path).toColourspace('b-w').raw().toBuffer() : readFile(path)));
+  }
+  // Recorded with the version before classes, formats and layouts could be chosen, with sharp 0.35.5.
+  expect(hash.digest('hex')).toBe('4bca747674032875c76d9a0cef893c57283dd63f814ea82a2b0076b5e3ab9ddb');
 });
 
-test('a data set that is there is left as it is; a cut run is made anew, and whole', async () => {
-  const folder = join(root, 'cut');
-  const cut = (done: number) => {
-    if (done === 2) throw new Error('cut');
-  };
-  await expect(makePhantoms({ folder, ...TINY, onProgress: cut })).rejects.toThrow('cut');
-  expect(await readdir(folder)).not.toContain('phantoms.json');
-  await rm(join(folder, 'train', 'covid', 'ct_scan_0', '3.jpg'));
-  expect((await makePhantoms({ folder, ...TINY })).made).toBe(true);
-  await makePhantoms({ folder: join(root, 'uncut'), ...TINY });
-  expect(await hashOf('cut')).toBe(await hashOf('uncut'));
-
-  const before = (await stat(join(folder, 'phantoms.json'))).mtimeMs;
-  expect((await makePhantoms({ folder, ...TINY })).made).toBe(false);
-  expect((await stat(join(folder, 'phantoms.json'))).mtimeMs).toBe(before);
+test('another seed gives other bytes', async () => {
+  await makePhantoms({ folder: join(root, 'seed'), ...PAIR, seed: 8 });
+  expect(await hashOf('seed')).not.toBe(await hashOf('pair'));
 });
 
-test('a folder of something else, a file, and options out of range are refused with one clear error', async () => {
+describe('three classes of DICOM series with a table', () => {
+  const THREE = {
+    seed: 3,
+    size: 32,
+    classes: ['normal', 'covid', 'tumor'],
+    format: 'dicom',
+    layout: 'table',
+    counts: {
+      train: { normal: 4, covid: 0, tumor: 0 },
+      val: { normal: 0, covid: 1, tumor: 0 },
+      test: { normal: 0, covid: 0, tumor: 1 },
+    },
+  } as const;
+  let rows: string[][];
+  beforeAll(async () => {
+    await makePhantoms({ folder: join(root, 'three'), ...THREE });
+    rows = lines(await read('three', 'scans.csv')).map((line) => line.split(','));
+  });
+
+  it('lists every scan with its label, patient, split and hospital, in the order of its path', async () => {
+    const [header, ...body] = rows;
+    expect(header).toEqual(['scan', 'label', 'patient', 'split', 'group']);
+    const plan = planScans(THREE.seed, THREE.counts, THREE);
+    const expected = plan.map((scan) => [
+      scan.path,
+      scan.class,
+      scan.patient,
+      scan.split === 'validation' ? 'val' : scan.split,
+      scan.group,
+    ]);
+    expect(body).toEqual(expected.toSorted((a, b) => (a[0]! < b[0]! ? -1 : 1)));
+    expect(body.map(([, label, , split]) => `${split} ${label}`).sort()).toEqual([
+      'test tumor',
+      ...Array.from({ length: 4 }, () => 'train normal'),
+      'val covid',
+    ]);
+    expect(new Set(body.map(([scan]) => scan)).size).toBe(6);
+  });
+
+  it('has a folder per patient and series, of the files of a PACS export', async () => {
+    for (const [scan, , patient] of rows.slice(1)) {
+      expect(scan).toMatch(new RegExp(`^${patient}/SE000[12]$`));
+      const files = (await readdir(join(root, 'three', scan!))).sort();
+      expect(files).toEqual(files.map((_, i) => `IM${String(i + 1).padStart(4, '0')}`));
+      const first = await readFile(join(root, 'three', scan!, 'IM0001'));
+      expect(first.toString('latin1', 128, 132)).toBe('DICM');
+      expect(first.includes(`${patient} `)).toBe(true);
+    }
+    const folders = (await readdir(join(root, 'three'))).filter((name) => /^P\d{4}$/.test(name));
+    expect(folders.sort()).toEqual([...new Set(rows.slice(1).map(([, , patient]) => patient))].sort());
+    // Six scans of five patients: one patient was examined twice.
+    expect(folders).toHaveLength(5);
+  });
+});
+
+test('the layout folders has a folder for each class of each split; scans are numbered at random', async () => {
+  const counts = { train: { a: 1, b: 0 }, val: { a: 0, b: 1 }, test: { a: 1, b: 0 } };
+  const options = {
+    seed: 1,
+    size: 32,
+    classes: ['a', 'b'],
+    layout: 'folders',
+    format: 'nifti',
+    counts,
+  } as const;
+  await makePhantoms({ folder: join(root, 'folders'), ...options });
+  const files = (await readdir(join(root, 'folders'), { recursive: true })).map((name) =>
+    name.replaceAll(sep, '/'),
+  );
+  const volumes = files.filter((name) => name.endsWith('.nii.gz')).sort();
+  expect(volumes.map((name) => name.replace(/\d{4}/, 'N'))).toEqual([
+    'test/a/scan_N.nii.gz',
+    'train/a/scan_N.nii.gz',
+    'val/b/scan_N.nii.gz',
+  ]);
+  expect(volumes.map((name) => /\d{4}/.exec(name)![0]).sort()).toEqual(['0001', '0002', '0003']);
+  const patients = lines(await read('folders', 'patients.csv'));
+  expect(patients[0]).toBe('split,class,name,patient');
+  expect(patients.slice(1).map((line) => line.split(',').slice(0, 3).join('/'))).toEqual(
+    volumes.map((name) => name.replace('.nii.gz', '')),
+  );
+  expect(files).not.toContain('masks');
+});
+
+test('without splits the table has no column split', async () => {
+  const counts = { train: { a: 1, b: 0 }, val: { a: 0, b: 0 }, test: { a: 0, b: 1 } };
+  const plan = planScans(1, counts, { classes: ['a', 'b'], layout: 'table' });
+  const scans = plan.map((scan) => ({ ...scan, affectedFraction: 0, grade: null }));
+  await writeTables(join(root, 'unsplit'), scans, { layout: 'table', split: false });
+  const [header, ...rows] = lines(await read('unsplit', 'scans.csv'));
+  expect(header).toBe('scan,label,patient,group');
+  expect(rows.map((row) => row.split(',').length)).toEqual([4, 4]);
+});
+
+test('throws one UserError for a folder of other files, for a file and for options out of range', async () => {
   const folder = join(root, 'foreign');
   await mkdir(join(folder, 'train'), { recursive: true });
   await writeFile(join(folder, 'train', 'thesis.txt'), 'years of work');
-  await expect(makePhantoms({ folder, ...TINY })).rejects.toThrow(
+  await expect(makePhantoms({ folder, ...PAIR })).rejects.toThrow(
     /foreign: is not empty and holds no phantom/,
   );
   expect(await read('foreign', 'train', 'thesis.txt')).toBe('years of work');
-  await expect(makePhantoms({ folder: join(folder, 'train', 'thesis.txt'), ...TINY })).rejects.toThrow(
+  await expect(makePhantoms({ folder: join(folder, 'train', 'thesis.txt'), ...PAIR })).rejects.toThrow(
     /thesis\.txt: is a file/,
   );
   const free = join(root, 'free');
-  await expect(makePhantoms({ folder: free, ...TINY, seed: -1 })).rejects.toThrow(/seed is -1/);
-  await expect(makePhantoms({ folder: free, ...TINY, size: 31 })).rejects.toThrow(/size is 31/);
-  const counts = { ...TINY.counts, val: { covid: 1.5, 'non-covid': 0 } };
-  await expect(makePhantoms({ folder: free, ...TINY, counts })).rejects.toThrow(/counts\.val\.covid is 1\.5/);
+  await expect(makePhantoms({ folder: free, ...PAIR, seed: -1 })).rejects.toThrow(/seed is -1/);
+  await expect(makePhantoms({ folder: free, ...PAIR, size: 31 })).rejects.toThrow(/size is 31/);
+  const counts = { ...PAIR.counts, val: { covid: 1.5, 'non-covid': 0 } };
+  await expect(makePhantoms({ folder: free, ...PAIR, counts })).rejects.toThrow(/counts\.val\.covid is 1\.5/);
+  const classes = (...names: string[]) => makePhantoms({ folder: free, seed: 1, classes: names });
+  await expect(classes('one')).rejects.toThrow(/lists 1 name, at least 2/);
+  await expect(classes(...'abcdefghi')).rejects.toThrow(/lists 9 names, but there are only 8 .* at most 8/);
+  await expect(classes('a', '../b')).rejects.toThrow(/contains '\.\.\/b'/);
+  await expect(classes('a', 'A')).rejects.toThrow(/contains 'A' twice/);
+  await expect(makePhantoms({ folder: free, ...PAIR, split: false })).rejects.toThrow(/layout cov19-ct-db/);
+  const missing = { ...PAIR, classes: ['a', 'b'] };
+  await expect(makePhantoms({ folder: free, ...missing })).rejects.toThrow(/counts\.train\.a is undefined/);
 });

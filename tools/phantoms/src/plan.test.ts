@@ -1,4 +1,13 @@
-import { countsOf, DEFAULT_COUNTS, gradeOf, planScans } from './plan.ts';
+import {
+  countsOf,
+  DEFAULT_COUNTS,
+  FINDINGS,
+  findingsOf,
+  gradeOf,
+  GROUPS,
+  LAYOUTS,
+  planScans,
+} from './plan.ts';
 
 test('40 scans are the default: 24 to train, 10 to validate, 6 to test; every small number works', () => {
   expect(DEFAULT_COUNTS).toEqual({
@@ -13,7 +22,7 @@ test('40 scans are the default: 24 to train, 10 to validate, 6 to test; every sm
   }
 });
 
-test('the length of a scan says nothing about its class', () => {
+test('the number of slices does not depend on the class', () => {
   const plan = planScans(3, { ...DEFAULT_COUNTS, train: { covid: 200, 'non-covid': 200 } });
   for (const split of ['train', 'validation', 'test']) {
     const lengths = (label: string) =>
@@ -43,7 +52,47 @@ test('names of test scans are all different and their numbers mix the classes', 
   expect(new Set(firstClass).size).toBe(2);
 });
 
-test('the grade follows the affected fraction; a bound belongs to the grade above it', () => {
+test('the grade follows from the affected fraction; a bound belongs to the higher grade', () => {
   const fractions = [0, 0.0999, 0.1, 0.2499, 0.25, 0.4999, 0.5, 1];
   expect(fractions.map(gradeOf)).toEqual([1, 1, 2, 2, 3, 3, 4, 4]);
+});
+
+test('any number of classes gets equal counts; three of 20 scans have 12 to train, 5 to validate, 3 to test', () => {
+  const three = countsOf(60, ['normal', 'covid', 'tumor']);
+  expect(Object.values(three.train)).toEqual([12, 12, 12]);
+  expect(Object.values(three.val)).toEqual([5, 5, 5]);
+  expect(Object.values(three.test)).toEqual([3, 3, 3]);
+  for (const scans of [9, 10, 11, 61, 100]) {
+    const all = Object.values(countsOf(scans, ['a', 'b', 'c'])).flatMap((of) => Object.values(of));
+    expect(all.reduce((a, b) => a + b)).toBe(scans);
+    expect(Math.min(...all)).toBeGreaterThan(0);
+  }
+});
+
+test('classes take the findings in their order, except the two of COV19-CT-DB', () => {
+  expect(findingsOf(['normal', 'covid', 'tumor'])).toEqual(['healthy', 'ground-glass', 'masses']);
+  expect(findingsOf([...'abcdefgh'])).toEqual([...FINDINGS]);
+  expect(findingsOf(['non-covid', 'covid'])).toEqual(['non-covid', 'covid']);
+});
+
+test('with three classes and in every layout, paths are unique, patients stay within a split, hospitals mix classes', () => {
+  const classes = ['normal', 'covid', 'tumor'];
+  const counts = countsOf(60, classes);
+  const plans = LAYOUTS.map((layout) => planScans(4, counts, { classes, layout }));
+  for (const plan of plans) {
+    expect(new Set(plan.map(({ path }) => path)).size).toBe(60);
+    // The layout changes the paths and nothing else.
+    const facts = (scans: typeof plan) => scans.map((scan) => ({ ...scan, path: '' }));
+    expect(facts(plan)).toEqual(facts(plans[0]!));
+  }
+  const splitsOf = new Map<string, Set<string>>();
+  for (const { patient, split } of plans[0]!)
+    splitsOf.set(patient, (splitsOf.get(patient) ?? new Set()).add(split));
+  expect([...splitsOf.values()].every((splits) => splits.size === 1)).toBe(true);
+  expect(splitsOf.size).toBe(48);
+  for (const group of GROUPS) {
+    const there = plans[0]!.filter((scan) => scan.group === group);
+    expect(new Set(there.map((scan) => scan.class)).size).toBe(3);
+    expect(new Set(there.map(({ patient }) => patient)).size).toBe(16);
+  }
 });

@@ -1,10 +1,9 @@
-// One phantom slice: from the body in millimetres to Hounsfield units on a pixel grid, then to grey values.
+// Renders the slices of a phantom scan: from the body in millimetres to Hounsfield units and grey values of pixels.
 import { randomStream } from '@ct-ensemble/core';
 
 import {
   AFFECTED,
   clamp,
-  ellipseDistance,
   lungDistance,
   opacityWeight,
   ramp,
@@ -14,15 +13,16 @@ import {
   type Blob,
   type Body,
   type Ellipse,
-  type Lungs,
   type Section,
-  type Tube,
 } from './anatomy.ts';
+import { eachPixel, newCanvas, paintEllipse, share, type Canvas, type Organ } from './canvas.ts';
+import type { Lungs, Tube } from './lungs.ts';
+import { paintLesions } from './paint-lesions.ts';
 import { addGrain, type SmoothNoise } from './texture.ts';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
-const { abs, ceil, floor, hypot, max, min, round, sqrt } = Math;
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
+const { abs, floor, hypot, max, min, round, sqrt } = Math;
 
 export interface ScanScene {
   body: Body;
@@ -38,13 +38,28 @@ export interface ScanScene {
 }
 
 export interface RenderedSlice {
+  /** Hounsfield units, `size` × `size`, row by row. */
+  hu: Int16Array;
+  geometry: SliceGeometry;
   /** Grey values, `size` × `size`, row by row: HU = v / 255 · 1500 − 1150. */
   grey: Uint8Array;
   /** 255 where at least half of the pixel is lung, else 0. */
   mask: Uint8Array;
   lungPixels: number;
-  /** Lung pixels inside an opacity. */
+  /** Lung pixels inside an opacity or a lesion. */
   affectedPixels: number;
+}
+
+/** In millimetres. */
+export interface SliceGeometry {
+  /** Depth of the slice below the apex of the lungs. */
+  z: number;
+  /** Width and height of a pixel. */
+  pixel: number;
+  /** Distance between the centres of neighbouring slices. */
+  spacing: number;
+  /** Thickness that the slice averages over. */
+  thickness: number;
 }
 
 const AIR = -1000;
@@ -55,10 +70,10 @@ const BLOOD = 45;
 const LIVER = 65;
 const MARROW = 180;
 const BONE = 550;
-/** What the densest opacity fills the air of the lung with. */
+/** Hounsfield units of lung whose air is replaced by fluid completely. */
 const FLUID = 10;
 
-/** Renders slice after slice, apex first. */
+/** Renders one slice after the other, starting at the apex of the lungs. */
 export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
   const canvas = newCanvas(scene);
   const { body, acquisition, slices } = scene;
@@ -69,10 +84,16 @@ export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
     const section = sectionAt(body, first * body.height + (k + 0.5) * spacing);
     paintTissue(canvas, section, scene);
     for (const organ of organsAt(section, body)) paintEllipse(canvas, organ);
-    const affectedPixels = paintLungs(canvas, section, scene);
+    let affectedPixels = paintLungs(canvas, section, scene);
     // A slice averages over its thickness, here at most 5 mm.
-    paintVessels(canvas, scene.lungs.vessels, { z: section.z, half: min(spacing, 5) / 2 });
+    const thickness = min(spacing, 5);
+    paintVessels(canvas, scene.lungs.vessels, { z: section.z, half: thickness / 2 });
     for (const nodule of scene.lungs.nodules) paintNodule(canvas, nodule, section.z);
+    affectedPixels += paintLesions(canvas, section, {
+      body,
+      lesions: scene.lungs.lesions,
+      noise: scene.noise,
+    });
     const { noiseHu, gain, offsetHu } = acquisition;
     addGrain(canvas.hu, scene.grain, {
       width: scene.size,
@@ -81,17 +102,22 @@ export function* renderScan(scene: ScanScene): Generator<RenderedSlice> {
       sigma: noiseHu,
     });
     let lungPixels = 0;
-    // Fresh arrays: the encoder reads them while the next slice is painted. Loops, for `from` and `reduce` take seconds here.
+    // New arrays for every slice, because the encoder reads them while the next slice is painted. A loop, because
+    // `Array.from` and `reduce` take seconds here.
+    const hu = new Int16Array(canvas.hu.length);
     const grey = new Uint8Array(canvas.hu.length);
     const mask = new Uint8Array(canvas.hu.length);
     for (let i = 0; i < grey.length; i++) {
-      grey[i] = greyOf(gain * (canvas.hu[i]! - AIR) + AIR + offsetHu);
+      const value = gain * (canvas.hu[i]! - AIR) + AIR + offsetHu;
+      hu[i] = round(value);
+      grey[i] = greyOf(value);
       if (canvas.lung[i]! >= 0.5) {
         mask[i] = 255;
         lungPixels++;
       }
     }
-    yield { grey, mask, lungPixels, affectedPixels };
+    const geometry = { z: section.z, pixel: canvas.scale, spacing, thickness };
+    yield { hu, geometry, grey, mask, lungPixels, affectedPixels };
   }
 }
 
@@ -100,60 +126,7 @@ export function greyOf(hu: number) {
   return round(255 * clamp((hu + 1150) / 1500));
 }
 
-interface Canvas {
-  size: number;
-  /** Millimetres per pixel. */
-  scale: number;
-  /** Body coordinates of every pixel. */
-  x: Float32Array;
-  y: Float32Array;
-  hu: Float32Array;
-  /** Share of the pixel that is lung, 0 … 1. */
-  lung: Float32Array;
-  /** Numbers of the pixels of which some part is lung, the first `lungCount` of them. */
-  lungAt: Int32Array;
-  lungCount: number;
-  /** How far each pixel is taken towards fluid, 0 … 1, and whether it is affected; cleared where used. */
-  opacity: Float32Array;
-  affected: Uint8Array;
-  /** The pixel of a point of the body. */
-  pixelOf(x: number, y: number): readonly [number, number];
-}
-
-function newCanvas({ size, body, acquisition }: ScanScene): Canvas {
-  const { fieldOfView, rotation, shift } = acquisition;
-  const scale = (fieldOfView * 2 * sectionAt(body, 0.5 * body.height).body.rx) / size;
-  const cos = Math.cos(rotation);
-  const sin = Math.sin(rotation);
-  const centre = (size - 1) / 2;
-  const pixels = size * size;
-  const x = new Float32Array(pixels);
-  const y = new Float32Array(pixels);
-  for (let i = 0; i < pixels; i++) {
-    const px = ((i % size) - centre) * scale - shift[0];
-    const py = (floor(i / size) - centre) * scale - shift[1];
-    x[i] = cos * px + sin * py;
-    y[i] = cos * py - sin * px;
-  }
-  return {
-    size,
-    scale,
-    x,
-    y,
-    hu: new Float32Array(pixels),
-    lung: new Float32Array(pixels),
-    lungAt: new Int32Array(pixels),
-    lungCount: 0,
-    opacity: new Float32Array(pixels),
-    affected: new Uint8Array(pixels),
-    pixelOf: (bx, by) => [
-      centre + (cos * bx - sin * by + shift[0]) / scale,
-      centre + (sin * bx + cos * by + shift[1]) / scale,
-    ],
-  };
-}
-
-/** Air, table, skin, fat, muscle, ribs, and the soft tissue of chest and abdomen; also the share of lung. */
+/** Paints air, table, skin, fat, muscle, ribs and the soft tissue of chest and abdomen; sets the share of lung. */
 function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScene) {
   const { x: xs, y: ys, hu, lung, scale } = canvas;
   const { level, z } = section;
@@ -181,7 +154,7 @@ function paintTissue(canvas: Canvas, section: Section, { body, noise }: ScanScen
     } else if (-outside < fat + 3) {
       tissue = FAT + (SKIN - FAT) * share(-outside - 3, scale);
     } else {
-      // Between muscles lies fat.
+      // There is fat between the muscles.
       tissue = MUSCLE - 110 * ramp(unevenness, 0.45, 0.75);
       if (level > 0.02 && within < 11) tissue += ribShare({ x, y, z }, within, body) * (BONE - tissue);
     }
@@ -203,13 +176,7 @@ function ribShare({ x, y, z }: { x: number; y: number; z: number }, within: numb
   return ramp(7.5 - across, 0, 2) * ramp(5 - abs(within - 5), 0, 2);
 }
 
-interface Organ extends Ellipse {
-  hu: number;
-  /** Radians. */
-  angle?: number;
-}
-
-/** Bones, great vessels, airways, heart and upper abdomen at this level, in the order of painting. */
+/** Bones, great vessels, airways, heart and upper abdomen at this level, in the order in which they are painted. */
 function organsAt(section: Section, body: Body): Organ[] {
   const { level, z } = section;
   const w = body.width;
@@ -268,20 +235,7 @@ function organsAt(section: Section, body: Body): Organ[] {
   return organs;
 }
 
-function paintEllipse(canvas: Canvas, organ: Organ) {
-  const { x: xs, y: ys, hu, scale } = canvas;
-  const cos = Math.cos(organ.angle ?? 0);
-  const sin = Math.sin(organ.angle ?? 0);
-  const upright = { x: 0, y: 0, rx: organ.rx, ry: organ.ry };
-  eachPixel(canvas, { ...organ, reach: max(organ.rx, organ.ry) + scale }, (i) => {
-    const dx = xs[i]! - organ.x;
-    const dy = ys[i]! - organ.y;
-    const inside = share(ellipseDistance(upright, cos * dx + sin * dy, cos * dy - sin * dx), scale);
-    hu[i]! += inside * (organ.hu - hu[i]!);
-  });
-}
-
-/** Fills the lungs; returns how many of their pixels lie in an opacity. */
+/** Fills the lungs with air and opacities; returns the number of lung pixels inside an opacity. */
 function paintLungs(canvas: Canvas, section: Section, { body, lungs, noise }: ScanScene): number {
   const { x: xs, y: ys, hu, lung, lungAt, lungCount, opacity, affected } = canvas;
   const { z } = section;
@@ -339,7 +293,7 @@ function paintVessels(canvas: Canvas, tubes: readonly Tube[], slab: { z: number;
     const bx = run * (to[0] - from[0]);
     const by = run * (to[1] - from[1]);
     const square = bx * bx + by * by + 1e-9;
-    // A tube thinner than a pixel or than the slab leaves only its share of it, unless it runs through the slab upright.
+    // A tube thinner than a pixel or than the slab contributes in proportion, unless it is perpendicular to the slab.
     const upright = abs(rise) / hypot(to[0] - from[0], to[1] - from[1], rise);
     const strength = min(1, (2 * radius) / scale) * max(upright, min(1, radius / slab.half));
     const half = max(radius, scale / 2);
@@ -363,18 +317,6 @@ function paintNodule(canvas: Canvas, { centre, radii }: Blob, z: number) {
   paintEllipse(canvas, { x: centre[0], y: centre[1], rx: r, ry: r, hu: 30 });
 }
 
-/** Calls back with the number of every pixel in a square around a point of the body, at least as far as `reach` in mm. */
-function eachPixel(canvas: Canvas, at: { x: number; y: number; reach: number }, visit: (i: number) => void) {
-  const { size, scale } = canvas;
-  const [column, row] = canvas.pixelOf(at.x, at.y);
-  const reach = at.reach / scale;
-  const left = max(0, floor(column - reach));
-  const right = min(size - 1, ceil(column + reach));
-  const bottom = min(size - 1, ceil(row + reach));
-  for (let y = max(0, floor(row - reach)); y <= bottom; y++)
-    for (let x = left; x <= right; x++) visit(y * size + x);
-}
-
 /** Signed distance to an outline halfway between an ellipse and a rounded box. */
 function outlineDistance(ellipse: Ellipse, x: number, y: number) {
   const dx = x - ellipse.x;
@@ -383,9 +325,4 @@ function outlineDistance(ellipse: Ellipse, x: number, y: number) {
   const v2 = (dy / ellipse.ry) ** 2;
   const rho = 0.5 * (sqrt(u2 + v2) + sqrt(sqrt(u2 * u2 + v2 * v2)));
   return rho < 1e-6 ? -min(ellipse.rx, ellipse.ry) : (sqrt(dx * dx + dy * dy) * (rho - 1)) / rho;
-}
-
-/** The share of a pixel on the inner side of a border at this signed distance. */
-function share(distance: number, pixel: number) {
-  return clamp(0.5 - distance / pixel);
 }

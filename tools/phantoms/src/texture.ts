@@ -1,17 +1,17 @@
-// The two kinds of irregularity in a phantom: smooth three-dimensional unevenness of tissue, and the grain of the detector.
+// The two kinds of noise in a phantom: smooth three-dimensional noise of tissue, and the noise of the detector.
 import { randomStream } from '@ct-ensemble/core';
 
-// Looked up once: in the loops over pixels a global costs more than the arithmetic where modules run in a context of
-// their own, as in tests.
+// Bound to local names: Jest runs modules in a separate context, where reading a global inside the loops over pixels
+// costs more than the arithmetic.
 const { floor, sqrt } = Math;
 
 const LATTICE = 32;
 const GRAIN = 256;
 
-/** Smooth noise at a point, about −1 … 1 with mean 0; one unit of length is one unit of x, y and z. Repeats every 32 units. */
+/** Smooth noise at a point, about −1 … 1 with mean 0. The lattice has a spacing of 1; the noise repeats every 32 units. */
 export type SmoothNoise = (x: number, y: number, z: number) => number;
 
-/** Value noise: uniform numbers on a lattice, joined by cubic fades (Perlin's smoothstep). */
+/** Value noise: uniform numbers on a lattice, interpolated by cubic fades (Perlin's smoothstep). */
 export function smoothNoise(seed: number, purpose: string): SmoothNoise {
   const random = randomStream({ seed, purpose });
   const lattice = Float32Array.from({ length: LATTICE ** 3 }, () => 2 * random.uniform() - 1);
@@ -37,7 +37,7 @@ export function smoothNoise(seed: number, purpose: string): SmoothNoise {
   };
 }
 
-/** A tile of detector noise, 256 × 256, mean 0 and variance 1, correlated between neighbours as after reconstruction. */
+/** A tile of detector noise, 256 × 256, mean 0, variance 1; neighbours are correlated, as after reconstruction. */
 export function grainTile(seed: number): Float32Array {
   const random = randomStream({ seed, purpose: 'grain' });
   const white = Float32Array.from({ length: GRAIN * GRAIN }, random.normal);
@@ -50,7 +50,7 @@ export function grainTile(seed: number): Float32Array {
   });
 }
 
-/** Adds the tile, moved by a pixel offset and scaled, to an image of the given width. */
+/** Adds the tile to an image of the given width, after shifting it by (dx, dy) pixels and scaling it by sigma. */
 export function addGrain(image: Float32Array, tile: Float32Array, options: GrainOptions) {
   const { width, dx, dy, sigma } = options;
   for (let i = 0, y = 0; i < image.length; y++) {

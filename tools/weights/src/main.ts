@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// weights:fetch: published ImageNet weights into the cache, where trainings look for them, and into networks.
+// weights:fetch: downloads published ImageNet weights into the cache, where trainings look for them, and reports how they fit a
+// network.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { architectureNames, architectureOf, pretrainedFile } from '@ct-ensemble/models';
 import { Command, Option } from 'commander';
@@ -20,15 +21,15 @@ interface Options {
 const published = architectureNames().filter((name) => architectureOf(name).pretrained);
 
 const program = new Command('weights:fetch')
-  .description('Fetches published weights, and says what of them a network takes.')
+  .description('Fetches published weights, and reports which of them a network uses.')
   .addOption(new Option('--architecture <name>').choices(published).makeOptionMandatory())
   .option('--file <file>', 'take this safetensors file instead of fetching one')
   .option('--revision <name>', 'commit, branch or tag on the hub (default: main)')
   .option('--hub <url>', 'a mirror of the hub')
   .option('--views <slices>', 'slices of each view of the network: 64, or 32,16; "" without a front', '64')
   .option('--classes <n>', 'classes of the network', '2')
-  .option('--seed <n>', 'of what the weights do not bring', '1')
-  .option('--out <file>', "write the network's weights");
+  .option('--seed <n>', 'seed of the parameters that the file does not set', '1')
+  .option('--out <file>', "write the network's weights to this safetensors file");
 
 async function main(options: Options) {
   const { architecture, file, revision, hub, out } = options;
@@ -40,12 +41,12 @@ async function main(options: Options) {
     seed: number('seed', options.seed, 0),
   };
   if (file !== undefined && (revision !== undefined || hub !== undefined)) {
-    throw new UserError('--revision and --hub choose what is fetched, --file takes a file', {
+    throw new UserError('--revision and --hub choose what to download, but --file gives a local file', {
       remedy: 'leave one of them out',
     });
   }
   if (network.seed > 0xffffffff)
-    throw new UserError(`--seed is ${options.seed}`, { remedy: 'give 0 … 4294967295' });
+    throw new UserError(`--seed is ${options.seed}`, { remedy: 'give a whole number, 0 … 4294967295' });
   if (network.views.length > 2) {
     throw new UserError(`--views is ${options.views}`, { remedy: 'give one or two numbers of slices' });
   }
@@ -64,7 +65,7 @@ async function main(options: Options) {
   console.log(`kept in ${cached}${out === undefined ? '' : `; the network's weights are in ${out}`}`);
 
   async function fetched(): Promise<string> {
-    let told = 0;
+    let reported = 0;
     const accessToken = process.env['HF_TOKEN'];
     const { sha256, ...record } = await fetchWeights({
       repository,
@@ -74,7 +75,7 @@ async function main(options: Options) {
       ...(accessToken ? { accessToken } : {}),
       onProgress(done, total) {
         const percent = Math.floor((10 * done) / total) * 10;
-        if (percent > told) console.log(`${(told = percent)} % of ${(total / 1e6).toFixed(1)} MB`);
+        if (percent > reported) console.log(`${(reported = percent)} % of ${(total / 1e6).toFixed(1)} MB`);
       },
     });
     const before = record.fetched ? '' : ', fetched before';

@@ -1,23 +1,25 @@
-// Mini-batches from the store, the next ones read while the caller works.
+// Mini-batches of volumes from the store; the next ones are read while the caller works.
 import { UserError } from '@ct-ensemble/core';
 import type { VolumeStore } from '../store/volume-store.ts';
 import type { StoredScan } from '../scan-entry.ts';
 
-/** One mini-batch as it leaves the worker: uint8, not scaled, not augmented. */
+/** One mini-batch: uint8, neither scaled nor augmented. */
 export interface Batch {
-  /** C order [batch, depth, height, width]. */
+  /** Grey values, C order [batch, depth, height, width]. */
   data: Uint8Array;
   shape: [number, number, number, number];
-  /** [batch], label per scan; −1 where unknown. */
+  /** [batch], the label of each scan; −1 if unknown. */
   labels: Int32Array;
-  /** The samples' indices in the caller's list. */
+  /** [batch], indices into the caller's `scans`. */
   samples: number[];
 }
 
 /**
- * Batches in the given order (indices into `scans`); the next `ahead` (default 1) are read while the caller works; the
- * last may be smaller. Memory: ahead + 1 batches at most, the caller's among them. An error surfaces when its batch is asked for: a UserError for a scan without a volume, for
- * volumes of different shapes and for a damaged store. Returning early stops the reading.
+ * Yields batches of the samples in `order` (indices into `scans`); the last may be smaller. While the caller works, the
+ * next `ahead` batches (default 1) are read. Memory: at most ahead + 1 batches, including the caller's. If the caller
+ * leaves the loop early, reading stops.
+ * @throws {UserError} when the batch in question is requested: a scan has no volume, the volumes of a batch have different
+ * shapes, a volume is missing in the store or damaged, or an index is not among the scans.
  */
 export async function* readBatches(options: {
   scans: readonly StoredScan[];
@@ -40,7 +42,7 @@ export async function* readBatches(options: {
         store,
         signal: stop.signal,
       });
-      batch.catch(() => undefined); // It is thrown where the batch is awaited.
+      batch.catch(() => undefined); // the error is thrown when the batch is awaited
       reading.push(batch);
       next += batchSize;
     }

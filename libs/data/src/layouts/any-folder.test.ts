@@ -4,7 +4,8 @@ import { basename, join, relative } from 'node:path';
 import { readDatasetIndex } from './dataset-index.ts';
 import { flatPng, plainDataset, slices, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { dicomBytes, sliceElements } from '../readers/dicom/dicom.fixture.ts';
-import { openVolumeStore, prepareDataset } from '../store/volume-store.ts';
+import { prepareDataset } from '../store/prepare-dataset.ts';
+import { openVolumeStore } from '../store/volume-store.ts';
 
 const read = (root: string) => readDatasetIndex(root, { anyFolder: true });
 

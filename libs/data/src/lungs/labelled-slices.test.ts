@@ -61,7 +61,7 @@ test.each([
   [
     'twice',
     'file,class\nct_1/0.png,lung\nct_1/0.png,edge\n',
-    /line 3: ct_1\/0\.png stands in line 2 already/,
+    /line 3: ct_1\/0\.png is already listed in line 2/,
   ],
   ['one class', 'file,class\nct_1/0.png,lung\n', /labels\.csv: no slice is non-lung → a filter learns/],
 ])('refused by line: %s', async (_name, table, message) => {

@@ -1,4 +1,4 @@
-// Slices with a class, lung or non-lung: from a table that names files, or from lung masks.
+// Training data of the slice filter: slices labelled lung or non-lung by a table, or by lung masks.
 import { existsSync } from 'node:fs';
 import { dirname, extname, join, relative } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
@@ -10,26 +10,30 @@ import { columnsOf, headerError, readRows } from '../tables.ts';
 export interface LabelledSlicesOptions {
   /** Folder that holds the slices. */
   data: string;
-  /** Of the network, in pixels. */
+  /** Height and width of the network's input in pixels. */
   edge: number;
-  /** CSV or XLSX; left out: lung masks say it. */
+  /** The table, CSV or XLSX; without it the labels come from lung masks. */
   labels?: string;
-  /** Columns of the table whose cells, joined by `/`, name the slice's file in `data`; the ending may be missing. Default: `file`, or `scan` and `slice`. */
+  /**
+   * Columns whose cells, joined by `/`, name the slice's file relative to `data`; the file extension may be missing.
+   * Default: `file`, or `scan` and `slice`.
+   */
   fileColumns?: readonly string[];
-  /** Column of the class. Default `class`. */
+  /** Column that holds the class. Default `class`. */
   classColumn?: string;
 }
 
 const LABELS = new Map([['lung', 1], ['non-lung', 0]]); // prettier-ignore
 
-/** A masked slice shows lung where its mask is at least this share of it; without any lung it shows none. */
-export const LEAST_LUNG = 0.01;
+/** A slice with a mask is labelled lung if the mask covers at least this share of it, non-lung if the mask is empty. */
+export const MIN_LUNG_SHARE = 0.01;
 
 /**
- * Slices at network size with their class. Left out and counted: classes other than `lung` and `non-lung`, and masked slices that show
- * some lung, but less than a hundredth. With a table the group of a slice is its folder.
- *
- * @throws {UserError} naming file and line: columns, files and slices that will not do, a file named twice, a class without slice.
+ * Reads slices at network size with their label: `truth` is one value, 1 for lung. Slices of other classes are left out
+ * and counted, and so are slices whose mask covers less than a hundredth without being empty. With a table the group of a
+ * slice is its folder.
+ * @throws {UserError} naming the file and the line, if a column is missing, a slice does not exist, cannot be read or is
+ * listed twice, or one of the two classes has no slice.
  */
 export async function readLabelledSlices(options: LabelledSlicesOptions): Promise<SliceSamples> {
   const read = options.labels === undefined ? await fromMasks(options) : await fromTable(options);
@@ -47,7 +51,7 @@ async function fromMasks({ data, edge }: LabelledSlicesOptions): Promise<SliceSa
   const read: SliceSamples = { samples: [], leftOut: {}, findings: [] };
   for await (const { name, group, image, mask } of maskedSlices(data, read.findings)) {
     const area = mask.data.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0);
-    if (area > 0 && area < LEAST_LUNG * mask.data.length) leaveOut(read, 'little lung');
+    if (area > 0 && area < MIN_LUNG_SHARE * mask.data.length) leaveOut(read, 'little lung');
     else
       read.samples.push({ name, group, image: atEdge(image, edge), truth: Uint8Array.of(area > 0 ? 1 : 0) });
   }
@@ -91,7 +95,8 @@ async function readTable(options: LabelledSlicesOptions, read: SliceSamples) {
     const fail = (problem: string, remedy: string) =>
       new UserError(`line ${line}: ${problem}`, { file: table, remedy });
     if (given === '') throw fail(`no ${classColumn}`, 'write lung, non-lung or another word');
-    if (seen.has(name)) throw fail(`${name} stands in line ${seen.get(name)} already`, 'remove one of them');
+    if (seen.has(name))
+      throw fail(`${name} is already listed in line ${seen.get(name)}`, 'remove one of them');
     seen.set(name, line);
     const label = LABELS.get(given.toLowerCase());
     if (label === undefined) {
@@ -111,6 +116,7 @@ function fileOf(path: string): string | undefined {
   return ['.jpg', '.jpeg', '.png'].map((ending) => path + ending).find((file) => existsSync(file));
 }
 
-function leaveOut({ leftOut }: SliceSamples, why: string) {
-  leftOut[why] = (leftOut[why] ?? 0) + 1;
+/** Counts a slice that is left out. */
+function leaveOut({ leftOut }: SliceSamples, reason: string) {
+  leftOut[reason] = (leftOut[reason] ?? 0) + 1;
 }

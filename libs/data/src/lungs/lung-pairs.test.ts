@@ -68,7 +68,7 @@ test('volumes: Hounsfield units become grey, whatever is above 0 in the mask is 
   expect(samples.map(({ truth }) => [...truth])).toEqual([[0, 0, 0, 0], [1, 1, 1, 1]]); // prettier-ignore
 });
 
-test('a volume within 0 … 255 is taken for grey values, and that is told', async () => {
+test('a volume within 0 … 255 is taken as grey values, with a finding', async () => {
   const root = await pairOfVolumes(volume(Array<number>(12).fill(77)), volume(Array<number>(12).fill(1)));
   const { samples, findings } = await readMaskedSlices(root, 2);
   expect(samples[0]!.image[0]).toBe(77);

@@ -1,4 +1,4 @@
-// Slices and their lung masks: DIR/images/X beside DIR/masks/X, JPEG or PNG slices and NIfTI volumes.
+// Training data of the lung segmenter: DIR/images/X with its lung mask DIR/masks/X, JPEG or PNG slices or NIfTI volumes.
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { messageOf, UserError } from '@ct-ensemble/core';
@@ -9,20 +9,21 @@ import { atEdge, type SliceSamples } from './slice-samples.ts';
 import { decodeSlice } from '../readers/images/slices.ts';
 import { greyOf, type GreyImage } from '../scan.ts';
 
-/** The layout in words, for errors. */
+/** Describes the folder layout in error messages. */
 export const PAIRS_LAYOUT =
   'DIR/images/X.png (or .jpg) beside DIR/masks/X.png, or DIR/images/X.nii.gz beside DIR/masks/X.nii.gz; folders within both are kept';
 
 interface Pair {
-  /** Relative to images/, without the ending. */
+  /** Path relative to images/, without the file extension. */
   name: string;
   kind: 'slice' | 'volume';
-  /** Absolute. */
+  /** Absolute path. */
   image: string;
+  /** Absolute path. */
   mask: string;
 }
 
-/** A slice at its own size. `mask` is 255 where there is lung, else 0. */
+/** A slice with its mask, both at the slice's own size. `mask` is 255 for lung, 0 elsewhere. */
 interface MaskedSlice {
   name: string;
   group: string;
@@ -31,13 +32,14 @@ interface MaskedSlice {
 }
 
 /**
- * Every pair, one by one. NIfTI images are Hounsfield units, made grey by `greyOfHU`; a volume whose values all lie in
- * 0 … 255 is taken for grey values, and that is told. Whatever is above 0 in a NIfTI mask is lung; in a mask of PNG, what is above 127, or
- * above 0 where it holds nothing above 1.
+ * Yields every slice with its mask, one at a time. NIfTI images are Hounsfield units, converted to grey by `greyOfHU`; a
+ * volume whose values are all within 0 … 255 is taken as grey values, with a finding. In a NIfTI mask every value above
+ * 0 is lung; in a PNG or JPEG mask every value above 127, or above 0 if no value is above 1.
  *
- * Slices of a folder, or of one name but for its last number (`ID_0194` of `ID_0194_Z_0120.png`), are one group; so is a volume.
- *
- * @throws {UserError} naming the file: one without its other half, one that cannot be read, sizes that differ, no pair at all.
+ * Slices belong to one group if they share a folder below images/, or else a name except for its last number (`ID_0194`
+ * of `ID_0194_Z_0120.png`). The slices of a volume are one group.
+ * @throws {UserError} naming the file, if an image has no mask or a mask no image, a file cannot be read, or sizes differ;
+ * also if there is no pair.
  */
 export async function* maskedSlices(data: string, findings: Finding[] = []): AsyncGenerator<MaskedSlice> {
   for (const pair of await pairsOf(data)) {
@@ -46,7 +48,10 @@ export async function* maskedSlices(data: string, findings: Finding[] = []): Asy
   }
 }
 
-/** All pairs at network size; the mask is lung where at least half of what goes into a pixel is. */
+/**
+ * Reads all pairs of `maskedSlices` at network size: `image` and `truth` are [edge, edge]. A pixel of `truth` is lung if
+ * the resized mask is at least half.
+ */
 export async function readMaskedSlices(data: string, edge: number): Promise<SliceSamples> {
   const read: SliceSamples = { samples: [], leftOut: {}, findings: [] };
   for await (const { name, group, image, mask } of maskedSlices(data, read.findings)) {
@@ -56,7 +61,7 @@ export async function readMaskedSlices(data: string, edge: number): Promise<Slic
   return read;
 }
 
-/** The files below images/, each with its mask. */
+/** Pairs the files below images/ with those below masks/. */
 async function pairsOf(data: string): Promise<Pair[]> {
   const images = await filesBelow(join(data, 'images'));
   const masks = await filesBelow(join(data, 'masks'));
@@ -77,7 +82,7 @@ async function pairsOf(data: string): Promise<Pair[]> {
   });
 }
 
-/** By name without ending. */
+/** All slices and volumes below a folder, by their relative path without the file extension. */
 async function filesBelow(root: string) {
   const found = new Map<string, Pick<Pair, 'kind'> & { path: string }>();
   const walk = async (below: string) => {
@@ -130,7 +135,7 @@ async function* readVolumes(
   for (const { kind, message } of scan.findings) findings.push({ kind, path: imageFile, message });
   const isGrey = scan.slices.every(({ data }) => data.every((value) => value >= 0 && value <= 255));
   if (isGrey) {
-    const message = 'all values lie in 0 … 255: taken for grey values, not Hounsfield units';
+    const message = 'all values are within 0 … 255: taken as grey values, not Hounsfield units';
     findings.push({ kind: 'grey-volume', path: imageFile, message });
   }
   for (const [k, { height, width, data }] of scan.slices.entries()) {
@@ -145,7 +150,10 @@ async function* readVolumes(
   }
 }
 
-/** A slice file as grey values; a UserError names it where it cannot be read. */
+/**
+ * Reads a slice file as grey values.
+ * @throws {UserError} naming the file, if it cannot be read.
+ */
 export async function readSlice(file: string): Promise<GreyImage> {
   try {
     return (await decodeSlice(await readFile(file))).image;
@@ -158,7 +166,7 @@ export async function readSlice(file: string): Promise<GreyImage> {
   }
 }
 
-/** Its folder, else its name without the last number and what stands before that; a name that is a number is its own. */
+/** The folder of a slice, or else its name without the last number and the separator before it, if the rest ends in a digit. */
 function groupOf(name: string): string {
   const folder = name.lastIndexOf('/');
   if (folder > 0) return name.slice(0, folder);

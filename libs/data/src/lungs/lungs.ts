@@ -1,54 +1,62 @@
-// Lungs in one slice without a network: air that is not connected with the air around the body.
+// Lung masks of single slices by threshold, without a network: air that is not connected to the air around the body.
 import { greyOfHU } from '../scan.ts';
 import type { GreyImage } from '../scan.ts';
+import type { LungSegmenter } from './slice-networks.ts';
 
-/** Lung and air are below this; the usual threshold between lung and soft tissue, −320 HU. */
-const LIMIT = greyOfHU(-320);
+/** Grey value that lung and air are below: −320 HU, the usual threshold between lung and soft tissue. */
+const TISSUE_FROM = greyOfHU(-320);
 
-/** Pieces smaller than this share of the image are airways, bowel gas or noise. */
-const SMALLEST_PIECE = 0.001;
+/** Pieces of air smaller than this share of the image are airways, bowel gas or noise. */
+const MIN_PIECE_SHARE = 0.001;
 
-/** Gas in bowel, trachea and table is as dark as the air around the body, to 60 HU; lung is brighter. */
-const AS_DARK = greyOfHU(60 - 1150);
+/**
+ * Grey levels (60 HU) by which lung is at least brighter than the air around the body; gas in the bowel, the trachea and
+ * the table is not.
+ */
+const BRIGHTER_BY = greyOfHU(60 - 1150);
 
-/** Where less than this share of the border is air, the image was cropped to the chest. */
-const CROPPED = 0.3;
+/** If less than this share of the image's border is air, the image is taken as cropped to the chest. */
+const CROPPED_BELOW = 0.3;
 
-/** In a cropped image pieces of this share are lung however dark: they come with windows that make lung as black as air. */
-const LARGE_PIECE = 0.05;
+/**
+ * In a cropped image a piece of at least this share of the image is lung however dark it is: cropped images are often
+ * windowed so that lung is as black as air.
+ */
+const LARGE_PIECE_SHARE = 0.05;
 
-/** Where a run of equal pixels in one row lies: `from` and before `to`, in the image. */
+/** Neighbouring pixels of equal value in one row: indices into the image, from `from` to before `to`. */
 interface Run {
   from: number;
   to: number;
 }
 
-/** What hangs together, by edges. */
+/** A connected component; pixels are connected through their edges. */
 interface Piece {
   runs: Run[];
   pixels: number;
-  /** Those among them on the image's border. */
+  /** Number of its pixels on the image's border. */
   touching: number;
 }
 
 /**
- * 1 where there is lung, 0 elsewhere, [height, width]: pieces below −320 HU of at least a thousandth of the image that
- * are not the air around the body and not as dark as it; their holes (vessels, opacities) filled. What touches the
- * image's border is the air around the body; in an image that was cropped to the chest it may be a lung, if it touches at a spot.
+ * The lung mask of a slice, C order [height, width]: 1 for lung, 0 elsewhere. Lung is every connected component below
+ * −320 HU that covers at least a thousandth of the image, is not the air around the body and is brighter than that air;
+ * holes within it (vessels, opacities) are filled. A component that touches the image's border is the air around the
+ * body, except in an image that was cropped to the chest, where a lung may touch the border with few of its pixels.
  */
 export function lungMask({ height, width, data }: GreyImage): Uint8Array {
   const mask = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) mask[i] = data[i]! < LIMIT ? 1 : 0;
+  for (let i = 0; i < data.length; i++) mask[i] = data[i]! < TISSUE_FROM ? 1 : 0;
   const air = piecesOf(mask, { height, width, value: 1 });
   const border = 2 * (height + width) - 4;
-  const isCropped = air.reduce((sum, { touching }) => sum + touching, 0) < CROPPED * border;
+  const isCropped = air.reduce((sum, { touching }) => sum + touching, 0) < CROPPED_BELOW * border;
   const isOutside = ({ touching, pixels }: Piece) => (isCropped ? touching ** 2 >= pixels : touching > 0);
   const outside = air.filter(isOutside);
-  const around = outside.length === 0 ? -Infinity : medianOf(data, outside) + AS_DARK;
+  const around = outside.length === 0 ? -Infinity : medianOf(data, outside) + BRIGHTER_BY;
   const isLung = (piece: Piece) => {
     const share = piece.pixels / data.length;
-    if (isOutside(piece) || share < SMALLEST_PIECE) return false;
-    return (isCropped && share >= LARGE_PIECE) || medianOf(data, [piece]) >= around;
+    if (isOutside(piece) || share < MIN_PIECE_SHARE) return false;
+    return (isCropped && share >= LARGE_PIECE_SHARE) || medianOf(data, [piece]) >= around;
   };
   const fill = (pieces: readonly Piece[], value: number) => {
     for (const { runs } of pieces) for (const { from, to } of runs) mask.fill(value, from, to);
@@ -64,7 +72,7 @@ export function lungMask({ height, width, data }: GreyImage): Uint8Array {
   return mask;
 }
 
-/** The pieces of pixels of that value, in the order of their first pixels. */
+/** The connected components of the pixels of a value, in the order of their first pixels. */
 function piecesOf(mask: Uint8Array, size: { height: number; width: number; value: number }): Piece[] {
   const { height, width, value } = size;
   const runs: Run[] = [];
@@ -73,7 +81,7 @@ function piecesOf(mask: Uint8Array, size: { height: number; width: number; value
     while (parents[run] !== run) run = parents[run] = parents[parents[run]!]!;
     return run;
   };
-  let above = 0; // the first run that may touch this one from the row above
+  let above = 0; // the first run of the row above that may touch the current run
   for (let y = 0; y < height; y++) {
     const [start, end] = [y * width, (y + 1) * width];
     for (let from = start; from < end;) {
@@ -107,7 +115,7 @@ function piecesOf(mask: Uint8Array, size: { height: number; width: number; value
   return [...pieces.values()];
 }
 
-/** The upper of the two middle ones where the pixels are even in number. */
+/** The median grey value of the pieces' pixels; the upper of the two middle values if the number of pixels is even. */
 function medianOf(data: Uint8Array, pieces: readonly Piece[]): number {
   const histogram = new Uint32Array(256);
   for (const { runs } of pieces)
@@ -118,7 +126,7 @@ function medianOf(data: Uint8Array, pieces: readonly Piece[]): number {
   return value;
 }
 
-/** The share of the slice that is lung, 0 … 1, measured on means of n × n pixels, at least 128 a side. */
+/** The share of the slice that is lung, 0 … 1. The slice is reduced by averaging n × n pixels, to at least 128 a side. */
 export function lungShare(slice: GreyImage): number {
   return shareOf(lungMask(reduced(slice, 128)));
 }
@@ -130,21 +138,31 @@ export function shareOf(mask: Uint8Array): number {
   return lung / mask.length;
 }
 
-/** The mask of the lung, found on means of n × n pixels, at least 224 a side. */
+/** The lung mask by threshold. The slice is reduced by averaging n × n pixels, to at least 224 a side; so is the mask. */
 export function thresholdMask(slice: GreyImage): GreyImage {
   const small = reduced(slice, 224);
   return { ...small, data: lungMask(small) };
 }
 
-/** A slice shows lung where this share of it is. */
-const LUNG_SHARE = 0.01;
-
-/** Whether so large a share of lung makes a slice one with lung. */
-export function isEnoughLung(share: number): boolean {
-  return share >= LUNG_SHARE;
+/** One lung mask per slice, 0 or 1: by the segmenter, at its own size, or else by `thresholdMask`. */
+export async function masksOf(slices: readonly GreyImage[], segmenter?: LungSegmenter): Promise<GreyImage[]> {
+  if (segmenter === undefined) return slices.map(thresholdMask);
+  const { edge } = segmenter;
+  return (await segmenter.masks(slices)).map((data) => ({ height: edge, width: edge, data }));
 }
 
-/** Means of n × n pixels, rounded down, n as large as leaves `edge` a side; what is left at the right and below is cut off. */
+/** A slice shows lung if at least this share of it is lung. */
+const MIN_LUNG_SHARE = 0.01;
+
+/** Whether a slice of which this share is lung counts as a slice that shows lung. */
+export function isEnoughLung(share: number): boolean {
+  return share >= MIN_LUNG_SHARE;
+}
+
+/**
+ * Averages n × n pixels, rounded down, with the largest n that leaves at least `edge` pixels a side. The columns at the
+ * right and the rows at the bottom that do not fill a block are cut off.
+ */
 function reduced(image: GreyImage, edge: number): GreyImage {
   const factor = Math.max(1, Math.floor(Math.min(image.height, image.width) / edge));
   if (factor === 1) return image;

@@ -1,4 +1,4 @@
-// Slices whose truth is known, at the size of the network that learns from them, and which of them are held out.
+// Labelled slices at the input size of the network that is trained on them, and their split into train and val.
 import { permutation, UserError } from '@ct-ensemble/core';
 import type { Finding } from '../findings.ts';
 import { listed } from '../findings.ts';
@@ -6,43 +6,42 @@ import { compareNames } from '../layouts/layout.ts';
 import { resizeBilinear } from '../volumes/resize.ts';
 import type { GreyImage } from '../scan.ts';
 
-/** One slice at network size. */
+/** One labelled slice at network size. */
 export interface SliceSample {
-  /** The file relative to the data folder, and in a volume the slice's number. */
+  /** The file relative to the data folder; for a slice of a volume also its number. */
   name: string;
-  /** Patient, or scan where patients are not told: all of a group are held out, or none. */
+  /** The patient, or the scan if patients are unknown. A group is held out as a whole or not at all. */
   group: string;
   /** Grey values, C order [edge, edge]. */
   image: Uint8Array;
-  /** 1 lung, 0 none: one value for the slice, or one a pixel, C order [edge, edge]. */
+  /** 1 for lung, 0 for none: one value for the slice, or one per pixel, C order [edge, edge]. */
   truth: Uint8Array;
 }
 
 export interface SliceSamples {
   /** In the order of their names. */
   samples: SliceSample[];
-  /** Why slices were left out, and how many. */
+  /** Number of slices left out, by reason. */
   leftOut: Record<string, number>;
-  /** What is odd about the files. */
   findings: Finding[];
 }
 
-/** Bilinear, as Pillow does it. */
+/** Resizes a slice to edge × edge grey values, bilinear as in Pillow. */
 export function atEdge(image: GreyImage, edge: number): Uint8Array {
   return resizeBilinear(image, { height: edge, width: edge }).data;
 }
 
 export interface HoldOut {
   seed: number;
-  /** Of the groups, at least one. */
+  /** Share of the groups that is held out, 0 … 1; at least one group. */
   share: number;
-  /** These groups and no others, whatever `share` says. */
+  /** Hold out these groups instead of drawing them; `share` is then ignored. */
   groups?: readonly string[];
 }
 
 /**
- * Splits samples by group: the groups are drawn from the seed, or named.
- * @throws {UserError} where a named group is unknown, or one of the sides would be empty.
+ * Splits samples by group into `train` and `val`. The groups of `val` are drawn by the seed, or named.
+ * @throws {UserError} if a named group does not exist, or no group would be left to train on.
  */
 export function holdOut(
   samples: readonly SliceSample[],

@@ -1,22 +1,26 @@
-// The bytes of a file, inflated where it is gzipped, as a stream read in pieces of any length.
+// The bytes of a file, decompressed if it is gzipped, read in sequence in pieces of any length.
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
-/** Deflate makes at most 258 bytes of two bits. */
+/** Deflate encodes at most 258 bytes in two bits. */
 const MAX_DEFLATE_RATIO = 1032;
 
 export interface ByteSource {
-  /** The file cannot hold more bytes than this. */
+  /** Upper bound of the number of (decompressed) bytes, from the size of the file. */
   readonly limit: number;
-  /** Fills as much as there is; gives the number of bytes. */
+  /** Fills the buffer from the current position; returns the number of bytes read, fewer only at the end of the file. */
   fill(into: Buffer): Promise<number>;
+  /** Moves on by `length` bytes; returns the number of bytes skipped, fewer only at the end of the file. */
   skip(length: number): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Gzipped or not by the first bytes: names are wrong about it at times. From a file, or from its bytes. */
+/**
+ * Opens a file by its path, or its bytes in memory. Whether it is gzipped is decided by the first two bytes, since file
+ * names are sometimes wrong. Throws an Error if the file cannot be opened; `fill` and `skip` throw if it is damaged.
+ */
 export async function openBytes(from: string | Uint8Array): Promise<ByteSource> {
   const { size, gzip } =
     typeof from === 'string' ? await probe(from) : { size: from.length, gzip: isGzip(from) };

@@ -4,7 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { flatPng, png, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
 import { dicomBytes, sliceElements, words } from './dicom/dicom.fixture.ts';
-import { openVolumeStore, prepareDataset } from '../store/volume-store.ts';
+import { prepareDataset } from '../store/prepare-dataset.ts';
+import { openVolumeStore } from '../store/volume-store.ts';
 
 const [slices, height, width] = [5, 6, 8];
 const grey = (z: number) => Uint8Array.from({ length: height * width }, (_, i) => (i * 5 + z * 40) % 256);
@@ -54,7 +55,7 @@ const preparation = { depth: 8, height: 6, width: 8 };
 async function prepared(root: string, options = preparation) {
   const index = await readDatasetIndex(root);
   const store = openVolumeStore(await temporaryFolder());
-  const prepared = await prepareDataset({ index, preparations: [options], store });
+  const prepared = await prepareDataset({ index, preparations: [options], store, concurrency: 1 });
   const { findings } = prepared;
   const scans = prepared.scans[0]!;
   return { index, scans, store, findings: [...index.report.findings, ...findings] };
@@ -147,9 +148,12 @@ test('slices without lung are left out where that is asked for; where nearly non
     (_, z) => data.subarray(z * 1600, (z + 1) * 1600).filter((v) => v === 60).length,
   );
   expect(dark).toEqual([4, 6, 8, 8, 6, 4].map((size) => 2 * 8 * size));
-  const told = lung.findings
+  const reported = lung.findings
     .filter(({ kind }) => kind.includes('lung'))
     .map(({ kind, message }) => [kind, message]);
-  expect(told).toContainEqual(['slices-without-lung', '6 of 10 slices show lung; the others are left out']);
-  expect(told).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all are taken']);
+  expect(reported).toContainEqual([
+    'slices-without-lung',
+    '6 of 10 slices show lung; the others are left out',
+  ]);
+  expect(reported).toContainEqual(['too-few-lung-slices', '1 of 5 slices show lung; all slices are used']);
 });

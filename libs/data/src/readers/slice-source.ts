@@ -1,4 +1,4 @@
-// The slices of one scan, whatever its files are, decoded when they are asked for.
+// The slices of one scan of any format, decoded on demand.
 import { readFile } from 'node:fs/promises';
 import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
@@ -8,31 +8,34 @@ import { readNifti } from './nifti/nifti.ts';
 import { greyOf, type Scan } from '../scan.ts';
 import { decodeSlice, type DecodedSlice } from './images/slices.ts';
 
-/** A slice file in memory; without bytes where it cannot be read. */
+/** A file of a scan in memory. */
 export interface SliceFile {
+  /** Null if the file cannot be read. */
   bytes: Uint8Array | null;
-  /** Why it cannot be read. */
+  /** Why the file cannot be read; null if it can. */
   problem: string | null;
-  /** SHA-256 of the bytes, once it is known. */
+  /** SHA-256 of the bytes, hexadecimal, once it has been computed. */
   digest?: string;
 }
 
-/** A finding about slices by their position in the scan, so that it holds wherever the same bytes lie. */
+/** A finding that names slices by position rather than by file, so that it is valid for equal files at another place. */
 export interface SliceFinding {
   kind: string;
-  /** Positions among the scan's slices; none where it is about the scan as a whole. */
+  /** Positions in the scan, the first is 0; empty if the finding is about the whole scan. */
   slices: number[];
   message: string;
 }
 
 export interface SliceSource {
+  /** Number of slices. */
   count: number;
-  /** What is odd about the files. */
+  /** Findings of reading the files, before slices are decoded. */
   findings: SliceFinding[];
-  /** Throws an Error with the reason where the slice cannot be decoded. */
+  /** Decodes the slice at this position. Throws an Error with the reason if it cannot be decoded. */
   decode(slice: number): Promise<DecodedSlice>;
 }
 
+/** Reads files into memory, in the given order. A file that cannot be read does not throw: its `problem` says why. */
 export function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
   return mapConcurrent(paths, 8, async (path) => {
     try {
@@ -44,8 +47,10 @@ export function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
 }
 
 /**
- * The slices of a scan. Of several DICOM series the one with the most slices is taken.
- * @throws {UserError} for a DICOM series or NIfTI file that cannot be read.
+ * Opens the slices of a scan. `files` are its files in memory, in the order of `slices`. DICOM and NIfTI scans are read
+ * and converted to Hounsfield units here; JPEG and PNG files only in `decode`. Of several DICOM series the one with the
+ * most slices is used, with a finding.
+ * @throws {UserError} naming the file, if a DICOM series or NIfTI file cannot be read.
  */
 export async function openSlices(
   { format, slices }: Pick<ScanEntry, 'format' | 'slices'>,
@@ -62,11 +67,11 @@ export async function openSlices(
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
   );
   const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
-  const { readDicomSeries } = await import('./dicom/dicom.ts'); // its decoders take a fifth of a second to load
+  const { readDicomSeries } = await import('./dicom/dicom.ts'); // loading its decoders takes a fifth of a second
   const series = await readDicomSeries(whole);
   const [longest, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
   const sizes = listed(series.map(({ slices }) => slices.length));
-  const message = `holds ${series.length} series, of ${sizes} slices; taken is the longest, ${longest!.series ?? 'without a UID'}`;
+  const message = `holds ${series.length} series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
   const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
   return scanSlices(longest!, [...unread, ...several]);
 }
@@ -83,7 +88,7 @@ function imageSlices(files: readonly SliceFile[]): SliceSource {
   };
 }
 
-/** Hounsfield units become grey by `greyOfHU`. */
+/** The slices of a DICOM or NIfTI scan; Hounsfield units become grey values by `greyOfHU`. */
 function scanSlices(scan: Scan, findings: SliceFinding[]): SliceSource {
   return {
     count: scan.slices.length,

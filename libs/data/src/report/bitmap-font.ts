@@ -1,6 +1,6 @@
-// Letters of 5 × 9 pixels, drawn here: text in images needs no font of the machine and is the same everywhere.
+// A bitmap font of 5 × 9 pixels, so that text in images needs no installed font and is the same on every machine.
 
-/** Blocks of glyphs side by side, below the characters that they stand for: two rows lie below the base line. */
+/** Blocks of glyphs side by side, each below its character. The last two rows are below the base line. */
 const DRAWN = `
 0     1     2     3     4     5     6     7     8     9     .     ,     :
 .###. ..#.. .###. .###. ...#. ##### ..##. ##### .###. .###. ..... ..... .....
@@ -81,12 +81,12 @@ for (let top = 0; top < lines.length; top += LETTER_HEIGHT + 1) {
     );
 }
 
-/** Pixels from the start of a text to its end, at scale 1. */
+/** Width of a text in pixels at scale 1. */
 export function textWidth(text: string): number {
   return [...text].length * PITCH;
 }
 
-/** The pixels of a text at scale 1, from its upper left corner; a character that is not drawn here becomes a question mark. */
+/** The set pixels of a text at scale 1, relative to its upper left corner. Characters without a glyph become `?`. */
 export function textPixels(text: string): { x: number; y: number }[] {
   return [...text].flatMap((character, i) =>
     (glyphs.get(character) ?? glyphs.get('?')!).flatMap((row, y) =>

@@ -8,9 +8,9 @@ import {
   TILE,
   tileImage,
   type ContactSheet,
-  type Place,
   type Tile,
 } from './contact-sheet.ts';
+import type { Place } from './canvas.ts';
 import type { GreyImage } from '../scan.ts';
 
 const flat = (value: number, { height = TILE, width = TILE } = {}): GreyImage => ({
@@ -36,7 +36,7 @@ async function drawn(sheet: ContactSheet) {
   return { pixel, info, small, tiles: placesOf(sheet).sections[0]!.tiles };
 }
 
-test('the frame tells what became of a slice, and dropped ones are dimmed', async () => {
+test('the frame shows the state of a slice, and dropped slices are dimmed', async () => {
   const states = ['kept', 'dropped', 'unreadable'] as const;
   const sheet = sheetOf(
     states.map((state, i) => ({ label: `${i}`, state, image: state === 'unreadable' ? null : flat(200) })),

@@ -1,21 +1,23 @@
-// A scan on one picture: its slices as small tiles, framed by what became of them, and text. Knows nothing of files.
+// Contact sheets: one picture per scan with its slices as small tiles, framed by their state, and text. Reads and writes
+// no files.
 import sharp from 'sharp';
-import { LETTER_HEIGHT, textPixels, textWidth } from './bitmap-font.ts';
+import { LETTER_HEIGHT, textWidth } from './bitmap-font.ts';
+import { Canvas, type Colour, type Place } from './canvas.ts';
 import { resizeBilinear } from '../volumes/resize.ts';
 import type { GreyImage } from '../scan.ts';
 
-/** Of a source slice; `used`: a slice of the volume. */
+/** State of a slice of the scan: kept, dropped because it shows no lung, or unreadable; `used` is a slice of the volume. */
 export type TileState = 'kept' | 'dropped' | 'unreadable' | 'used';
 
 export interface Tile {
-  /** A few characters, below the picture. */
+  /** A few characters, written below the picture. */
   label: string;
   state: TileState;
-  /** At most TILE pixels a side, see `tileImage`; null where there is none. */
+  /** At most TILE pixels a side, as `tileImage` makes it; null for an unreadable slice. */
   image: GreyImage | null;
-  /** Its outline is drawn: 0 and 1, of any size. */
+  /** A mask of 0 and 1 of any size, of which the outline is drawn. */
   mask?: GreyImage | null;
-  /** A small square beside the label. */
+  /** Draws a small square beside the label. */
   isMarked?: boolean;
 }
 
@@ -25,25 +27,17 @@ export interface SheetSection {
 }
 
 export interface ContactSheet {
-  /** The first is written large. */
+  /** Lines of text at the top; the first is written large. */
   lines: readonly string[];
-  /** What the colours mean, on one line. */
+  /** The meaning of the colours, on one line. */
   legend: readonly { colour: TileState | 'outline'; text: string }[];
   sections: readonly SheetSection[];
 }
 
-/** Where one thing stands, in pixels. */
-export interface Place {
-  x: number;
-  y: number;
-}
-
-type Colour = readonly [red: number, green: number, blue: number];
-
-/** Pixels of a tile's edge, without its frame. */
+/** Height and width of a tile in pixels, without its frame. */
 export const TILE = 96;
 
-/** Width of a tile's frame. */
+/** Width of a tile's frame in pixels. */
 export const FRAME = 3;
 
 export const COLOURS: Readonly<Record<TileState | 'outline', Colour>> = {
@@ -57,7 +51,7 @@ const PAPER: Colour = [13, 17, 23];
 const INK: Colour = [230, 237, 243];
 const FAINT: Colour = [139, 148, 158];
 
-/** What is left of the brightness of a slice that is dropped. */
+/** Factor on the brightness of a dropped slice. */
 const DIMMED = 0.45;
 
 const COLUMNS = 16;
@@ -71,20 +65,23 @@ const TITLE_LINE = LETTER_HEIGHT * TITLE_SCALE + 8;
 const LINE = LETTER_HEIGHT + 9;
 const SWATCH = 8;
 
-/** Above a section. */
+/** Pixels above a section. */
 const SECTION_GAP = 14;
 
-/** Of the small picture of the sheet. */
+/** Width in pixels of the small picture of the sheet. */
 const SMALL_WIDTH = 424;
 
-/** A picture that fits a tile, in its proportions. */
+/** Resizes an image so that its longer side has TILE pixels; the aspect ratio is kept. */
 export function tileImage(image: GreyImage): GreyImage {
   const scale = TILE / Math.max(image.height, image.width);
   const size = (pixels: number) => Math.max(1, Math.round(pixels * scale));
   return resizeBilinear(image, { height: size(image.height), width: size(image.width) });
 }
 
-/** Where each line, each section's title and each tile stand; of a tile, its picture's square without the frame. */
+/**
+ * The layout of a sheet: upper left corners of the lines, the legend, the sections' titles and the tiles' pictures
+ * (without the frame), and the size of the sheet in pixels.
+ */
 export function placesOf({ lines, sections }: ContactSheet) {
   let y = MARGIN;
   const linePlaces = lines.map((_, i): Place => {
@@ -111,10 +108,10 @@ export function placesOf({ lines, sections }: ContactSheet) {
   return { lines: linePlaces, legend, sections: sectionPlaces, width: WIDTH, height: y + MARGIN };
 }
 
-/** The sheet as PNG, and a small JPEG of it. The same sheet gives the same pixels everywhere. */
+/** Draws the sheet as PNG, and a small JPEG of it. The same sheet gives the same pixels on every machine. */
 export async function drawContactSheet(sheet: ContactSheet): Promise<{ png: Uint8Array; small: Uint8Array }> {
   const places = placesOf(sheet);
-  const canvas = new Canvas(places.width, places.height);
+  const canvas = new Canvas(places.width, places.height, PAPER);
   const room = WIDTH - 2 * MARGIN;
   for (const [i, line] of sheet.lines.entries())
     canvas.write(line, places.lines[i]!, { colour: INK, scale: i === 0 ? TITLE_SCALE : 1, room });
@@ -165,7 +162,10 @@ function drawTile(canvas: Canvas, { label, state, image, mask, isMarked }: Tile,
   if (isMarked) canvas.fill({ x: at.x + TILE - 7, y: below }, { width: 7, height: 7, colour: COLOURS.used });
 }
 
-/** 1 on the mask's own outermost pixels, at the picture's size; what lies outside the picture counts as mask. */
+/**
+ * The outline of a mask at the picture's size, C order [height, width]: 1 on the outermost pixels of the mask. Beyond the
+ * picture's border the mask counts as continued, so that no outline is drawn along the border.
+ */
 function outlineOf(mask: GreyImage, { height, width }: GreyImage): Uint8Array {
   const bright = { ...mask, data: mask.data.map((value) => (value === 0 ? 0 : 255)) };
   const { data } = resizeBilinear(bright, { height, width });
@@ -176,43 +176,4 @@ function outlineOf(mask: GreyImage, { height, width }: GreyImage): Uint8Array {
     const isInside = isIn(y - 1, x) && isIn(y + 1, x) && isIn(y, x - 1) && isIn(y, x + 1);
     return value >= 128 && !isInside ? 1 : 0;
   });
-}
-
-/** RGB pixels; what falls outside is not drawn. */
-class Canvas {
-  readonly data: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-
-  constructor(width: number, height: number) {
-    this.width = width;
-    this.height = height;
-    this.data = new Uint8Array(width * height * 3);
-    this.fill({ x: 0, y: 0 }, { width, height, colour: PAPER });
-  }
-
-  set({ x, y }: Place, colour: Colour) {
-    if (x >= 0 && y >= 0 && x < this.width && y < this.height)
-      this.data.set(colour, (y * this.width + x) * 3);
-  }
-
-  fill(at: Place, { width, height, colour }: { width: number; height: number; colour: Colour }) {
-    for (let y = at.y; y < at.y + height; y++)
-      for (let x = at.x; x < at.x + width; x++) this.set({ x, y }, colour);
-  }
-
-  cross(at: Place, edge: number, colour: Colour) {
-    for (let i = 0; i < edge; i++)
-      for (const x of [i, edge - 1 - i])
-        this.fill({ x: at.x + x, y: at.y + i }, { width: 2, height: 1, colour });
-  }
-
-  /** What finds no room is cut off, and that is shown by two dots. */
-  write(text: string, at: Place, { colour, scale, room }: { colour: Colour; scale: number; room: number }) {
-    const most = Math.floor(room / textWidth('0') / scale);
-    const characters = [...text];
-    const shown = characters.length > most ? `${characters.slice(0, most - 2).join('')}..` : text;
-    for (const { x, y } of textPixels(shown))
-      this.fill({ x: at.x + x * scale, y: at.y + y * scale }, { width: scale, height: scale, colour });
-  }
 }

@@ -1,10 +1,11 @@
-// One scan in one worker thread of prepareDataset.
-import { openVolumeStore, prepareInAll, type PrepareResult, type WorkerTask } from './volume-store.ts';
+// Entry point of the worker threads of `prepareDataset`: prepares one scan per task.
+import { prepareScan, type WorkerTask } from './prepare-scan.ts';
+import { openVolumeStore, type PrepareResult } from './volume-store.ts';
 
 export default function prepareInWorker({
   folder,
   scan,
   preparations,
 }: WorkerTask): Promise<PrepareResult[]> {
-  return prepareInAll(openVolumeStore(folder), scan, { preparations });
+  return prepareScan(openVolumeStore(folder), scan, { preparations });
 }

@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
 import type { ScanEntry } from '../scan-entry.ts';
-import { flatPng, scanOf, temporaryFolder, testOnRealData, writeTree } from '../testing/dataset.fixture.ts';
-import { openScan, prepareVolume } from '../volumes/preparation.ts';
-import { openVolumeStore, prepareDataset } from './volume-store.ts';
+import { flatPng, scanOf, temporaryFolder, testOnRealData } from '../testing/dataset.fixture.ts';
+import { openScan } from '../volumes/opened-scan.ts';
+import { prepareVolume } from '../volumes/preparation.ts';
+import { openVolumeStore } from './volume-store.ts';
 
 const preparation = { depth: 4, height: 8, width: 8 };
 const goodScan = async () => scanOf(await Promise.all([10, 20, 30].map((value) => flatPng(value))));
@@ -100,11 +98,11 @@ test('a file that could not be read is tried again the next time', async () => {
   expect(await store.recall(scan, { preparation })).toBeNull();
 });
 
-test('the record tells of which slices the volume is made', async () => {
+test('the record names the source of each slice of the volume', async () => {
   const store = openVolumeStore(await temporaryFolder());
   const { stored } = await store.prepare(await goodScan(), { preparation });
   expect(await store.record(stored.volume!)).toMatchObject({ slices: 3, dropped: [], sources: [0, 0, 1, 2] });
-  await expect(store.record('0'.repeat(64))).rejects.toThrow(/is not in the store, or damaged/);
+  await expect(store.record('0'.repeat(64))).rejects.toThrow(/is not in the store, or is damaged/);
 });
 
 test('a scan that failed in the index stays failed', async () => {
@@ -129,7 +127,7 @@ test.each([
   ['a record cut short', (file: string) => truncate(`${file}.json`, 20), true],
   ['a record of another kind', (file: string) => writeFile(`${file}.json`, '{"sha256": 1}'), true],
   ['a record that is gone, as after a crash', (file: string) => rm(`${file}.json`), false],
-])('%s is detected and made anew', async (_, damage, told) => {
+])('%s is detected, and the volume is prepared again', async (_, damage, isReported) => {
   const scan = await goodScan();
   const store = openVolumeStore(await temporaryFolder());
   const { stored } = await store.prepare(scan, { preparation });
@@ -138,7 +136,7 @@ test.each([
   const again = await store.prepare(scan, { preparation });
   expect(again.fresh).toBe(true);
   expect(again.stored).toEqual(stored);
-  expect(again.findings.map(({ kind }) => kind)).toEqual(told ? ['damaged-store-file'] : []);
+  expect(again.findings.map(({ kind }) => kind)).toEqual(isReported ? ['damaged-store-file'] : []);
   expect(await store.read(stored.volume!)).toEqual(whole);
   expect((await store.prepare(scan, { preparation })).fresh).toBe(false);
 });
@@ -155,138 +153,15 @@ test('reading what is absent or cut short names the file and the remedy', async 
   );
 });
 
-test('two processes that prepare the same scan at once agree, and leave two whole files', async () => {
-  const noise = (seed: number) =>
-    Uint8Array.from({ length: 256 * 256 }, (_, i) => (i * (seed + 3) * 31) % 251);
-  const scan = await scanOf(
-    await Promise.all(
-      Array.from({ length: 12 }, (_, k) =>
-        sharp(noise(k), { raw: { width: 256, height: 256, channels: 1 } })
-          .png()
-          .toBuffer(),
-      ),
-    ),
-  );
+test('two stores that prepare the same scan at once agree, and leave whole files only', async () => {
+  const scan = await goodScan();
   const folder = await temporaryFolder();
-  const run = async () => {
-    const child = spawn(
-      process.execPath,
-      [
-        '--conditions=@ct-ensemble/source',
-        '--import',
-        typescriptLoader,
-        '--input-type=module',
-        '-e',
-        childScript,
-      ],
-      { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } },
-    );
-    let output = '';
-    child.stdout.on('data', (chunk) => (output += String(chunk)));
-    await once(child.stdout, 'data'); // ready
-    return {
-      finish: async () => {
-        child.stdin.end(JSON.stringify({ folder, scan, rounds: 10 }));
-        await once(child, 'close');
-        return JSON.parse(output.slice('ready'.length)) as { volume: string; fresh: boolean }[];
-      },
-    };
-  };
-  const children = await Promise.all([run(), run()]);
-  const results = (await Promise.all(children.map(({ finish }) => finish()))).flat();
-  expect(results).toHaveLength(20);
-  for (let depth = 1; depth <= 10; depth++)
-    expect(new Set(results.filter((_, i) => (i % 10) + 1 === depth).map(({ volume }) => volume)).size).toBe(
-      1,
-    );
-  expect(results.filter(({ fresh }) => fresh).length).toBeGreaterThanOrEqual(10);
-  expect((await readdir(folder)).sort().slice(-1)).toEqual(['seen']);
-  expect(await readdir(folder)).toHaveLength(21); // ten volumes and records, no temporary name
-  const store = openVolumeStore(folder);
-  for (let depth = 1; depth <= 10; depth++) {
-    const { stored, fresh } = await store.prepare(scan, { preparation: { depth, height: 64, width: 64 } });
-    expect(fresh).toBe(false);
-    expect(await store.read(stored.volume!)).toEqual(
-      (await prepareVolume(scan, { depth, height: 64, width: 64 })).volume,
-    );
-  }
-});
-
-describe('prepareDataset', () => {
-  const dataset = async () => {
-    const files: Record<string, Uint8Array> = {};
-    let value = 0;
-    for (const split of ['train', 'val'])
-      for (const group of ['covid', 'non-covid'])
-        for (const name of ['ct_scan_2', 'ct_scan_10'])
-          for (let k = 0; k < 5; k++) files[`${split}/${group}/${name}/${k}.png`] = await flatPng(value++);
-    files['train/covid/ct_scan_2/3.png'] = Buffer.from('broken');
-    for (let k = 0; k < 5; k++) files[`val/covid/ct_scan_10/${k}.png`] = Buffer.from(`broken ${k}`);
-    return readDatasetIndex(await writeTree({ ...files, 'train/covid/ct_scan_3/': '' }));
-  };
-
-  test.each([1, 3])(
-    '%i at a time: all scans in index order, with findings and progress',
-    async (concurrency) => {
-      const index = await dataset();
-      const store = openVolumeStore(await temporaryFolder());
-      const progress: { done: number; total: number; fresh: number; scan: string }[] = [];
-      const options = { index, preparations: [preparation], store, concurrency };
-      const first = await prepareDataset({ ...options, onProgress: (p) => progress.push(p) });
-      expect(first.scans[0]!.map(({ key }) => key)).toEqual(index.scans.map(({ key }) => key));
-      expect(first.scans[0]!.filter(({ failure }) => failure !== null).map(({ key }) => key)).toEqual([
-        'train/covid/ct_scan_3',
-        'val/covid/ct_scan_10',
-      ]);
-      expect(first.findings.map(({ kind }) => kind)).toEqual(new Array(6).fill('undecodable-slice'));
-      expect(progress.map(({ done }) => done)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-      expect(progress.map(({ scan }) => scan).sort()).toEqual(index.scans.map(({ key }) => key).sort());
-      expect(progress.at(-1)).toMatchObject({ total: 9, fresh: 8 });
-
-      const again: number[] = [];
-      expect(await prepareDataset({ ...options, onProgress: ({ fresh }) => again.push(fresh) })).toEqual(
-        first,
-      );
-      expect(again.at(-1)).toBe(0);
-    },
-  );
-
-  test('several preparations of one scan give what each gives alone', async () => {
-    const index = await dataset();
-    const preparations = [preparation, { ...preparation, depth: 7 }, { ...preparation, equalize: true }];
-    const [together, alone] = [
-      openVolumeStore(await temporaryFolder()),
-      openVolumeStore(await temporaryFolder()),
-    ];
-    const { scans, findings } = await prepareDataset({ index, preparations, store: together });
-    expect(findings).toHaveLength(6);
-    for (const [k, one] of preparations.entries())
-      expect((await prepareDataset({ index, preparations: [one], store: alone })).scans).toEqual([scans[k]]);
-  });
-
-  test('a store that cannot be made is told', async () => {
-    const root = await writeTree({ file: 'x' });
-    const options = { index: await dataset(), preparations: [preparation] };
-    await expect(prepareDataset({ ...options, store: openVolumeStore(join(root, 'file')) })).rejects.toThrow(
-      /file: cannot be made a folder of volumes .* → name another with --out or --volumes/,
-    );
-  });
-
-  test('aborting throws the reason and keeps what is done', async () => {
-    const index = await dataset();
-    const store = openVolumeStore(await temporaryFolder());
-    const abort = new AbortController();
-    const running = prepareDataset({
-      index,
-      preparations: [preparation],
-      store,
-      concurrency: 1,
-      signal: abort.signal,
-      onProgress: ({ done }) => done === 2 && abort.abort(new Error('enough')),
-    });
-    await expect(running).rejects.toThrow('enough');
-    expect((await readdir(store.folder)).filter((file) => file.endsWith('.npy'))).toHaveLength(1); // the second has no slice
-  });
+  const stores = [openVolumeStore(folder), openVolumeStore(folder)];
+  const results = await Promise.all(stores.map((store) => store.prepare(scan, { preparation })));
+  const [volume, other] = results.map(({ stored }) => stored.volume!);
+  expect(other).toBe(volume);
+  expect((await readdir(folder)).sort()).toEqual([`${volume}.json`, `${volume}.npy`, 'seen']);
+  expect(await stores[0]!.read(volume!)).toEqual((await prepareVolume(scan, preparation)).volume);
 });
 
 testOnRealData('a real scan: grey values of a chest, repeatable', async (root) => {
@@ -303,33 +178,3 @@ testOnRealData('a real scan: grey values of a chest, repeatable', async (root) =
   );
   expect(Math.abs(mean - means.reduce((a, b) => a + b) / means.length)).toBeLessThan(6);
 });
-
-/** Reads { folder, scan, rounds }, prepares the scan at depths 1 … rounds, prints the results. */
-const childScript = `
-  const { openVolumeStore } = await import(${JSON.stringify(pathToFileURL(join(import.meta.dirname, 'volume-store.ts')).href)});
-  process.stdout.write('ready');
-  let input = '';
-  for await (const chunk of process.stdin) input += chunk;
-  const { folder, scan, rounds } = JSON.parse(input);
-  const results = [];
-  for (let depth = 1; depth <= rounds; depth++) {
-    const { stored, fresh } = await openVolumeStore(folder).prepare(scan, { preparation: { depth, height: 64, width: 64 } });
-    results.push({ volume: stored.volume, fresh });
-  }
-  process.stdout.write(JSON.stringify(results));
-`;
-
-/** Lets plain Node import TypeScript sources through swc. */
-const hooks = `
-  import { createRequire } from 'node:module';
-  const swc = createRequire(${JSON.stringify(join(import.meta.dirname, 'x.js'))})('@swc/core');
-  export async function load(url, context, next) {
-    if (!url.endsWith('.ts')) return next(url, context);
-    const { code } = await swc.transformFile(new URL(url).pathname, { swcrc: false, jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } });
-    return { format: 'module', source: code, shortCircuit: true };
-  }
-`;
-const asUrl = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
-const typescriptLoader = asUrl(
-  `import { register } from 'node:module'; register(${JSON.stringify(asUrl(hooks))});`,
-);

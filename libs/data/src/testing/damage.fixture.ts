@@ -1,4 +1,4 @@
-// Damaged inputs for tests, made from sound ones: the same seed, the same damage.
+// Damaged copies of files for tests, the same for the same seed, and the cost of reading them.
 import { randomStream } from '@ct-ensemble/core';
 
 export const DAMAGES = [
@@ -11,10 +11,10 @@ export const DAMAGES = [
 ] as const;
 export type Damage = (typeof DAMAGES)[number];
 
-/** How far into a file its lengths are looked for. */
+/** `length-overwritten` changes bytes among this many at the start of a file, where headers state lengths. */
 const HEADER_BYTES = 512;
 
-/** A damaged copy: never the same bytes, at most 4 KiB or twice as long. */
+/** A damaged copy. It differs from the original and is at most 4 KiB longer or twice as long. */
 export function damaged(bytes: Uint8Array, { seed, kind }: { seed: number; kind: Damage }): Uint8Array {
   const { bits, integer } = randomStream({ seed, purpose: `damage ${kind}` });
   const noise = (length: number) => Uint8Array.from({ length }, () => integer(256));
@@ -58,4 +58,26 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   all.set(first);
   all.set(second, first.length);
   return all;
+}
+
+/** CPU time of this process in ms: unlike the clock it does not depend on what else the machine is doing. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Runs bodies one after the other; returns the longest in seconds of CPU time and the growth of memory in MB. */
+export async function costOf(bodies: Iterable<() => Promise<void>>) {
+  const before = process.memoryUsage.rss();
+  let seconds = 0;
+  let peak = before;
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5);
+  for (const body of bodies) {
+    const start = cpuTime();
+    await body();
+    seconds = Math.max(seconds, (cpuTime() - start) / 1000);
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }
+  clearInterval(watch);
+  return { seconds, megabytes: (peak - before) / 2 ** 20 };
 }

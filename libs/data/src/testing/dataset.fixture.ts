@@ -1,4 +1,4 @@
-// Small datasets in temporary folders, for the tests of this room.
+// Small data sets in temporary folders, for the tests of this library.
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,14 +25,14 @@ export async function writeTree(files: Record<string, string | Uint8Array>, root
   return at;
 }
 
-/** Stand-ins for slices (the index does not decode): `count` files named 0.jpg …, unlike those of any other folder. */
+/** Text files in place of slices, since the index does not decode them: `count` files 0.jpg …, different in each folder. */
 export function slices(folder: string, count = 6): Record<string, string> {
   return Object.fromEntries(
     Array.from({ length: count }, (_, k) => [`${folder}/${k}.jpg`, `${folder} ${k}`]),
   );
 }
 
-/** The smallest dataset without anything odd: one scan of each class in train and val. */
+/** The smallest data set without findings: one scan of each class in train and in val. */
 export function plainDataset(): Record<string, string> {
   return {
     ...slices('train/covid/ct_scan_0'),
@@ -60,7 +60,7 @@ export function flatPng(value: number, size = 8): Promise<Uint8Array> {
   return png({ width: size, height: size, channels: 1, values: new Uint8Array(size * size).fill(value) });
 }
 
-/** A scan entry over PNG slices with these contents, written to a temporary folder. */
+/** Writes PNG slices with these contents to a temporary folder and returns their scan entry. */
 export async function scanOf(contents: readonly Uint8Array[], name = 'ct_scan_0'): Promise<ScanEntry> {
   const folder = await temporaryFolder();
   await writeTree(Object.fromEntries(contents.map((bytes, k) => [`${k}.png`, bytes])), folder);
@@ -80,12 +80,12 @@ const shared =
   process.env['CT_ENSEMBLE_SHARED'] ??
   resolve(dirname(fileURLToPath(import.meta.url)), '../../../../../shared');
 
-/** Real scans beside the checkout, or null. */
+/** Folder of real scans beside the checkout; null if it is absent. */
 export const realData = existsSync(join(shared, 'data/sarscov2-ct-series'))
   ? join(shared, 'data/sarscov2-ct-series')
   : null;
 
-/** `test`, skipped with the reason in its name where the real scans are absent. */
+/** Like `test`; skipped, with the reason in its name, if the real scans are absent. */
 export function testOnRealData(name: string, body: (root: string) => Promise<void>) {
   if (realData === null)
     test.skip(`${name} (no shared/data/sarscov2-ct-series beside the checkout)`, () => undefined);

@@ -1,7 +1,7 @@
-// Histogram equalisation by the very rule of OpenCV's cv2.equalizeHist.
+// Histogram equalisation, byte for byte as OpenCV's cv2.equalizeHist does it.
 import type { GreyImage } from '../scan.ts';
 
-/** Spreads the grey values so that their cumulative histogram is a line; an image of one value stays as it is. */
+/** Maps the grey values so that their cumulative histogram becomes nearly linear. An image of a single value is copied. */
 export function equalizeHistogram({ height, width, data }: GreyImage): GreyImage {
   const histogram = new Uint32Array(256);
   for (const value of data) histogram[value]!++;

@@ -1,32 +1,35 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { randomStream } from '@ct-ensemble/core';
-import sharp from 'sharp';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
-import type { ScanEntry } from '../scan-entry.ts';
-import { temporaryFolder, testOnRealData, writeTree } from '../testing/dataset.fixture.ts';
+import { testOnRealData } from '../testing/dataset.fixture.ts';
 import { fingerprintOf, NEAR_EQUAL, nearEqualPairs } from './fingerprint.ts';
-import { prepareVolume } from './preparation.ts';
+import { alteredCopy, fingerprintOfScan, randomFingerprints } from './fingerprint.fixture.ts';
 import type { Volume } from './volume.ts';
 
 /** Smooth blobs that change along the depth: to a fingerprint what a scan is. */
 function blobs(seed: number, { depth = 16, size = 32 } = {}): Volume {
   const random = randomStream({ seed, purpose: 'blobs' });
-  const all = Array.from({ length: 40 }, () => Array.from({ length: 5 }, () => random.uniform()));
-  const data = new Uint8Array(depth * size * size);
-  for (let i = 0; i < data.length; i++) {
-    const [z, y, x] = [
-      Math.floor(i / size / size) / depth,
-      (Math.floor(i / size) % size) / size,
-      (i % size) / size,
+  const sums = new Float64Array(depth * size * size);
+  for (let blob = 0; blob < 40; blob++) {
+    const [cz, cy, cx, width, height] = Array.from({ length: 5 }, () => random.uniform()) as [
+      number,
+      number,
+      number,
+      number,
+      number,
     ];
-    let value = 0;
-    for (const [cz, cy, cx, width, height] of all as [number, number, number, number, number][])
-      value +=
-        (height - 0.4) *
-        Math.exp(-((z - cz) ** 2 / 2 + (y - cy) ** 2 + (x - cx) ** 2) / (0.01 + 0.02 * width));
-    data[i] = Math.max(0, Math.min(255, 100 + 90 * value));
+    // A Gaussian is the product of one along each axis.
+    const along = (length: number, centre: number, flatness: number) =>
+      Float64Array.from({ length }, (_, i) =>
+        Math.exp(-((i / length - centre) ** 2) / flatness / (0.01 + 0.02 * width)),
+      );
+    const [gz, gy, gx] = [along(depth, cz, 2), along(size, cy, 1), along(size, cx, 1)];
+    for (let z = 0, i = 0; z < depth; z++)
+      for (let y = 0; y < size; y++) {
+        const weight = (height - 0.4) * gz[z]! * gy[y]!;
+        for (let x = 0; x < size; x++, i++) sums[i] = sums[i]! + weight * gx[x]!;
+      }
   }
+  const data = Uint8Array.from(sums, (sum) => Math.max(0, Math.min(255, 100 + 90 * sum)));
   return { depth, height: size, width: size, data };
 }
 
@@ -107,41 +110,18 @@ test('volumes of one grey value, and of different sizes, are near to none', () =
   expect(nearEqualPairs(fingerprints)).toEqual([]);
 });
 
-test('2500 scans in seconds', () => {
-  const random = randomStream({ seed: 1, purpose: 'fingerprints' });
-  const word = () => random.bits().toString(16).padStart(8, '0');
-  const scans = Array.from({ length: 2499 }, () => ({
-    fingerprint: Array.from({ length: 121 }, word).join(''),
-  }));
-  const start = performance.now();
-  expect(nearEqualPairs([...scans, scans[7]!])).toMatchObject([{ distance: 0 }]);
-  expect(performance.now() - start).toBeLessThan(15_000);
+test('one pair among hundreds of scans is found', () => {
+  expect(nearEqualPairs(randomFingerprints(200))).toMatchObject([{ distance: 0 }]);
 });
 
-testOnRealData('real scans: no pair of different patients is near, and altered copies are', async (root) => {
-  const preparation = { depth: 64, height: 64, width: 64 };
-  const { scans } = await readDatasetIndex(root);
-  const some = scans.filter((_, i) => i % 5 === 0);
-  const fingerprint = async (scan: Pick<ScanEntry, 'key' | 'format' | 'slices'>) =>
-    fingerprintOf((await prepareVolume(scan, preparation)).volume);
+testOnRealData('a real scan is near to an altered copy, and not to another patient', async (root) => {
+  const scans = (await readDatasetIndex(root)).scans.filter(({ slices }) => slices.length > 30);
+  const scan = scans[0]!;
+  const other = scans.find(({ patient }) => patient !== scan.patient)!;
   const prints = [];
-  for (const scan of some) prints.push({ patient: scan.patient, fingerprint: await fingerprint(scan) });
-  expect(nearEqualPairs(prints).filter(({ first, second }) => first.patient !== second.patient)).toEqual([]);
-  const scan = some.find(({ slices }) => slices.length > 30)!;
-  const folder = await temporaryFolder();
-  const copies = scan.slices
-    .toReversed()
-    .slice(1)
-    .map(async (file, k) => {
-      const { width } = await sharp(file).metadata();
-      const bytes = await sharp(await readFile(file))
-        .resize(Math.round(width * 0.75))
-        .jpeg({ quality: 60 })
-        .toBuffer();
-      return [`${k}.jpg`, new Uint8Array(bytes)] as const;
-    });
-  await writeTree(Object.fromEntries(await Promise.all(copies)), folder);
-  const slices = copies.map((_, k) => join(folder, `${k}.jpg`));
-  const pair = [scan, { ...scan, slices }].map(async (each) => ({ fingerprint: await fingerprint(each) }));
-  expect(nearEqualPairs(await Promise.all(pair))).toHaveLength(1);
+  for (const each of [scan, await alteredCopy(scan), other])
+    prints.push({ key: each.key, fingerprint: await fingerprintOfScan(each) });
+  expect(nearEqualPairs(prints).map(({ first, second }) => [first.key, second.key])).toEqual([
+    [scan.key, 'copy'],
+  ]);
 });

@@ -1,14 +1,14 @@
-// What a volume looks like, in a few thousand bits: alike for copies of a scan that were encoded, resized or windowed
-// anew, lost slices or run the other way, and unlike for different scans.
+// Fingerprints of volumes, a few thousand bits each: similar for copies of a scan that were compressed again, resized,
+// windowed differently, reversed or stripped of some slices; different for different scans.
 import type { Volume } from './volume.ts';
 
-/** Blocks along each side of a slice; a narrower volume has as many as pixels. */
+/** Blocks along each side of a slice; if the volume is smaller, every pixel is a block. */
 const GRID = 32;
 
 /**
- * A difference hash of two images, the mean and the variance of the volume along its depth, both averaged to 32×32
- * blocks: for each pair of neighbours, right of and below a block, whether the grey value rises. Order and number of
- * slices hardly matter to them. Hexadecimal, 3844 bits in words of 32 for volumes of at least 32×32.
+ * A difference hash of two images: the mean and the variance of the volume along its depth, both averaged to 32×32
+ * blocks. Each bit says whether the value rises from a block to its right or lower neighbour. The order and the number of
+ * slices have little influence. Returns hexadecimal words of 32 bits; 3844 bits for volumes of at least 32×32 pixels.
  */
 export function fingerprintOf(volume: Volume): string {
   const height = Math.min(GRID, volume.height);
@@ -26,7 +26,7 @@ export function fingerprintOf(volume: Volume): string {
   return [...words].map((word) => word.toString(16).padStart(8, '0')).join('');
 }
 
-/** Mean and variance of the block averages along the depth; both are exact where all is of one grey value. */
+/** Mean and variance of the block averages along the depth, each C order [grid.height, grid.width]. */
 function alongDepth(volume: Volume, grid: { height: number; width: number }): [Float64Array, Float64Array] {
   const { depth, height, width, data } = volume;
   const blocks = grid.height * grid.width;
@@ -54,7 +54,7 @@ function alongDepth(volume: Volume, grid: { height: number; width: number }): [F
   return [mean, variance];
 }
 
-/** Where the blocks of an axis begin, and the axis ends. */
+/** [blocks + 1], the first element of every block of an axis, then the end of the axis. */
 const borders = (size: number, blocks: number) =>
   Array.from({ length: blocks + 1 }, (_, i) => Math.floor((i * size) / blocks));
 
@@ -62,20 +62,24 @@ export interface Fingerprinted {
   fingerprint: string;
 }
 
-/** Two scans that look alike. */
+/** Two scans with similar fingerprints. */
 export interface NearEqualPair<T> {
   first: T;
   second: T;
-  /** 0: the same fingerprint, 1: nothing in common. */
+  /** 0: equal fingerprints; 1: no common bit. */
   distance: number;
 }
 
 /**
- * Distance of two fingerprints from which on scans are different: the share of the rises that only one of the two has.
+ * Scans whose fingerprints are closer than this count as nearly equal. The distance is the number of bits set in only one
+ * of the two, divided by the number of bits set in either.
  */
 export const NEAR_EQUAL = 0.3;
 
-/** All pairs nearer than `threshold` (default: `NEAR_EQUAL`), the nearest first. A volume of one grey value is near to none. */
+/**
+ * All pairs closer than `threshold` (default `NEAR_EQUAL`), the closest first. Fingerprints of different lengths, and
+ * those of volumes of a single grey value, are never close.
+ */
 export function nearEqualPairs<T extends Fingerprinted>(
   scans: readonly T[],
   { threshold = NEAR_EQUAL }: { threshold?: number } = {},
@@ -87,7 +91,7 @@ export function nearEqualPairs<T extends Fingerprinted>(
     for (let j = i + 1; j < scans.length; j++) {
       if (hashes[i]!.length !== hashes[j]!.length) continue;
       const both = ones[i]! + ones[j]!;
-      const most = (threshold * both) / (2 - threshold); // differing / union < threshold, the union being (both + differing) / 2
+      const most = (threshold * both) / (2 - threshold); // from differing / union < threshold with union = (both + differing) / 2
       const differing = differingBits(hashes[i]!, hashes[j]!, most);
       if (differing < most)
         pairs.push({ first: scans[i]!, second: scans[j]!, distance: (2 * differing) / (both + differing) });
@@ -95,7 +99,7 @@ export function nearEqualPairs<T extends Fingerprinted>(
   return pairs.sort((a, b) => a.distance - b.distance);
 }
 
-/** Bits that differ, counted no further than to `most`. */
+/** Number of differing bits; counting stops once it has reached `most`. */
 function differingBits(a: Uint32Array, b: Uint32Array, most: number): number {
   let count = 0;
   for (let k = 0; k < a.length && count < most; k++) count += countOnes(a[k]! ^ b[k]!);

@@ -1,18 +1,18 @@
-// Lung masks on slices: their border, and what they leave of a slice.
+// Applying lung masks to slices, and growing a mask at its border.
 import type { GreyImage } from '../scan.ts';
 
-/** What happens at a mask's border, in the mask's own pixels. */
+/** How a mask's border is changed. Lengths are pixels of the mask, which may differ from those of the slice. */
 export interface MaskBorder {
-  /** The mask grows by a square of this edge, an odd number; 1: not at all. */
+  /** The mask is dilated by a square with this side, an odd number; 1 leaves the mask as it is. */
   dilate: number;
   /**
-   * `overflow` cuts the ring out of which the mask grew, as wide inward as the dilation goes outward: what adding the
-   * mask and its morphological gradient in 8 bits comes to, where 1 + 255 = 0.
+   * Default `dilated`. `overflow` also removes a ring inside the border, as wide as the dilation outside it. This is the
+   * result of adding the mask (0, 1) and its morphological gradient (0, 255) in 8 bits, where 1 + 255 overflows to 0.
    */
   edge?: 'dilated' | 'overflow';
 }
 
-/** A mask of 0 and 1 with its border treated, as OpenCV's cv2.dilate and cv2.morphologyEx(…, MORPH_GRADIENT) do it. */
+/** Changes the border of a mask of 0 and 1, as OpenCV's cv2.dilate and cv2.morphologyEx(…, MORPH_GRADIENT) do it. */
 export function withBorder(mask: GreyImage, { dilate, edge = 'dilated' }: MaskBorder): GreyImage {
   if (dilate === 1) return mask;
   const grown = spread(mask, dilate, 1);
@@ -22,7 +22,7 @@ export function withBorder(mask: GreyImage, { dilate, edge = 'dilated' }: MaskBo
   return { ...mask, data };
 }
 
-/** Every pixel of the value makes its square of `edge` × `edge` pixels that value. */
+/** Sets the square of `edge` × `edge` pixels around every pixel of this value to the value: 1 dilates, 0 erodes. */
 function spread({ height, width, data }: GreyImage, edge: number, value: 0 | 1): GreyImage {
   const reach = (edge - 1) / 2;
   const spreadData = Uint8Array.from(data);
@@ -47,7 +47,7 @@ function spread({ height, width, data }: GreyImage, edge: number, value: 0 | 1):
   return { height, width, data: spreadData };
 }
 
-/** Black where the mask, brought to the slice's size by its nearest pixels, is 0. */
+/** The slice, black wherever the mask is 0. The mask is resized to the slice by nearest neighbours. */
 export function masked(slice: GreyImage, mask: GreyImage): GreyImage {
   const { height, width } = slice;
   const data = new Uint8Array(slice.data.length);

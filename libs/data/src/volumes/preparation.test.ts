@@ -1,14 +1,10 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { flatPng, png, scanOf, temporaryFolder } from '../testing/dataset.fixture.ts';
-import {
-  contentKey,
-  openScan,
-  prepareOpened,
-  prepareVolume,
-  settingsOf,
-  type Preparation,
-} from './preparation.ts';
+import { contentKey, settingsOf } from './content-key.ts';
+import { openScan } from './opened-scan.ts';
+import type { Preparation } from './preparation-settings.ts';
+import { prepareOpened, prepareVolume } from './preparation.ts';
 import { readSliceFiles } from '../readers/slice-source.ts';
 import type { Volume } from './volume.ts';
 
@@ -62,7 +58,7 @@ test('undecodable slices are left out, each with a finding, and the depth is tak
   expect(findings[0]?.message).toBe('left out: the file is empty');
 });
 
-test('several sizes, repeated bytes, 16 bits and absent files are told', async () => {
+test('several sizes, repeated bytes, 16 bits and absent files are reported', async () => {
   const deep = sharp(new Uint16Array(64).fill(25700), { raw: { width: 8, height: 8, channels: 1 } });
   const scan = await scanOf([
     ...(await flat([10, 20, 10, 10])),
@@ -136,7 +132,7 @@ const prepared = async (contents: readonly Uint8Array[], preparation: Preparatio
   return prepareOpened(scan, await openScan(scan), { preparation });
 };
 
-test('slices without lung are left out and told; with too few that show it all are kept, and that is told', async () => {
+test('slices without lung are left out; if too few show lung all are kept; both with a finding', async () => {
   const [without, ...withLung] = await Promise.all([
     chest({ lung: false }),
     ...[150, 160, 170, 180].map((tissue) => chest({ lung: true, tissue })),

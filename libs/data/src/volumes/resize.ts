@@ -1,15 +1,15 @@
-// Bilinear resizing, to the byte as Pillow does it: `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image. (Where
-// width grows and height shrinks, Pillow 13 does the rows first and may differ by a grey level.)
-// Own code because libvips, through sharp, enlarges with a shift of half an element.
+// Bilinear resizing, byte for byte as Pillow's `Image.resize(size, Image.BILINEAR)` of an 8-bit grey image. (If the width
+// grows and the height shrinks, Pillow 13 resizes in the other order and may differ by one grey level.) sharp is not used
+// because libvips shifts an image by half an element when it enlarges it.
 import type { GreyImage } from '../scan.ts';
 
-/** Pillow's fixed point: 32 bits less 8 of the value and 2 of head room. */
+/** Fractional bits of Pillow's fixed-point numbers: 32 bits minus 8 for the value and 2 of headroom. */
 const PRECISION_BITS = 22;
 
 /**
- * Resizes to height × width, whatever the aspect ratio. Bilinear with aligned centres; where an axis shrinks, the
- * triangle filter is widened by the factor (antialiased, as in Pillow and unlike `cv2.INTER_LINEAR`). Columns first,
- * rounded to 8 bits, then rows.
+ * Resizes to height × width; the aspect ratio may change. Bilinear with pixel centres at half-integers. If an axis shrinks,
+ * the triangle filter is widened by the factor (antialiasing, as in Pillow and unlike `cv2.INTER_LINEAR`). The width is
+ * resized first and rounded to 8 bits, then the height.
  */
 export function resizeBilinear(image: GreyImage, size: { height: number; width: number }): GreyImage {
   const { height, width } = size;
@@ -20,7 +20,7 @@ export function resizeBilinear(image: GreyImage, size: { height: number; width: 
   return { height, width, data };
 }
 
-/** Products that stand in one expression, which is three times as fast as a loop. */
+/** Number of products in one unrolled expression, which is three times as fast as a loop over them. */
 const UNROLLED = 5;
 
 const HALF = 1 << (PRECISION_BITS - 1);
@@ -30,7 +30,7 @@ function resizeRows(data: Uint8Array, size: { rows: number; columns: number; wid
   const { rows, columns, width } = size;
   const { firsts, weights, taps } = triangle(columns, width);
   const resized = new Uint8Array(rows * width);
-  const row = new Uint8Array(columns + taps); // weights of 0 may reach beyond the row
+  const row = new Uint8Array(columns + taps); // taps of weight 0 may lie beyond the row
   for (let y = 0, to = 0; y < rows; y++) {
     row.set(data.subarray(y * columns, (y + 1) * columns));
     for (let x = 0, k = 0; x < width; x++) {
@@ -53,7 +53,7 @@ function resizeColumns(data: Uint8Array, size: { rows: number; height: number; w
   const { rows, height, width } = size;
   const { firsts, weights, taps } = triangle(rows, height);
   const resized = new Uint8Array(height * width);
-  const padded = new Uint8Array((rows + taps) * width); // as above
+  const padded = new Uint8Array((rows + taps) * width); // taps of weight 0 may lie beyond the column
   padded.set(data);
   for (let y = 0, to = 0; y < height; y++) {
     const start = firsts[y]! * width;
@@ -72,15 +72,17 @@ function resizeColumns(data: Uint8Array, size: { rows: number; height: number; w
   return resized;
 }
 
+/** The filter of one axis. */
 interface Filters {
-  /** Weights of each element of the resized axis, a multiple of UNROLLED; the last ones may be 0. */
+  /** Number of weights of each element of the resized axis, a multiple of UNROLLED; the last weights may be 0. */
   taps: number;
-  /** For each element: the first source element … */
+  /** [to], the first source element of each element. */
   firsts: Int32Array;
-  /** … and their weights in fixed point, from element · taps on. */
+  /** [to, taps], the weights of the source elements from the first on, in fixed point. */
   weights: Int32Array;
 }
 
+/** Filters by `from` and `to`: nearly all slices of a data set have the same size. */
 const known = new Map<string, Filters>();
 
 function triangle(from: number, to: number): Filters {

@@ -1,33 +1,37 @@
-// Which slices of a scan become the slices of its volume.
+// Sampling: which slices of a scan become the slices of its volume.
 import { nearestIndices } from './volume.ts';
 
 export interface SamplingOptions {
-  /** Slices to choose from. */
+  /** Number of slices to choose from. */
   count: number;
-  /** Slices of each view. */
+  /** Number of slices of each view; one or two views. */
   views: readonly number[];
   /**
-   * `nearest`: evenly over all. `lung-area`: from the contiguous half with the most lung, as many from every stretch as
-   * it has of that half's lung.
+   * `nearest`: evenly over all slices. `lung-area`: from the contiguous half of the slices with the largest lung area, the
+   * more densely the larger the area is.
    */
   sampling: 'nearest' | 'lung-area';
-  /** `shared`: every view samples by itself, and so shows slices that another shows; `own`: no two views share a slice while there are enough. */
+  /**
+   * `shared`: every view samples all slices, so that two views may show the same slice. `own`: the slices of one sampling
+   * are divided between the views, so that they share no slice if there are enough.
+   */
   secondView: 'shared' | 'own';
-  /** [count], lung in each slice, in any unit; `lung-area` needs it. */
+  /** [count], lung area of each slice in any unit; required for `lung-area`. */
   areas?: readonly number[];
 }
 
-/** For each slice of the volume the position of its source; one view after the other, each in the scan's order. */
+/** For each slice of the volume the position of its source; one view after another, each in the order of the scan. */
 export function sampleSlices({ count, views, sampling, secondView, areas }: SamplingOptions): number[] {
   const sample = (slices: number) =>
     sampling === 'nearest' ? nearestIndices(count, slices) : sampleByArea(areas!, slices);
   if (secondView === 'shared') return views.flatMap(sample);
-  return dealt(sample(views.reduce((sum, depth) => sum + depth, 0)), views);
+  return dealOut(sample(views.reduce((sum, depth) => sum + depth, 0)), views);
 }
 
 /**
- * The contiguous half (of equal ones the first) with the greatest sum, and in it the elements where the running sum
- * passes the middles of `slices` equal parts. Without any area every element weighs the same.
+ * Finds the contiguous half with the largest total area (the first of several equal ones). Divides the running sum of its
+ * areas into `slices` equal parts and takes the element that holds the middle of each part. If the total is 0, samples the
+ * first half evenly.
  */
 function sampleByArea(areas: readonly number[], slices: number): number[] {
   const half = Math.ceil(areas.length / 2);
@@ -46,8 +50,8 @@ function sampleByArea(areas: readonly number[], slices: number): number[] {
   });
 }
 
-/** Deals the elements out in turn, so that each of two views has its share of every stretch. */
-function dealt(elements: readonly number[], views: readonly number[]): number[] {
+/** Divides the elements between two views in turn, in proportion to their sizes, so that both cover the whole scan. */
+function dealOut(elements: readonly number[], views: readonly number[]): number[] {
   const [first = 0, second = 0] = views;
   const isSecond = elements.map(
     (_, i) => Math.floor(((i + 1) * second) / (first + second)) > Math.floor((i * second) / (first + second)),

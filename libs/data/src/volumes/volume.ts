@@ -1,4 +1,4 @@
-// A scan as the networks take it in, before scaling and augmentation.
+// A prepared scan, as it is stored and as batches are made of it, before scaling and augmentation.
 
 /** A prepared scan: 8-bit grey, C order [depth, height, width]. */
 export interface Volume {
@@ -10,9 +10,10 @@ export interface Volume {
 }
 
 /**
- * Nearest resampling of an axis: element i of the result is floor(i · from / to), the source index of element i.
- * The rule of PyTorch's `F.interpolate(mode='nearest')` in exact arithmetic; PyTorch rounds from / to to float32,
- * which changes nothing where `to` is a power of two. A shorter axis repeats its elements.
+ * Nearest resampling of an axis of `from` elements to `to` elements: [to], element i is the source index
+ * floor(i · from / to). If `from` is smaller than `to`, elements are repeated. This is the rule of PyTorch's
+ * `F.interpolate(mode='nearest')` in exact arithmetic; PyTorch rounds from / to to float32, which changes no index if
+ * `to` is a power of two.
  */
 export function nearestIndices(from: number, to: number): number[] {
   return Array.from({ length: to }, (_, i) => Math.floor((i * from) / to));

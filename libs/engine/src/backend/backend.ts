@@ -1,4 +1,4 @@
-// The tfjs backend 'tensorflow': tfjs-node's own backend class and kernels on our binding.
+// The tfjs backend 'tensorflow': tfjs-node's backend class and kernels, running on the binding of binding.ts.
 import { createRequire } from 'node:module';
 import nodeUtil from 'node:util';
 import tf, {
@@ -24,14 +24,14 @@ export const BACKEND_NAME = 'tensorflow';
 interface TensorEntry {
   shape: number[];
   dtype: number;
-  /** Values that are not uploaded yet. */
+  /** Values that have not been uploaded yet; null afterwards. */
   values: unknown;
   id: number;
-  /** The trace in which the values were given, if any. */
+  /** The trace that was open when the values were given, if any. */
   trace?: object | undefined;
 }
 
-// tfjs-node asks for two functions that Node 23 dropped from util.
+// tfjs-node calls two functions that Node 23 removed from util.
 const util = nodeUtil as { isNullOrUndefined?: unknown; isArray?: unknown };
 util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
 util.isArray ??= Array.isArray;
@@ -41,7 +41,7 @@ const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_k
   NodeJSKernelBackend: new (binding: object, packageName: string) => NodeBackend;
 };
 
-/** What is used here of tfjs-node's backend class; its own types call most of it private. */
+/** The members of tfjs-node's backend class used here; its own types declare most of them private. */
 interface NodeBackend extends KernelBackend {
   readonly tensorMap: { get(dataId: DataId): TensorEntry };
   move(dataId: DataId, values: unknown, shape: number[], dtype: DType, refCount: number): void;
@@ -52,8 +52,8 @@ interface NodeBackend extends KernelBackend {
 
 export class TensorFlowBackend extends NodeJSKernelBackend {
   readonly engine: Binding;
-  /** While a step is captured: each variable's tensor as it was before. */
-  #homes: ReadonlyMap<Variable, Tensor> = new Map();
+  /** While a step is traced: the tensor that each variable had before the trace. */
+  #tensorsBefore: ReadonlyMap<Variable, Tensor> = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(binding: Binding) {
@@ -66,7 +66,10 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     this.tensorMap.get(args[0]).trace = this.engine.trace;
   }
 
-  /** Values from before the trace are uploaded and become inputs of the captured step; those from within, constants. */
+  /**
+   * Values given before the trace are uploaded and become inputs of the captured step; values given during it become
+   * constants.
+   */
   override getInputTensorIds(tensors: readonly TensorInfo[]) {
     if (this.engine.trace) {
       for (const tensor of tensors) if ('dataId' in tensor) this.#uploadPending(tensor);
@@ -86,17 +89,17 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     return super.readSync(dataId);
   }
 
-  /** The tensor's number in the binding; uploads it when that has not happened yet. */
+  /** The tensor's number in the binding's tensor table; uploads its values first if necessary. */
   idOf(tensor: TensorInfo): number {
     return this.getInputTensorIds([tensor])[0]!;
   }
 
-  /** A tfjs tensor for a tensor of the binding. */
+  /** Makes a tfjs tensor from a tensor of the binding. */
   tensorOf(metadata: TensorMetadata): Tensor {
     return this.createOutputTensor(metadata);
   }
 
-  /** Runs a TensorFlow op on tfjs tensors. */
+  /** Runs a TensorFlow op on tfjs tensors, or records it while a step is traced. `outputs` defaults to 1. */
   run(
     op: { name: string; attributes: readonly Attribute[]; outputs?: number },
     inputs: readonly TensorInfo[],
@@ -107,18 +110,21 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
       .map((output) => this.tensorOf(output));
   }
 
-  /** The resource of a variable, which no other tensor shares: fit to be updated in place. */
-  owned(variable: Variable): VariableTensor {
+  /**
+   * The variable's TensorFlow resource, safe to update in place: if other tensors share the variable's data, they keep
+   * the present value and the variable gets the resource for itself.
+   */
+  exclusiveResource(variable: Variable): VariableTensor {
     const id = this.idOf(variable);
     if (this.refCount(variable.dataId) > 1) {
-      const own = this.tensorOf(this.engine.moveResident(id));
+      const own = this.tensorOf(this.engine.moveVariable(id));
       variable.assign(own);
       own.dispose();
     }
-    return this.engine.resident(this.idOf(variable));
+    return this.engine.asVariable(this.idOf(variable));
   }
 
-  /** Has an op of TensorFlow's update variables in place; it takes their resources before its inputs. */
+  /** Runs a TensorFlow op that updates variables in place; the op's operands are their resources, then `inputs`. */
   update(
     op: { name: string; attributes: readonly Attribute[] },
     variables: readonly Variable[],
@@ -128,50 +134,56 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     const { trace } = engine;
     const ids = this.getInputTensorIds(inputs);
     if (trace === undefined) {
-      const targets = variables.map((variable) => this.owned(variable));
+      const targets = variables.map((variable) => this.exclusiveResource(variable));
       for (const target of targets) target.changed();
       const operands = [...targets.map(({ resource }) => resource), ...ids.map(engine.eager)];
       execute(engine.context, { ...op, inputs: operands, outputs: 0 });
       return;
     }
     const symbols = ids.map(engine.symbolOf);
-    const targets = variables.map((variable) => this.flush(variable));
+    const targets = variables.map((variable) => this.traceAssignment(variable));
     trace.update({ ...op, inputs: symbols, outputs: 0 }, targets);
   }
 
-  /** Opens a trace; what the step assigns to these variables is undone by whoever remembers them. */
+  /** Opens a trace. The caller restores the remembered variables when the trace has ended. */
   beginTrace(remembered: readonly Remembered[], options: TraceOptions): Trace {
     const ids = new Set(remembered.map(({ variable }) => this.idOf(variable)));
-    this.#homes = new Map(remembered.map(({ variable, value }) => [variable, value]));
+    this.#tensorsBefore = new Map(remembered.map(({ variable, value }) => [variable, value]));
     return this.engine.beginTrace(ids, options);
   }
 
   endTrace() {
     this.engine.endTrace();
-    this.#homes = new Map();
+    this.#tensorsBefore = new Map();
   }
 
-  /** Has the trace write to the variable's resource what the step assigned to the variable, and tells the resource. */
-  flush(variable: Variable): { id: number; variable: VariableTensor } {
+  /**
+   * If the step assigned to the variable, adds a write to its resource to the trace and gives the variable its earlier
+   * tensor back. Returns the resource and its number in the tensor table.
+   */
+  traceAssignment(variable: Variable): { id: number; variable: VariableTensor } {
     const { engine } = this;
     const id = this.idOf(variable);
-    const home = this.#homes.get(variable);
-    if (home?.dataId === variable.dataId) return { id, variable: engine.resident(id) };
-    if (home === undefined) {
+    const before = this.#tensorsBefore.get(variable);
+    if (before?.dataId === variable.dataId) return { id, variable: engine.asVariable(id) };
+    if (before === undefined) {
       throw new EngineError('capture', `the variable ${variable.name} was created inside the step`, {
         remedy: 'create it before the step is captured',
       });
     }
     const value = engine.symbolOf(id);
-    const homeId = this.idOf(home);
-    const target = { id: homeId, variable: engine.resident(homeId) };
+    const idBefore = this.idOf(before);
+    const target = { id: idBefore, variable: engine.asVariable(idBefore) };
     engine.trace!.assign(target, value);
-    variable.assign(home);
+    variable.assign(before);
     return target;
   }
 
-  /** x, but not before y has been computed: what is computed from it again is not taken for what was computed before. */
-  after(x: Tensor, y: Tensor): Tensor {
+  /**
+   * While a step is traced: a copy of x that becomes available only after y has been computed, so that TensorFlow does
+   * not merge a recomputation from x with the first computation. Otherwise x itself.
+   */
+  availableAfter(x: Tensor, y: Tensor): Tensor {
     const { engine } = this;
     if (engine.trace === undefined) return x;
     const [from, to] = this.getInputTensorIds([x, y]) as [number, number];
@@ -186,7 +198,7 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     return this.tensorOf(engine.add(result!));
   }
 
-  /** Runs one asynchronous piece of work after the other. */
+  /** Runs asynchronous work one piece at a time. @throws EngineError 'stopped' if the engine was closed meanwhile. */
   queue<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(() => {
       if (this.engine.context.stopped) throw stoppedError();
@@ -209,15 +221,15 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
   }
 }
 
-/** The active backend if it is ours. */
+/** The active backend if it is this engine's, otherwise undefined. */
 export function activeBackend(): TensorFlowBackend | undefined {
   const backend: unknown = tf.backend();
   return backend instanceof TensorFlowBackend ? backend : undefined;
 }
 
 /**
- * A tensor of unsigned bytes. tfjs has no such type and calls it int32; on this engine it travels as it is, one byte
- * an element, and `tf.cast` and `tf.transpose` understand it. On other backends it is an int32 tensor.
+ * A tensor of unsigned bytes. tfjs has no such type and reports it as int32. On this engine it takes one byte per
+ * element, and `tf.cast` and `tf.transpose` support it; on other backends it becomes an ordinary int32 tensor.
  */
 export function tensorOfBytes(bytes: Uint8Array, shape: number[]): Tensor {
   const backend = activeBackend();

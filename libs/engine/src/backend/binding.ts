@@ -1,4 +1,5 @@
-// What tfjs-node's kernels call: its native binding's interface, over the C library, and one thing more: a trace.
+// The native binding interface that tfjs-node's kernels call, implemented on TensorFlow's C library and extended by
+// traces.
 import { type Context, openContext } from '../devices/context.ts';
 import type { TensorFlowApi } from '../native/declarations.ts';
 import type { Device } from '../devices/device.ts';
@@ -26,7 +27,7 @@ export function openBinding(api: TensorFlowApi, device: Device) {
   const context: Context = openContext(api, device);
   const tensors = tensorTable(context);
   let trace: Trace | undefined;
-  /** Numbers of the tensors that are variables to the trace. */
+  /** Numbers of the tensors that the trace treats as variables. */
   let variableIds: ReadonlySet<number> = new Set();
 
   const add = (tensor: AnyTensor): TensorMetadata => tensors.add(tensor);
@@ -36,7 +37,7 @@ export function openBinding(api: TensorFlowApi, device: Device) {
     if (!isSymbolic(tensor)) return tensor;
     throw usedOutside();
   };
-  const resident = (id: number): VariableTensor => {
+  const asVariable = (id: number): VariableTensor => {
     const tensor = tensors.get(id);
     if (isVariable(tensor)) return tensor;
     const value = eager(id);
@@ -47,7 +48,7 @@ export function openBinding(api: TensorFlowApi, device: Device) {
   };
   const symbolOf = (id: number): SymbolicTensor => {
     if (trace === undefined) throw new EngineError('capture', 'no step is being captured');
-    return trace.symbolOf(id, variableIds.has(id) ? resident(id) : tensors.get(id));
+    return trace.symbolOf(id, variableIds.has(id) ? asVariable(id) : tensors.get(id));
   };
 
   return {
@@ -94,12 +95,12 @@ export function openBinding(api: TensorFlowApi, device: Device) {
       return execute(context, { name, attributes, inputs: inputs.map(eager), outputs }).map(add);
     },
 
-    // --- beyond it ---
-    /** The trace of the step that is being captured, if any. */
+    // --- extensions ---
+    /** The trace of the step being captured, if any. */
     get trace(): Trace | undefined {
       return trace;
     },
-    /** Opens a trace, to which these tensors are variables; ops are recorded until `endTrace`. */
+    /** Opens a trace that treats these tensors as variables; ops are recorded until `endTrace`. */
     beginTrace(ids: ReadonlySet<number>, options: TraceOptions): Trace {
       variableIds = ids;
       trace = openTrace(context, options);
@@ -112,24 +113,27 @@ export function openBinding(api: TensorFlowApi, device: Device) {
     symbolOf,
     eager,
     add,
-    /** The tensor as a variable in a TensorFlow resource, which it becomes at the first call. */
-    resident,
-    /** Gives the resource another number; under the old one its present value stays. */
-    moveResident(id: number): TensorMetadata {
-      const variable = resident(id);
+    /** The tensor as a variable in a TensorFlow resource; the first call moves its value into a new resource. */
+    asVariable,
+    /**
+     * Moves the variable to a new number, which is returned; the old number keeps the present value as a plain
+     * tensor.
+     */
+    moveVariable(id: number): TensorMetadata {
+      const variable = asVariable(id);
       const value = variable.value();
       const handle = api.TFE_TensorHandleCopySharingTensor(value.handle, context.status);
-      context.check('keep a value of a variable');
+      context.check('copy the value of a variable');
       variable.changed();
       tensors.replace(id, { ...value, handle });
       return add(variable);
     },
-    /** Uploads values at once, also while a step is being captured. */
+    /** Uploads values immediately, even while a step is being captured. */
     uploadTensor: (shape: readonly number[], dtype: number, values: unknown) =>
       add(upload(context, shape, { dtype, values })).id,
-    /** TensorFlow's own type of a tensor, which tfjs may know under another name (uint8 is int32 to tfjs). */
+    /** TensorFlow's data type of a tensor; tfjs may report another one (int32 for uint8). */
     typeOf: (id: number) => tensors.get(id).dtype,
-    /** Frees everything; where a step runs on another thread, when it has ended: TensorFlow cannot break it off. */
+    /** Frees everything. While a step runs on another thread this is postponed to its end: it cannot be interrupted. */
     close() {
       context.stopped = true;
       const free = () => {

@@ -1,4 +1,4 @@
-// Eager execution: one TensorFlow op, or one captured function, run now.
+// Eager execution of one TensorFlow op or one captured function.
 import { setAttribute } from '../native/attributes.ts';
 import type { Context } from '../devices/context.ts';
 import type { Pointer } from '../native/declarations.ts';
@@ -9,36 +9,39 @@ import { describe, type EagerTensor } from '../native/tensors.ts';
 import type { Attribute } from '../native/types.ts';
 
 export interface Call {
-  /** A TensorFlow op's name, or a captured function's. */
+  /** Name of a TensorFlow op or of a captured function. */
   name: string;
   attributes: readonly Attribute[];
   inputs: readonly EagerTensor[];
-  /** How many outputs to make room for. */
+  /** Maximum number of outputs. */
   outputs: number;
 }
 
-/** Runs a call and waits for it. */
+/** Runs a call synchronously. @throws EngineError with the op's name if TensorFlow reports an error. */
 export function execute(context: Context, call: Call): EagerTensor[] {
   const { api, status } = context;
   const op = prepare(context, call);
-  const { handles, count } = room(call.outputs);
+  const { handles, count } = outputBuffers(call.outputs);
   api.TFE_Execute(op, handles, count, status);
   api.TFE_DeleteOp(op);
   context.check(() => labelled(call.name));
-  return take(context, handles, count);
+  return takeOutputs(context, handles, count);
 }
 
-/** Runs a call on another thread; this one stays free meanwhile. When the engine is closed meanwhile, it ends with an error 'stopped'. */
+/**
+ * Runs a call on another thread without blocking this one.
+ * @throws EngineError 'stopped' if the engine is closed meanwhile.
+ */
 export function executeAsync(context: Context, call: Call): Promise<EagerTensor[]> {
-  const result = executeElsewhere(context, call);
+  const result = executeOnOtherThread(context, call);
   context.running.add(result);
   return result.finally(() => context.running.delete(result));
 }
 
-async function executeElsewhere(context: Context, call: Call): Promise<EagerTensor[]> {
+async function executeOnOtherThread(context: Context, call: Call): Promise<EagerTensor[]> {
   const { api } = context;
   const op = prepare(context, call);
-  const { handles, count } = room(call.outputs);
+  const { handles, count } = outputBuffers(call.outputs);
   const status = api.TF_NewStatus();
   try {
     await api.executeAsync(op, handles, count, status);
@@ -47,7 +50,7 @@ async function executeElsewhere(context: Context, call: Call): Promise<EagerTens
     api.TFE_DeleteOp(op);
     api.TF_DeleteStatus(status);
   }
-  const results = take(context, handles, count);
+  const results = takeOutputs(context, handles, count);
   if (!context.stopped) return results;
   for (const { handle } of results) api.TFE_DeleteTensorHandle(handle);
   throw stoppedError();
@@ -75,10 +78,10 @@ function prepare(context: Context, call: Call): Pointer {
   }
 }
 
-function room(outputs: number) {
+function outputBuffers(outputs: number) {
   return { handles: new BigUint64Array(Math.max(outputs, 1)), count: Int32Array.of(outputs) };
 }
 
-function take(context: Context, handles: BigUint64Array, count: Int32Array): EagerTensor[] {
+function takeOutputs(context: Context, handles: BigUint64Array, count: Int32Array): EagerTensor[] {
   return Array.from(handles.subarray(0, count[0]), (handle) => describe(context, handle));
 }

@@ -1,4 +1,5 @@
-// Precision and XLA as options of a captured step, and its variables: made inside, shared, read and assigned between runs.
+// Precision and XLA as options of a captured step, and its variables: made inside, shared, read and assigned between
+// runs.
 import tf, {
   type Scalar,
   type Tensor,
@@ -25,7 +26,7 @@ const sines = (shape: [number, number], phase: number) =>
     shape,
   );
 
-/** Loss and gradient of a product of matrices, the weight moved against the gradient. */
+/** Three steps of gradient descent on the mean square of a matrix product. */
 async function descend(options: CaptureOptions) {
   const w = tf.variable(sines([64, 32], 1));
   const step = capture(({ x }: { x: Tensor2D }) => {
@@ -53,7 +54,7 @@ async function descend(options: CaptureOptions) {
   return { losses, product, report: report!, type: backend.engine.typeOf(backend.idOf(w)), w: w.dataSync() };
 }
 
-/** Distance of two vectors relative to the first one's length. */
+/** Euclidean distance of two vectors divided by the norm of the first. */
 function distance(a: Float32Array, b: ArrayLike<number>): number {
   const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
   return norm(a.map((value, i) => value - b[i]!)) / norm(a);
@@ -86,7 +87,7 @@ describe('precision', () => {
     expect(distance(full.product, mixed.product)).toBeGreaterThan(1e-5);
   });
 
-  it('mixed leaves weights and moments of Adam their 24 bits', async () => {
+  it('mixed keeps the weights and moments of Adam in full float32 precision', async () => {
     const w = tf.variable(sines([64, 32], 1));
     const adam = createAdam(new Map([['w', w]]), { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
     const step = capture(
@@ -100,7 +101,7 @@ describe('precision', () => {
     );
     await step({ x: sines([48, 64], 2), rates: adam.rates(1e-3, 1) });
     const { state } = adam.slots.get('w')!;
-    // Of random numbers one in 65 536 has the lower half of its bits empty by chance; of bfloat16 numbers all have.
+    // The lower 16 bits of a random float32 are all 0 with probability 1/65536; those of a bfloat16 number always are.
     for (const variable of [w, ...Object.values(state)]) {
       const full = Array.from(variable.dataSync()).filter((value) => (bits(value) & 0xffff) !== 0);
       expect(full.length).toBeGreaterThan(0.99 * variable.size);
@@ -121,7 +122,7 @@ describe('jit', () => {
     expect(compiled.report.traceSeconds).toBeGreaterThan(0);
   });
 
-  it('is XLA indeed: an op that only TensorFlow itself has is refused by name', async () => {
+  it('really uses XLA: an op that XLA does not support is rejected by name', async () => {
     const body = ({ x, filter }: { x: Tensor4D; filter: Tensor3D }) => ({
       y: tf.dilation2d(x, filter, 1, 'same'),
     });
@@ -148,7 +149,7 @@ describe('variables', () => {
     return value;
   };
 
-  it('made at the first call, get their first values once', async () => {
+  it('created at the first call get their initial values once', async () => {
     let counter: Variable | undefined;
     let calls = 0;
     const step = capture(({ start }: { start: Tensor }) => {
@@ -179,7 +180,7 @@ describe('variables', () => {
     expect(counter.dataSync()[0]).toBe(15);
   });
 
-  it('keep what was read of them between runs, and take what is assigned', async () => {
+  it('keep a value read between runs, and take an assigned value', async () => {
     const counter = tf.variable(tf.tensor1d([1, 2]));
     const step = count(counter);
     const alias = counter.clone();
@@ -198,7 +199,7 @@ describe('variables', () => {
     expect(Array.from(counter.dataSync())).toEqual([8, 9]);
   });
 
-  it('may be assigned from one another between runs: each stays its own', async () => {
+  it('may be assigned from one another between runs and stay independent', async () => {
     const [a, b] = [tf.variable(tf.scalar(1)), tf.variable(tf.scalar(2))];
     const [stepA, stepB] = [count(a), count(b)];
     await run(() => stepA({}));

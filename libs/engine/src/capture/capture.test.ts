@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-/** A small regression: loss = mean((x·w − y)²), one step of gradient descent. */
+/** One gradient descent step of a linear regression with loss = mean((x·w − y)²). */
 function regression(w: Variable) {
   return ({ x, y, rate }: { x: Tensor2D; y: Tensor2D; rate: Scalar }) => {
     const { value, grads } = tf.variableGrads(
@@ -21,7 +21,7 @@ function regression(w: Variable) {
 }
 const batch = () => ({ x: tf.tensor2d([[1, 2], [3, 4], [5, 6]]), y: tf.tensor2d([[1], [0], [2]]) }); // prettier-ignore
 
-/** The same in plain numbers: the losses of n steps from w = (0, 0) with these rates. */
+/** The same in plain JavaScript numbers: the losses of steps from w = (0, 0) with the given learning rates. */
 function expectedLosses(rates: number[]): number[] {
   const x = [[1, 2], [3, 4], [5, 6]] as const; // prettier-ignore
   const y = [1, 0, 2];
@@ -97,13 +97,20 @@ describe('a captured step', () => {
     });
     const x = tf.fill([700, 700], 1e-3) as Tensor2D;
     (await heavy({ x })).y.dispose();
-    let ticks = 0;
-    const timer = setInterval(() => ticks++, 5);
     const started = performance.now();
+    let last = started;
+    let longestBlock = 0;
+    const tick = () => {
+      longestBlock = Math.max(longestBlock, performance.now() - last);
+      last = performance.now();
+    };
+    const timer = setInterval(tick, 5);
     (await heavy({ x })).y.dispose();
     const elapsed = performance.now() - started;
     clearInterval(timer);
-    expect(ticks).toBeGreaterThan(elapsed / 5 / 4);
+    tick();
+    // A blocked event loop could not run the timer until the end. Half leaves room for a loaded machine.
+    expect(longestBlock).toBeLessThan(elapsed / 2);
   });
 
   it('leaves no tensor behind', async () => {

@@ -1,4 +1,4 @@
-// A whole step as one TensorFlow function: traced once, then run as often as wanted.
+// Captures a whole training step as one TensorFlow function: the step is traced once and the function then replaces it.
 import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { activeBackend, type TensorFlowBackend } from '../backend/backend.ts';
 import { execute, executeAsync } from '../backend/eager.ts';
@@ -19,52 +19,56 @@ import type { Attribute } from '../native/types.ts';
 export type Tensors = Record<string, Tensor>;
 
 export interface CaptureOptions {
-  /** Default `float32`. Other backends than this engine's ignore it. */
+  /** Default `float32`. Ignored by backends other than this engine's. */
   precision?: Precision;
-  /** Has XLA compile the whole step; the first run of each set of shapes then takes long. Default false. */
+  /** XLA compiles the whole step, which makes the first run of each set of shapes slow. Default false. */
   jit?: boolean;
-  /** Looks at every float result: the first NaN or infinity ends the run with an error that names the op. Slow. */
+  /** Checks every float result: the first NaN or infinity ends the run with an error that names the op. Slow. */
   checkNumerics?: boolean;
 }
 
-/** What became of a capture. */
+/** Precision and timing of one trace. */
 export interface CaptureReport extends PrecisionChoice {
-  /** Seconds that recording the step took. */
+  /** Seconds spent on recording the step. */
   traceSeconds: number;
-  /** Seconds of the first run, in which TensorFlow optimises the function, or XLA compiles it. */
+  /** Seconds of the first run, which includes TensorFlow's optimisation or XLA's compilation; NaN before that run. */
   firstRunSeconds: number;
 }
 
-/** A step that runs as one function. The caller disposes the outputs; inputs stay the caller's. */
+/** A step that runs as one function. The caller owns the inputs and must dispose the outputs. */
 export interface CapturedStep<Inputs extends Tensors, Outputs extends Tensors> {
   (inputs: Inputs): Promise<Outputs>;
-  /** One for each trace: every set of input shapes and types is traced once. Empty on other backends. */
+  /** One report per trace: every set of input shapes and types is traced once. Empty on other backends. */
   readonly reports: readonly CaptureReport[];
   /** Frees the captured functions. */
   dispose(): void;
 }
 
 /**
- * Makes a captured step of a plain tfjs function.
+ * Makes a captured step from a plain tfjs function.
  *
- * On the engine's backend the function is called once for each set of input shapes, to record its ops; from then on
- * the record runs, without JavaScript, on another thread. The variables it uses live in TensorFlow resources from then on: what
- * the step assigns is written in place; they are to be read between runs, not during one. Whatever changes from step
- * to step must be an input: the learning rate, random draws, the step's number. All other tensors that the step uses
- * keep the value they have now, but for variables. A step that creates variables at its first call is called twice.
- * On other backends the function is simply called.
+ * On this engine's backend the function is called once for each set of input shapes and types, to record its ops.
+ * Afterwards the recorded function runs on another thread, without JavaScript.
+ * - Variables used by the step are moved into TensorFlow resources, and assignments update them in place. Read them
+ *   only between runs.
+ * - Everything that changes from step to step must be an input: learning rate, random draws, number of the step. Any
+ *   other tensor from outside keeps the value that it had at the recording.
+ * - A step that creates variables at its first call is recorded twice.
  *
- * @param step takes named tensors and returns named tensors; synchronous.
- * @throws EngineError 'capture' when the step reads a value, draws random numbers in JavaScript, creates variables at
- *   every call, or makes a tensor whose shape depends on values; 'not-finite' with `checkNumerics`.
+ * On other backends the function is called directly each time.
+ *
+ * @param step synchronous function from named tensors to named tensors
+ * @throws EngineError 'capture' if the step reads a value, draws random numbers in JavaScript, creates variables at
+ *   every call, or makes a tensor whose shape depends on values; 'not-finite' with `checkNumerics`; 'stopped' if the
+ *   engine is closed before the step finishes.
  */
 export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   step: (inputs: Inputs) => Outputs,
   options: CaptureOptions = {},
 ): CapturedStep<Inputs, Outputs> {
   if (options.checkNumerics && options.jit) {
-    throw new EngineError('capture', 'checkNumerics finds nothing with jit: XLA leaves the checks out', {
-      remedy: 'look for the value without jit',
+    throw new EngineError('capture', 'checkNumerics has no effect with jit: XLA removes the checks', {
+      remedy: 'search for the value without jit',
     });
   }
   const known = new Map<string, Captured>();
@@ -90,7 +94,7 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
     Object.assign(run, {
       reports: [],
       dispose() {
-        if (owner === activeBackend()) for (const { made } of known.values()) made.close();
+        if (owner === activeBackend()) for (const { graphFunction } of known.values()) graphFunction.close();
         known.clear();
       },
     }),
@@ -109,15 +113,15 @@ interface Job {
 }
 
 interface Captured {
-  made: GraphFunction;
+  graphFunction: GraphFunction;
   attributes: Attribute[];
-  /** Names of the step's inputs, in the function's order. */
+  /** Names of the step's inputs, in the order of the function's parameters. */
   inputs: string[];
-  /** What the function takes after them: tensors as they were when the step was captured, … */
+  /** The function's next parameters: tensors from outside the step, with their values at the time of recording. */
   constants: readonly CapturedTensor[];
-  /** … and the resources of these variables. */
+  /** The function's last parameters: the resources of these variables. */
   variables: { variable: Variable; written: boolean }[];
-  /** Names of the step's outputs, in the function's order. */
+  /** Names of the step's outputs, in the order of the function's results. */
   outputs: string[];
   report: CaptureReport;
 }
@@ -130,12 +134,12 @@ function signatureOf(backend: TensorFlowBackend, inputs: Tensors): string {
   return parts.sort().join(' ');
 }
 
-/** Traces the step; where that shows that it creates variables, gives them their first values and traces it again. */
+/** Traces the step. If it created variables, they get their initial values and the step is traced a second time. */
 function trace(job: Job): Captured {
   const first = record(job);
-  if ('made' in first) return first;
+  if ('graphFunction' in first) return first;
   const second = record(job);
-  if ('made' in second) return second;
+  if ('graphFunction' in second) return second;
   for (const variable of [...first.created, ...second.created]) variable.dispose();
   const names = second.created.map(({ name }) => name).join(', ');
   throw new EngineError('capture', `the step creates variables at every call (${names})`, {
@@ -144,8 +148,8 @@ function trace(job: Job): Captured {
 }
 
 /**
- * Calls the step with symbolic inputs and makes a function of what it did; the variables are left as they were.
- * When the step created variables, no function is made: they get their first values, and the step is to be recorded again.
+ * Calls the step with symbolic inputs and makes a function from the recorded ops. Existing variables keep their values.
+ * If the step created variables, they get their initial values and are returned instead; record the step again then.
  */
 function record({ backend, step, inputs, options }: Job): Captured | { created: Variable[] } {
   const { engine } = backend;
@@ -179,7 +183,8 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
         ends.set(name, engine.symbolOf(backend.idOf(tensor)));
       tf.dispose(results);
     });
-    for (const { variable, dataId } of before) if (variable.dataId !== dataId) backend.flush(variable);
+    for (const { variable, dataId } of before)
+      if (variable.dataId !== dataId) backend.traceAssignment(variable);
     const { captured, variables } = recording;
     const symbols = [...starts, ...[...captured, ...variables].map(({ symbol }) => symbol)];
     const result = {
@@ -206,14 +211,14 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
       made.close();
       return { created: created.map(({ variable }) => variable) };
     }
-    // A float32 step that trains gains nothing from grappler, and takes more memory and time to start.
-    const optimised = choice.compute !== 'float32' || result.variables.every(({ written }) => !written);
-    const fuses = onGpu || !recording.grouped; // on a CPU grappler fuses grouped convolutions into an op that refuses them
+    // Grappler does not speed up a float32 training step, and costs memory and start-up time.
+    const useGrappler = choice.compute !== 'float32' || result.variables.every(({ written }) => !written);
+    const fuses = onGpu || !recording.grouped; // on CPUs grappler's fused convolution rejects grouped ones
     return {
       ...result,
-      made: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
+      graphFunction: recording.toFunction(symbols, { outputs: [...ends.values()], writes: true }),
       attributes: [
-        ...(optimised ? [text('config_proto', grapplerOptions(choice.compute, { onGpu, fuses }))] : []),
+        ...(useGrappler ? [text('config_proto', grapplerOptions(choice.compute, { onGpu, fuses }))] : []),
         ...(options.jit ? [bool('_XlaMustCompile', true)] : []),
       ],
       outputs: [...ends.keys()],
@@ -231,18 +236,18 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
 
 async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Tensors): Promise<Tensors> {
   const { engine } = backend;
-  const { made, attributes, report } = captured;
+  const { graphFunction, attributes, report } = captured;
   const started = performance.now();
   const resources = resourcesOf(backend, captured.variables);
   const operands = operandsOf(backend, { ...captured, resources }, inputs);
   const targets = resources.filter((_, i) => captured.variables[i]!.written);
   for (const target of targets) target.changed();
-  const call = { name: made.name, attributes, inputs: operands, outputs: made.outputs };
+  const call = { name: graphFunction.name, attributes, inputs: operands, outputs: graphFunction.outputs };
   let results: EagerTensor[];
   try {
     results = await executeAsync(engine.context, call);
   } finally {
-    for (const target of targets) target.changed(); // also a step that failed may have written some
+    for (const target of targets) target.changed(); // a failed step may have written some of them
   }
   if (Number.isNaN(report.firstRunSeconds)) report.firstRunSeconds = secondsSince(started);
   return Object.fromEntries(
@@ -250,7 +255,7 @@ async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Te
   );
 }
 
-/** The resources of a captured step's variables, fit to be updated where the step writes. */
+/** The resources of a captured step's variables; those that the step writes are not shared with other tensors. */
 function resourcesOf(backend: TensorFlowBackend, variables: Captured['variables']): VariableTensor[] {
   return variables.map(({ variable, written }) => {
     if (variable.isDisposed) {
@@ -258,11 +263,11 @@ function resourcesOf(backend: TensorFlowBackend, variables: Captured['variables'
         remedy: 'capture the step again',
       });
     }
-    return written ? backend.owned(variable) : backend.engine.resident(backend.idOf(variable));
+    return written ? backend.exclusiveResource(variable) : backend.engine.asVariable(backend.idOf(variable));
   });
 }
 
-/** The tensors that the function takes, in its order. */
+/** The function's arguments in order: inputs, constants, resources. */
 function operandsOf(
   backend: TensorFlowBackend,
   taken: Pick<Captured, 'inputs' | 'constants'> & { resources: readonly VariableTensor[] },
@@ -292,14 +297,14 @@ function checkOutputs(results: unknown): asserts results is Tensors {
   }
 }
 
-/** tfjs's ops that draw in JavaScript: inside a captured step their draw would be frozen. */
+/** tfjs ops that draw random numbers in JavaScript: a captured step would repeat the same draw at every run. */
 const randomOps = new Set(
   ['rand', 'randomGamma', 'randomNormal', 'randomStandardNormal', 'randomUniform', 'randomUniformInt', 'truncatedNormal', 'multinomial'].map(
     (name) => `${name}__op`,
   ),
 ); // prettier-ignore
 
-/** Runs the step so that drawing in JavaScript is refused and variables that it creates are told. */
+/** Runs the step; random draws in JavaScript throw, and `onCreate` is called for each variable that it creates. */
 function recorded<T>(work: () => T, onCreate: (variable: Variable, start: Tensor) => void): T {
   const refuse = (what: string) => {
     throw new EngineError('capture', `${what} draws random numbers in JavaScript, inside a captured step`, {
@@ -327,9 +332,12 @@ function recorded<T>(work: () => T, onCreate: (variable: Variable, start: Tensor
   }
 }
 
-/** What a captured step would compute in on the engine that is in use, and why; other backends compute in float32. */
+/**
+ * The precision that a captured step would compute in on the active backend, and the reason. Other backends than this
+ * engine's always compute in float32.
+ */
 export function precisionOf(precision: Precision): PrecisionChoice {
   const backend = activeBackend();
   if (backend !== undefined) return choosePrecision(precision, backend.engine.context);
-  return { compute: 'float32', why: `the backend ${tf.getBackend()} has nothing else` };
+  return { compute: 'float32', why: `the backend ${tf.getBackend()} supports only float32` };
 }

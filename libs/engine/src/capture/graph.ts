@@ -1,4 +1,4 @@
-// A step while it is being captured: ops become nodes of a TensorFlow graph, the graph becomes a function.
+// The trace of a step being captured: ops become nodes of a TensorFlow graph, and the graph becomes a function.
 import { setAttribute } from '../native/attributes.ts';
 import type { Context } from '../devices/context.ts';
 import { bytesOfBuffer, type Output, type Pointer } from '../native/declarations.ts';
@@ -17,28 +17,28 @@ import {
 } from '../native/tensors.ts';
 import { type Attribute, AttributeType, DataType } from '../native/types.ts';
 
-/** A function that TensorFlow can run under its name, until it is closed. */
+/** A function registered in TensorFlow under its name until `close`. */
 export interface GraphFunction {
   readonly name: string;
   readonly outputs: number;
   close(): void;
 }
 
-/** An eager tensor that the step used: the function takes it as an input. */
+/** An eager tensor that the step used; it becomes an input of the function. */
 export interface CapturedTensor {
   /** Its number in the tensor table when it was captured. */
   readonly id: number;
-  /** A reference of our own to its value, which outlives the tensor. */
+  /** A separate handle to the value, still valid when the original tensor is disposed. */
   readonly tensor: EagerTensor;
   readonly symbol: SymbolicTensor;
 }
 
-/** A variable that the step used: the function takes its resource as an input. */
+/** A variable that the step used; its resource becomes an input of the function. */
 export interface CapturedVariable {
   /** Its number in the tensor table when it was captured. */
   readonly id: number;
   readonly symbol: SymbolicTensor;
-  /** The step changes it. */
+  /** Whether the step changes it. */
   readonly written: boolean;
 }
 
@@ -47,16 +47,16 @@ export interface GraphCall {
   attributes: readonly Attribute[];
   inputs: readonly SymbolicTensor[];
   outputs: number;
-  /** Nodes that must have run before. */
+  /** Nodes that must run before this one (control inputs). */
   after?: Iterable<Pointer>;
 }
 
 export interface TraceOptions {
-  /** Ops that compute in bfloat16 whatever their inputs are; all others stay as they are. */
+  /** Names of the ops to compute in bfloat16, between casts; all other ops are left unchanged. */
   bfloat16?: ReadonlySet<string>;
-  /** Every float result is looked at, and the first NaN or infinity ends the run with an error that names the op. */
+  /** Checks every float result: the first NaN or infinity ends the run with an error that names the op. */
   checkNumerics?: boolean;
-  /** XLA will compile the function: it takes no Switch. */
+  /** XLA will compile the function, so it must not contain Switch ops. */
   jit?: boolean;
 }
 
@@ -65,26 +65,26 @@ export interface Trace {
   placeholder(dtype: number, shape: readonly number[]): SymbolicTensor;
   constant(shape: readonly number[], content: { dtype: number; values: unknown }): SymbolicTensor;
   operation(call: GraphCall): SymbolicTensor[];
-  /** The tensor as this graph sees it: an eager one becomes an input of the function, a variable is read. */
+  /** The tensor's symbol in this graph: an eager tensor becomes an input of the function, a variable is read. */
   symbolOf(id: number, tensor: AnyTensor): SymbolicTensor;
-  /** Has the step assign a value to a variable. */
+  /** Adds an assignment to a variable. */
   assign(target: { id: number; variable: VariableTensor }, value: SymbolicTensor): void;
-  /** Has an op of TensorFlow's update variables in place; it takes their resources before its inputs. */
+  /** Adds an op that updates variables in place; its operands are their resources, then the call's inputs. */
   update(call: GraphCall, targets: readonly { id: number; variable: VariableTensor }[]): void;
   readonly captured: readonly CapturedTensor[];
   readonly variables: readonly CapturedVariable[];
-  /** Whether it has grouped convolutions. */
+  /** Whether the graph has grouped convolutions. */
   readonly grouped: boolean;
-  /** Makes a function of the graph as it is now; without `writes` it changes no variable. */
+  /** Makes a function from the present graph; without `writes` it does not change any variable. */
   toFunction(
     inputs: readonly SymbolicTensor[],
     ends: { outputs: readonly SymbolicTensor[]; writes: boolean },
   ): GraphFunction;
-  /** Frees the graph, and what it captured unless a function uses it. */
+  /** Frees the graph, and the captured tensors unless a function still uses them. */
   close(): void;
 }
 
-/** For a symbolic tensor that is used where its graph is not. */
+/** The error for a symbolic tensor used outside the step that it belongs to. */
 export function usedOutside(): EngineError {
   return new EngineError('capture', 'a tensor made inside a captured step was used outside of it', {
     remedy: 'return it from the step as an output',
@@ -93,12 +93,12 @@ export function usedOutside(): EngineError {
 
 let functions = 0;
 
-/** What a variable is in one graph. */
+/** State of a variable within one graph. */
 interface VariableState extends CapturedVariable {
   written: boolean;
-  /** Its value since the last write. */
+  /** The value read since the last write. */
   read?: SymbolicTensor | undefined;
-  /** Nodes that the next write must wait for: the reads, whoever uses them, and the write before. */
+  /** Nodes that the next write must wait for: reads, the ops that use them, and the previous write. */
   before: Set<Pointer>;
   lastWrite?: Pointer;
 }
@@ -109,7 +109,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
   const token = {};
   const captured = new Map<number, CapturedTensor>();
   const variables = new Map<number, VariableState>();
-  /** For the node that reads a variable: the variable. */
+  /** Nodes that read a variable → that variable. */
   const readers = new Map<Pointer, VariableState>();
   const definitions = new Map<string, InputDefinition[]>();
   let nodes = 0;
@@ -130,7 +130,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     if (rank > 0) api.TF_GraphGetTensorShape(graph, output, dims, rank, status);
     context.check(op);
     if (rank < 0 || dims.includes(-1n)) {
-      if (op === 'FusedBatchNormV3' && output.index === 5) return [0]; // opaque, for the gradient op alone
+      if (op === 'FusedBatchNormV3' && output.index === 5) return [0]; // reserved for the gradient op, never read
       throw new EngineError(
         'capture',
         `${labelled(op)} gives a tensor whose shape depends on values, inside a captured step`,
@@ -172,7 +172,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     return definition;
   };
 
-  /** Adds a node and tells TensorFlow's pointer to it. */
+  /** Adds a node to the graph and returns TensorFlow's pointer to it. */
   const addNode = ({ name, attributes, inputs, after = [] }: GraphCall): Pointer => {
     const definition = inputsOf(name);
     const lists = definition.filter(({ list }) => list);
@@ -216,7 +216,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
     return plainOperation({ name: 'Cast', attributes, inputs: [tensor], outputs: 1 })[0]!;
   };
 
-  /** The op computes in bfloat16, between casts that TensorFlow merges where two such ops meet. */
+  /** Adds the op in bfloat16, between casts; TensorFlow removes the casts between two such ops. */
   const inBfloat16 = (call: GraphCall): SymbolicTensor[] => {
     const inputs = call.inputs.map((input) =>
       input.dtype === DataType.FLOAT ? cast(input, DataType.BFLOAT16) : input,
@@ -345,7 +345,7 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
       return grouped;
     },
     toFunction(inputs, { outputs, writes }) {
-      // An Identity for each output: a function may not return an input, nor one tensor twice.
+      // Each output gets an Identity, since a function may not return an input or the same tensor twice.
       const ends = outputs.map((output) => {
         const type = { name: 'T', type: AttributeType.TYPE, value: output.dtype };
         return plainOperation({ name: 'Identity', attributes: [type], inputs: [output], outputs: 1 })[0]!
@@ -366,17 +366,17 @@ export function openTrace(context: Context, options: TraceOptions = {}): Trace {
       context.check('register the captured step');
       used = true;
       const free = () => {
-        if (!context.kept.delete(free)) return;
+        if (!context.cleanups.delete(free)) return;
         release();
         api.TFE_ContextRemoveFunction(context.handle, name, status);
       };
-      context.kept.add(free);
+      context.cleanups.add(free);
       return {
         name,
         outputs: ends.length,
         close() {
           if (context.running.size === 0) free();
-          else void Promise.allSettled(context.running).then(free); // it may be what runs
+          else void Promise.allSettled(context.running).then(free); // this function may be running
         },
       };
     },

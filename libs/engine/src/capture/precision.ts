@@ -1,19 +1,20 @@
-// Which numbers a captured step computes with, and why.
+// Chooses the floating point type in which a captured step computes.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Context } from '../devices/context.ts';
 
 /**
- * `float32`: as written. `mixed`: convolutions and matrix products in 16 bits where the device has them: bfloat16, or
- * float16 on GPUs before Ampere, for which the loss must be scaled (`createLossScale`); variables, the loss, statistics
- * and the optimizer stay float32. `mixed-float16`: float16 wherever it is.
+ * - `float32`: everything in float32.
+ * - `mixed`: convolutions and matrix products in 16 bits if the device supports it: bfloat16, or float16 on GPUs before
+ *   Ampere, which needs a scaled loss (`createLossScale`). Variables, loss, statistics and optimizer stay float32.
+ * - `mixed-float16`: as `mixed`, but float16 on every device.
  */
 export type Precision = 'float32' | 'mixed' | 'mixed-float16';
 
 export interface PrecisionChoice {
-  /** What convolutions and matrix products compute in. */
+  /** Type in which convolutions and matrix products are computed. */
   compute: 'float32' | 'bfloat16' | 'float16';
-  /** One phrase for a person. */
+  /** Human-readable reason, one phrase. */
   why: string;
 }
 
@@ -46,7 +47,7 @@ function onGpu(index: number): PrecisionChoice {
   const answer = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: 10_000 });
   const capability = Number.parseFloat(answer.stdout ?? '');
   if (Number.isNaN(capability))
-    return { compute: 'float32', why: 'nvidia-smi does not tell what the GPU is' };
+    return { compute: 'float32', why: 'nvidia-smi reports no compute capability' };
   const which = `GPU ${index} has compute capability ${capability.toFixed(1)}`;
   if (capability >= 8) return { compute: 'bfloat16', why: which };
   return capability >= 7
@@ -55,8 +56,9 @@ function onGpu(index: number): PrecisionChoice {
 }
 
 /**
- * A ConfigProto with graph_options.rewrite_options for grappler, which looks at a function only where it brings one:
- * ops fused where `fuses`, and the pass that casts. The one for bfloat16 does not go to GPUs.
+ * A serialised ConfigProto with graph_options.rewrite_options for grappler, which optimises a function only if it has
+ * one. Enables fusion of ops if `fuses`, and the pass that casts to 16 bits; there is no such pass for bfloat16 on
+ * GPUs.
  */
 export function grapplerOptions(
   compute: PrecisionChoice['compute'],
@@ -64,7 +66,7 @@ export function grapplerOptions(
 ): Uint8Array {
   const [ON, OFF] = [1, 2];
   const fusions = [0x70, fuses ? ON : OFF]; // field 14: remapping
-  const renames = [0x38, OFF]; // 7: arithmetic_optimization, which gains nothing here and takes the ops their names
+  const renames = [0x38, OFF]; // 7: arithmetic_optimization gains nothing here and drops the op names used in error messages
   const casts = {
     float32: [],
     bfloat16: onGpu ? [] : [0xf8, 0x01, ON], // 31: auto_mixed_precision_onednn_bfloat16
@@ -74,7 +76,7 @@ export function grapplerOptions(
   return Uint8Array.of(0x52, rewriting.length + 2, 0x52, rewriting.length, ...rewriting);
 }
 
-/** On a GPU the trace casts to bfloat16 around these. */
+/** Ops around which the trace inserts casts to bfloat16 on GPUs. */
 export const BFLOAT16_OPS: ReadonlySet<string> = new Set([
   'Conv2D',
   'Conv2DBackpropInput',

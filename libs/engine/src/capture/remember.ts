@@ -1,9 +1,9 @@
-// All of tfjs's variables as they are now, and back again.
+// Saves the values of all tfjs variables and restores them.
 import tf, { type DataId, type Tensor, type Variable } from '@tensorflow/tfjs';
 
 export interface Remembered {
   variable: Variable;
-  /** Shares the variable's present value. */
+  /** A clone that shares the variable's data. */
   value: Tensor;
   dataId: DataId;
 }
@@ -20,7 +20,7 @@ export function rememberVariables(): Remembered[] {
   }));
 }
 
-/** Undoes what was assigned since, and lets go of the values. */
+/** Undoes all assignments made since, and disposes the saved values. */
 export function restoreVariables(remembered: readonly Remembered[]) {
   for (const { variable, value, dataId } of remembered) {
     if (!variable.isDisposed && variable.dataId !== dataId) variable.assign(value);

@@ -1,4 +1,4 @@
-// One TensorFlow context on one device: what a thread needs to compute.
+// A TensorFlow eager context on one device. Every engine has one of its own.
 import { availableParallelism } from 'node:os';
 import type { Pointer, TensorFlowApi } from '../native/declarations.ts';
 import type { Device, ListedDevice } from './device.ts';
@@ -10,34 +10,34 @@ import { check } from '../native/status.ts';
 export interface Context {
   readonly api: TensorFlowApi;
   readonly handle: Pointer;
-  /** A status for synchronous calls; an asynchronous one brings its own. */
+  /** TF_Status for synchronous calls; each asynchronous call uses a status of its own. */
   readonly status: Pointer;
   /** TensorFlow's full name, `/job:localhost/replica:0/task:0/device:CPU:0`. */
   readonly device: string;
   /** Every device this context can see, by full name. */
   readonly devices: readonly string[];
-  /** Where this context got something else than it asked for, one line each. */
+  /** One line for each setting that differs from the requested one. */
   readonly notes: readonly string[];
-  /** Calls that other threads run now. */
+  /** Calls currently running on other threads. */
   readonly running: Set<Promise<unknown>>;
-  /** Nothing may be run any more, and what runs now gives no result. */
+  /** True once the engine is closed: no call may start, and running calls must not return a result. */
   stopped: boolean;
-  /** What must be freed before the context: functions, and the tensors they keep. */
-  readonly kept: Set<() => void>;
-  /** Throws if the last synchronous call failed. */
+  /** Functions to call before the context is deleted; they free captured functions and the tensors those hold. */
+  readonly cleanups: Set<() => void>;
+  /** Throws EngineError if the last synchronous call failed. `doing` names what was attempted. */
   check(doing: string | (() => string)): void;
-  /** Only when nothing runs. */
+  /** Frees the context. Must not be called while `running` has calls. */
   close(): void;
 }
 
 /**
- * Opens a context.
- * @throws EngineError 'device' when TensorFlow has no such device, or not as it was asked for.
+ * Opens a context on the device.
+ * @throws EngineError 'device' if TensorFlow has no such device, or cannot open it with the requested memory limit.
  */
 export function openContext(api: TensorFlowApi, device: Device): Context {
   if (device.kind === 'cpu' && device.memoryLimit !== undefined) {
     throw new EngineError('device', 'memoryLimit is for GPUs, and this engine computes on a CPU', {
-      remedy: 'leave it out; the memory of a CPU member is the process’s',
+      remedy: 'leave it out; engines on a CPU share the memory of the process',
     });
   }
   const notes = threadNotes(device);
@@ -45,9 +45,9 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
   try {
     const { status, handle } = newContext(api, configProto(device, gpu?.shares));
     const devices = deviceList({ api, handle, status }).map(({ fullName }) => fullName);
-    const kept = new Set<() => void>();
+    const cleanups = new Set<() => void>();
     const close = () => {
-      for (const free of kept) free();
+      for (const free of cleanups) free();
       api.TFE_DeleteContext(handle);
       api.TF_DeleteStatus(status);
       gpu?.release();
@@ -72,7 +72,7 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
       notes,
       running: new Set(),
       stopped: false,
-      kept,
+      cleanups,
       check: (doing) => check(api, status, doing),
       close,
     };
@@ -82,7 +82,10 @@ export function openContext(api: TensorFlowApi, device: Device): Context {
   }
 }
 
-/** The devices of a context of their own. In a process that computes, its settings would hold for all that follow. */
+/**
+ * Lists the devices in a temporary context. Call it only in a process that computes nothing else: the settings of this
+ * context (threads, division of GPUs) would apply to all later ones.
+ */
 export function contextDevices(api: TensorFlowApi): ListedDevice[] {
   const context = newContext(api, configProto({ kind: 'gpu', index: 0 }));
   try {
@@ -127,14 +130,15 @@ function threadNotes({ threads }: Device): string[] {
   const held = agreeOn(Place.THREADS, wanted);
   if (held === wanted || threads === undefined) return [];
   return [
-    `asked for ${wanted} CPU threads and computes with ${held}: TensorFlow's pool belongs to the process, and its first ` +
-      'engine asked for that; engines with different numbers need processes of their own',
+    `asked for ${wanted} CPU threads but computes with ${held}: TensorFlow's thread pool belongs to the process and has ` +
+      'the size that its first engine asked for; engines with different numbers of threads need separate processes',
   ];
 }
 
 /**
- * A serialised tensorflow.ConfigProto (config.proto): the few fields that matter here. `shares`: MiB of each share of
- * each GPU.
+ * A serialised tensorflow.ConfigProto (config.proto) with the fields that the engine sets.
+ *
+ * @param shares MiB of each share of each GPU; undefined for whole GPUs
  */
 export function configProto(device: Device, shares?: readonly (readonly number[])[]): Uint8Array {
   const deviceCount = (kind: string, count: number) =>
@@ -150,13 +154,13 @@ export function configProto(device: Device, shares?: readonly (readonly number[]
     ...deviceCount('CPU', cpus),
     ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : gpuOptions),
     ...(device.threads === undefined ? [] : [0x10, ...varint(device.threads)]), // field 2: intra_op threads
-    // Two ops at a time where there are two threads: the two gradients of a convolution need not wait for one another.
+    // With two or more threads two ops run at a time, so that both gradients of a convolution are computed in parallel.
     ...[0x28, device.threads === 1 ? 1 : 2], // field 5: inter_op threads
-    ...message(16, [0x48, 1]), // experimental.disable_thread_spinning: idle threads leave the cores to others
+    ...message(16, [0x48, 1]), // experimental.disable_thread_spinning: idle threads release their core
   ]);
 }
 
-/** A field of bytes: a string, a message, or packed numbers. */
+/** A length-delimited field of a protocol buffer: a string, a message, or packed numbers. */
 function message(field: number, bytes: number[]): number[] {
   return [...varint(field * 8 + 2), ...varint(bytes.length), ...bytes];
 }

@@ -1,20 +1,23 @@
-// What a device is: asked for, as TensorFlow lists it, and as a person is told of it.
+// Types of devices: as requested for an engine, as listed by TensorFlow, and as reported to users.
 
-/** Where a member computes. */
+/** A device to open an engine on. */
 export interface Device {
   kind: 'cpu' | 'gpu';
-  /** 0, 1, …: which one. CPU devices beyond 0 are virtual: separate devices to TensorFlow, on the same cores. */
+  /**
+   * Number of the device, from 0. CPU devices other than 0 are virtual: TensorFlow treats them as separate devices,
+   * but they share the same cores.
+   */
   index: number;
   /**
-   * CPU threads within one op; default: all cores. TensorFlow's pool belongs to the process, so the first context
-   * that is opened decides for all; a later one that asks for another number is told so in `Engine.notes`.
+   * CPU threads within one op; default: all cores. TensorFlow's thread pool belongs to the process, so the first
+   * engine sets the number for all. If a later engine asks for another number, a line in `Engine.notes` reports it.
    */
   threads?: number;
   /**
-   * Bytes of a GPU's memory that this engine may take, for the tensors; CUDA and cuDNN take some hundred MB beside
-   * them. The GPU is divided in shares of this size, each with an allocator and a stream of its own, so that all
-   * engines of a process must give the same limit or none. Without it the engines of a process share a GPU's memory,
-   * which grows with their need, and take turns on its one stream.
+   * Bytes of a GPU's memory that this engine may use for tensors; CUDA and cuDNN need some hundred MB in addition. The
+   * GPU is divided into shares of this size, each with its own allocator and stream, so all engines of a process must
+   * give the same limit or none. Without a limit, the engines of a process share one allocator, which grows as needed,
+   * and one stream per GPU.
    */
   memoryLimit?: number;
 }
@@ -22,7 +25,7 @@ export interface Device {
 export interface ListedDevice {
   /** TensorFlow's full name. */
   fullName: string;
-  /** Bytes; for a GPU what TensorFlow may take of it. */
+  /** Bytes; for a GPU, the part that TensorFlow may use. */
   memory: number;
 }
 
@@ -31,6 +34,6 @@ export interface DeviceInfo {
   name: string;
   kind: 'cpu' | 'gpu';
   index: number;
-  /** Bytes: a CPU's are the machine's or the container's; a GPU's are what TensorFlow may take now. */
+  /** Bytes. CPU: memory of the machine, or of the container if that is less. GPU: what TensorFlow may use now. */
   memory?: number;
 }

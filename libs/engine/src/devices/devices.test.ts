@@ -41,13 +41,13 @@ test('a memory limit of a CPU is refused, and nothing stays open', async () => {
   expect(engine.notes).toEqual([]);
 });
 
-test('a GPU that is not there is refused; where there is none at all, nothing is divided by it', async () => {
+test('a missing GPU is rejected, and does not fix the division of GPUs', async () => {
   const hasGpu = (await listDevices()).some(({ kind }) => kind === 'gpu');
   await expect(openEngine({ device: { kind: 'gpu', index: 77 } })).rejects.toThrow(/no device gpu:77/);
   expect(Atomics.load(processState(), Place.GPU_SHARE) !== 0).toBe(hasGpu);
 });
 
-test('an engine that asks for other threads than the process has is told so', async () => {
+test('an engine that asks for another number of threads than the process has gets a note', async () => {
   engine = await openEngine();
   engine.close();
   const held = Atomics.load(processState(), Place.THREADS);
@@ -57,7 +57,7 @@ test('an engine that asks for other threads than the process has is told so', as
   engine = await openEngine({ device: { kind: 'cpu', index: 0, threads: held + 1 } });
   expect(engine.notes).toEqual([
     expect.stringMatching(
-      new RegExp(`^asked for ${held + 1} CPU threads and computes with ${held}: .*processes`),
+      new RegExp(`^asked for ${held + 1} CPU threads but computes with ${held}: .*processes`),
     ),
   ]);
 });
@@ -67,7 +67,7 @@ describe('switches of the process', () => {
     for (const place of [Place.TF32, Place.DETERMINISTIC]) Atomics.store(processState(), place, 0);
   });
 
-  test('are told where they change what an earlier engine had, and stay', async () => {
+  test('get a note if they change what an earlier engine set, and persist', async () => {
     engine = await openEngine();
     expect([engine.notes, engine.description]).toEqual([[], 'TensorFlow 2.21.0 on CPU:0']);
     engine.close();

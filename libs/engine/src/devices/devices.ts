@@ -1,5 +1,5 @@
-// The devices that TensorFlow sees here, asked in a process of its own: the first context of a process settles CPU
-// threads and the division of GPUs for all that follow.
+// Lists the devices that TensorFlow sees. This happens in a separate process, because the first context of a process
+// fixes its CPU threads and the division of its GPUs.
 import { execFile } from 'node:child_process';
 import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -9,10 +9,10 @@ import { codeOf, EngineError, messageOf } from '../errors.ts';
 import { requireTensorFlow } from '../library/library.ts';
 
 /**
- * Every device that an engine can be opened on, with its memory; CPU devices beyond 0 are virtual and not listed.
- * Takes about a second; an open engine is not touched.
+ * Every device that an engine can be opened on, with its memory in bytes; virtual CPU devices (index > 0) are not
+ * listed. Takes about a second and does not affect an open engine.
  *
- * @throws EngineError 'library-missing' and its kin without TensorFlow, 'device' when TensorFlow cannot list.
+ * @throws EngineError as `requireTensorFlow` does if TensorFlow is missing; 'device' if TensorFlow cannot list devices.
  */
 export async function listDevices(): Promise<DeviceInfo[]> {
   const library = requireTensorFlow();
@@ -35,7 +35,7 @@ export async function listDevices(): Promise<DeviceInfo[]> {
   }
 }
 
-/** TensorFlow's list, without the memory that it makes up for CPUs (256 MiB). */
+/** Converts TensorFlow's list; the fictitious 256 MiB that it reports for CPUs are replaced by the machine's memory. */
 export function devicesOf(listed: readonly ListedDevice[]): DeviceInfo[] {
   return listed.flatMap(({ fullName, memory }): DeviceInfo[] => {
     const [, kind, index] = /\/device:(CPU|GPU):(\d+)$/.exec(fullName) ?? [];
@@ -46,7 +46,7 @@ export function devicesOf(listed: readonly ListedDevice[]): DeviceInfo[] {
   });
 }
 
-/** Bytes: the machine's, or less where a container is limited. */
+/** Memory of the machine in bytes, or the limit of its container if that is less. */
 function hostMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();

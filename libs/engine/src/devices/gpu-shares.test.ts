@@ -1,4 +1,4 @@
-// The division of GPUs, without a GPU: the list of devices is given.
+// The division of GPUs. No GPU is needed, because the list of devices is a parameter.
 import { configProto } from './context.ts';
 import type { Device, DeviceInfo } from './device.ts';
 import { divideGpus, takeGpu } from './gpu-shares.ts';
@@ -74,7 +74,7 @@ test.each([
     limit: 8 * GIB,
     message: /memoryLimit is 8192 MiB and the smallest GPU has 6144 MiB/,
   },
-  { what: 'no bytes', memory: [6 * GIB], limit: 8, message: /memoryLimit is 8, and is a number of bytes/ },
+  { what: 'no bytes', memory: [6 * GIB], limit: 8, message: /memoryLimit is 8, but must be a number of bytes/ },
   { what: 'no number', memory: [6 * GIB], limit: Number.NaN, message: /memoryLimit is NaN/ },
 ])('$what is refused', async ({ memory, limit, message }) => {
   await expect(divideGpus(device(0, limit), list(...memory))).rejects.toThrow(message);
@@ -100,7 +100,7 @@ test.each([
   expect(parsed(configProto(where, shares))).toEqual(parsed(Buffer.from(hex, 'hex')));
 });
 
-/** The fields of a message, in the order of their numbers: a serialiser may write them in any. */
+/** The fields of a message, sorted by number, because serialisers may write them in any order. */
 function parsed(bytes: Uint8Array): string[] {
   const fields: string[] = [];
   let at = 0;

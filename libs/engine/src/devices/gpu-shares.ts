@@ -1,15 +1,15 @@
-// How the engines of one process share its GPUs: all on whole GPUs, or each on a share of its own with a memory limit.
+// Division of GPUs among the engines of a process: either all use whole GPUs, or each has a share with a memory limit.
 import type { Device, DeviceInfo } from './device.ts';
 import { EngineError } from '../errors.ts';
 import { agreeOn, Place, processState } from '../native/process-state.ts';
 
-/** The GPU of one engine. */
+/** A GPU, or a share of one, that an engine holds. */
 export interface GpuPlace {
-  /** TensorFlow's number of the device: with shares, every share is a device. */
+  /** TensorFlow's number of the device; when GPUs are divided, every share is a device. */
   index: number;
   /** MiB of each share of each GPU; undefined for whole GPUs. */
   shares?: number[][];
-  /** Gives the share back. */
+  /** Makes the share available again. */
   release(): void;
 }
 
@@ -17,17 +17,17 @@ const MIB = 2 ** 20;
 const WHOLE = -1;
 
 /**
- * Takes a GPU, or a share of one. TensorFlow's tables of GPUs belong to the process, so that all engines of a process
- * must want the GPUs whole or in shares of one size:
- * - the number of a TensorFlow device stands for one physical GPU for good (`DeviceIdManager`, device_id_manager.cc: a
- *   context that maps it elsewhere is refused with ALREADY_EXISTS);
- * - its allocator and its stream are made once and serve every context (`GPUProcessState::GetGPUAllocator`,
- *   gpu_process_state.cc; `StreamGroupFactory`, gpu_device.cc): a second context's limit would not count.
+ * Takes a GPU, or a share of one if the device has a memory limit. TensorFlow manages GPUs per process, so all engines
+ * of a process must use whole GPUs, or shares of the same size:
+ * - the number of a TensorFlow device is bound to one physical GPU permanently (`DeviceIdManager`,
+ *   device_id_manager.cc: a context that maps it to another GPU fails with ALREADY_EXISTS);
+ * - its allocator and stream are created once and used by every context (`GPUProcessState::GetGPUAllocator`,
+ *   gpu_process_state.cc; `StreamGroupFactory`, gpu_device.cc), so the limit of a second context would be ignored.
  *
- * Engines on a whole GPU therefore share its memory and take turns on its one stream; a share (`virtual_devices` of
- * config.proto) has a limit and a stream of its own.
+ * Engines on a whole GPU therefore share its memory and its one stream; a share (`virtual_devices` of config.proto)
+ * has its own limit and stream.
  *
- * @throws EngineError 'device' when another engine of the process divided the GPUs otherwise, or no share is left.
+ * @throws EngineError 'device' if another engine of the process divided the GPUs differently, or no share is free.
  */
 export function takeGpu({ index, memoryLimit }: Device): GpuPlace {
   const state = processState();
@@ -56,8 +56,9 @@ export function takeGpu({ index, memoryLimit }: Device): GpuPlace {
 }
 
 /**
- * Counts the shares of `memoryLimit` bytes that the smallest GPU holds, the first time it is asked in this process.
- * @throws EngineError 'device' when there is no GPU, or the limit is more than a GPU has.
+ * At the first call in a process: fixes how many shares of `memoryLimit` bytes every GPU gets, as many as fit the
+ * smallest one. Does nothing for CPUs and without a limit.
+ * @throws EngineError 'device' if there is no GPU, the limit exceeds a GPU's memory, or the process has another limit.
  */
 export async function divideGpus(device: Device, list: () => Promise<readonly DeviceInfo[]>): Promise<void> {
   const limit = device.memoryLimit;
@@ -81,7 +82,7 @@ export async function divideGpus(device: Device, list: () => Promise<readonly De
   agreeOn(Place.GPU_COUNTS, gpus.length * 0x10000 + each);
 }
 
-/** Where TensorFlow turned out to see no GPU, nothing is divided yet. */
+/** Withdraws the decision for whole GPUs when TensorFlow turned out to see no GPU. */
 export function forgetWholeGpus(): void {
   Atomics.compareExchange(processState(), Place.GPU_SHARE, WHOLE, 0);
 }
@@ -103,8 +104,8 @@ function agreeOnShare(memoryLimit: number | undefined) {
 
 function mebibytes(memoryLimit: number): number {
   const share = Math.floor(memoryLimit / MIB);
-  if (share >= 1 && share < 2 ** 24) return share; // TensorFlow keeps it as a float32
-  throw new EngineError('device', `memoryLimit is ${memoryLimit}, and is a number of bytes`, {
+  if (share >= 1 && share < 2 ** 24) return share; // TensorFlow stores it as a float32
+  throw new EngineError('device', `memoryLimit is ${memoryLimit}, but must be a number of bytes`, {
     remedy: 'give 1 MiB (1048576) or more',
   });
 }

@@ -1,10 +1,10 @@
-// Whether this machine has GPUs that the TensorFlow found here could use, told without loading TensorFlow.
+// Counts the GPUs that the installed TensorFlow could use, without loading TensorFlow.
 import { readdirSync } from 'node:fs';
 import { findTensorFlow, hasCuda } from '../library/library.ts';
 
 /**
- * How many GPUs a device list `auto` may count on: those of NVIDIA's driver (Linux), as far as CUDA_VISIBLE_DEVICES
- * shows them, if the CUDA libraries lie beside TensorFlow as `pip install tensorflow[and-cuda]` puts them; else 0.
+ * Number of usable GPUs, for the device list `auto`: the GPUs of NVIDIA's driver (Linux) that CUDA_VISIBLE_DEVICES
+ * allows; 0 without the CUDA libraries beside TensorFlow, where `pip install tensorflow[and-cuda]` puts them.
  */
 export function usableGpus(): number {
   const library = findTensorFlow();

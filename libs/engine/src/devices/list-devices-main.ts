@@ -1,4 +1,4 @@
-// The program behind `listDevices`: the devices of a context of its own as one JSON line.
+// The program that `listDevices` starts: prints the devices as one JSON line.
 import { contextDevices } from './context.ts';
 import { loadTensorFlow } from '../native/declarations.ts';
 import { messageOf } from '../errors.ts';

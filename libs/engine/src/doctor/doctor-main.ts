@@ -1,5 +1,5 @@
-// The program behind `nx run engine:doctor [--json]`: what TensorFlow finds on this machine, and how fast a small step is.
-// Exit code 1 where the engine does not run.
+// The program behind `nx run engine:doctor [--json]`: prints the findings about this machine, with the time of a small
+// training step. Exit code 1 if the engine does not run.
 import { fileURLToPath } from 'node:url';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -19,7 +19,7 @@ if (argv.includes('--json')) console.log(JSON.stringify({ runs, findings }, null
 else for (const finding of findings) console.log(lineOf(finding));
 process.exitCode = runs ? 0 : 1;
 
-/** In a process of its own: whatever TensorFlow does there, this one lives to tell. */
+/** Runs the small step in a separate process, so that a crash of TensorFlow can be reported here. */
 async function step({ kind, index }: DeviceInfo) {
   const program = fileURLToPath(new URL('./small-step-main.js', import.meta.url));
   const run = promisify(execFile)(process.execPath, [program, kind, String(index)], { timeout: 300_000 });
@@ -30,7 +30,7 @@ async function step({ kind, index }: DeviceInfo) {
     };
   } catch (error) {
     const { stderr, signal } = error as { stderr?: string; signal?: string };
-    const told = stderr?.trim().split('\n').at(-1);
-    throw new Error(told || (signal ? `the step ended by ${signal}` : messageOf(error)));
+    const lastLine = stderr?.trim().split('\n').at(-1);
+    throw new Error(lastLine || (signal ? `the step ended by ${signal}` : messageOf(error)));
   }
 }

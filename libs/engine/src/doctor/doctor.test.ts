@@ -1,4 +1,4 @@
-// Machines made up line by line; the true one at the end.
+// The doctor on simulated machines, and at the end on the real one.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { cudaLibraries, examine, lineOf, type Machine } from './doctor.ts';
@@ -7,14 +7,14 @@ import { EngineError } from '../errors.ts';
 const SITE = '/opt/site-packages';
 const cpu = { name: 'CPU:0', kind: 'cpu', index: 0, memory: 16 * 2 ** 30 } as const;
 const gpu = { name: 'GPU:0', kind: 'gpu', index: 0, memory: 138.5 * 2 ** 30 } as const;
-// As the driver of release 580 writes it.
+// Text of a driver of release 580.
 const VERSION =
   'NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build  (dvs-builder@U22)  Tue\n' +
   'GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1~22.04)\n';
 const CPUINFO =
   'processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu sse avx avx2 avx512f amx_bf16\n';
 
-/** A healthy machine without a GPU, but for what is given. */
+/** A healthy machine without a GPU, with the given changes. */
 function machine(given: Partial<Machine> & { files?: Record<string, string> } = {}): Machine {
   const files: Record<string, string> = { '/proc/cpuinfo': CPUINFO, ...given.files };
   const folder = '/cache/tensorflow';
@@ -55,7 +55,7 @@ test('a machine without a GPU', async () => {
   expect(await linesOf(machine())).toEqual([
     '  library   TensorFlow 2.21.0 for CPUs, /cache/tensorflow (cache)',
     '  cpu       Intel(R) Xeon(R), 8 threads: avx2, avx512f, amx_bf16',
-    '  threads   8 by default; the first engine of a process decides for all',
+    '  threads   8 by default; the first engine of a process sets the number',
     '  driver    no NVIDIA driver: CPUs only',
     '  device    CPU:0, 16.0 GiB',
     '  step      TensorFlow 2.21.0 on CPU:0: float32 3.1 ms',
@@ -76,7 +76,7 @@ test('a machine with a GPU and all that it takes', async () => {
   ]);
 });
 
-test('the driver is told by nvidia-smi where /proc is silent, and an old one is a note', async () => {
+test('nvidia-smi reports the driver if /proc does not, and an old driver gives a note', async () => {
   const output = (command: string) => (command === 'nvidia-smi' ? '470.42.01\n470.42.01\n' : undefined);
   const lines = await linesOf(machine({ output }));
   expect(lines).toContain(
@@ -96,7 +96,7 @@ test('a driver without CUDA: what to install, and the engine runs on the CPU', a
   expect(findings.every(({ state }) => state !== 'problem')).toBe(true);
 });
 
-test('CUDA libraries may come from the loader and LD_LIBRARY_PATH; one that is nowhere is named', async () => {
+test('CUDA libraries may come from the loader and LD_LIBRARY_PATH; missing ones are named', async () => {
   const names = Object.keys(cudaLibraries).filter((name) => name !== 'libcudnn.so.9');
   const output = (command: string) =>
     command === 'ldconfig'
@@ -114,7 +114,7 @@ test('CUDA libraries may come from the loader and LD_LIBRARY_PATH; one that is n
   expect(await linesOf(of)).toContainEqual(expect.stringMatching(/^! cuda +missing: libcudnn\.so\.9 → run/));
 });
 
-test('what else decides is told: visible GPUs, thread variables, a CPU without AVX2', async () => {
+test('other influences are reported: visible GPUs, thread variables, a CPU without AVX2', async () => {
   const of = machine({
     files: { ...nvidia, '/proc/cpuinfo': CPUINFO.replace(/avx2.*/, '') },
     env: { CUDA_VISIBLE_DEVICES: '1', OMP_NUM_THREADS: '4' },
@@ -122,7 +122,7 @@ test('what else decides is told: visible GPUs, thread variables, a CPU without A
   const lines = await linesOf(of);
   expect(lines[1]).toMatch(/^! cpu .*8 threads: none of avx2, .* → expect slow steps/);
   expect(lines[2]).toBe(
-    "! threads   OMP_NUM_THREADS=4 set TensorFlow's threads → unset them to choose by `threads`",
+    "! threads   OMP_NUM_THREADS=4 set TensorFlow's threads → unset them so that the option `threads` takes effect",
   );
   expect(lines).toContainEqual('! driver    CUDA_VISIBLE_DEVICES=1 decides which GPUs are seen');
 });
@@ -145,7 +145,7 @@ test.each([
   [
     'a step that dies',
     { step: () => Promise.reject(new Error('the step ended by SIGSEGV\n    at somewhere')) },
-    '✗ step      the step ended by SIGSEGV → run `nx run engine:install` anew, or report this line',
+    '✗ step      the step ended by SIGSEGV → run `nx run engine:install` again, or report this line',
   ],
 ])('%s is one line with its remedy', async (_, given, line) => {
   const lines = await linesOf(machine(given));

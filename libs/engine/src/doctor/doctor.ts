@@ -1,4 +1,4 @@
-// What TensorFlow finds on this machine, told line by line, each problem with its remedy.
+// Examines whether and how the engine can run on this machine. The result is a list of findings, with remedies.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, platform } from 'node:os';
@@ -10,33 +10,33 @@ import { findTensorFlow, hasCuda, requireTensorFlow, type TensorFlowLibrary } fr
 
 export interface Finding {
   what: string;
-  /** `ok`; `note`: the engine runs, but not with all that is there; `problem`: it does not run. */
+  /** `ok`; `note`: the engine runs, but slower or with less than the machine offers; `problem`: it does not run. */
   state: 'ok' | 'note' | 'problem';
   text: string;
   remedy?: string;
 }
 
-/** What the doctor asks of the machine; tests give another. */
+/** Access to the machine under examination; tests substitute another. */
 export interface Machine {
   library(): TensorFlowLibrary;
   devices(): Promise<DeviceInfo[]>;
-  /** Median milliseconds of a small step, and what computed it. */
+  /** Runs a small training step; returns its median time in milliseconds and the engine's description. */
   step(device: DeviceInfo): Promise<{ milliseconds: number; description: string }>;
-  /** A file's text, or undefined. */
+  /** Text of a file, or undefined if it cannot be read. */
   read(path: string): string | undefined;
   exists(path: string): boolean;
-  /** The names in a folder, or none. */
+  /** Names in a folder; empty if it cannot be read. */
   list(path: string): string[];
-  /** What a command writes, or undefined when there is no such command or it fails. */
+  /** Standard output of a command, or undefined if it is missing or fails. */
   output(command: string, args: readonly string[]): string | undefined;
   env: NodeJS.ProcessEnv;
   cores: number;
 }
 
-/** The oldest driver for CUDA 12: 525.60.13 (CUDA's notes on minor version compatibility). */
+/** Major version of the oldest driver for CUDA 12, 525.60.13 (CUDA's notes on minor version compatibility). */
 const OLDEST_DRIVER = 525;
 
-/** The libraries that TensorFlow 2.21 opens on a GPU, by the package of each. */
+/** Shared libraries that TensorFlow 2.21 opens on a GPU → folder of each in the package `nvidia`. */
 export const cudaLibraries: Readonly<Record<string, string>> = {
   'libcudart.so.12': 'cuda_runtime',
   'libcublas.so.12': 'cublas',
@@ -51,7 +51,7 @@ export const cudaLibraries: Readonly<Record<string, string>> = {
   'libcupti.so.12': 'cuda_cupti',
 };
 
-/** Looks at everything; no error leaves it. */
+/** Examines the machine. Never throws: every error becomes a finding. */
 export async function examine(machine: Machine): Promise<Finding[]> {
   const findings: Finding[] = [libraryFinding(machine), cpuFinding(machine), threadFinding(machine)];
   const library = findings[0]!.state === 'problem' ? undefined : machine.library();
@@ -64,9 +64,9 @@ export async function examine(machine: Machine): Promise<Finding[]> {
     findings.push({
       what: 'devices',
       state: 'note',
-      text: 'the NVIDIA driver is there, and TensorFlow sees no GPU',
+      text: 'the NVIDIA driver is installed, but TensorFlow sees no GPU',
       remedy: hasCuda(library)
-        ? 'see what TensorFlow says with CT_ENSEMBLE_VERBOSE=1; in a container, start it with the GPUs'
+        ? 'set CT_ENSEMBLE_VERBOSE=1 to see the messages of TensorFlow; a container must be started with access to the GPUs'
         : 'run `nx run engine:install --gpu`',
     });
   }
@@ -74,7 +74,7 @@ export async function examine(machine: Machine): Promise<Finding[]> {
   return findings;
 }
 
-/** A finding as one line. */
+/** Formats a finding as one line: sign, subject, text and remedy. */
 export function lineOf({ what, state, text, remedy }: Finding): string {
   const sign = { ok: ' ', note: '!', problem: '✗' }[state];
   return `${sign} ${what.padEnd(9)} ${text}${remedy === undefined ? '' : ` → ${remedy}`}`;
@@ -96,7 +96,7 @@ function libraryFinding(machine: Machine): Finding {
   }
 }
 
-/** The instruction sets that oneDNN's kernels choose by. */
+/** Instruction sets by which oneDNN selects its kernels. */
 const features = ['avx2', 'avx512f', 'avx512_bf16', 'amx_bf16', 'bf16'];
 
 function cpuFinding({ read, cores }: Machine): Finding {
@@ -105,9 +105,14 @@ function cpuFinding({ read, cores }: Machine): Finding {
   const flags = (field('flags') ?? field('Features') ?? '').split(' ');
   const found = features.filter((name) => flags.includes(name));
   const name = field('model name') ?? 'CPU';
-  const text = `${name}, ${cores} threads: ${flags.length > 1 ? found.join(', ') || 'none of ' + features.join(', ') : 'its features are not told on this system'}`;
+  const text = `${name}, ${cores} threads: ${flags.length > 1 ? found.join(', ') || 'none of ' + features.join(', ') : 'this system does not report its features'}`;
   if (flags.includes('fpu') && !flags.includes('avx2')) {
-    return { what: 'cpu', state: 'note', text, remedy: 'expect slow steps: TensorFlow is fast from AVX2 on' };
+    return {
+      what: 'cpu',
+      state: 'note',
+      text,
+      remedy: 'expect slow steps: TensorFlow needs AVX2 to be fast',
+    };
   }
   return { what: 'cpu', state: 'ok', text };
 }
@@ -119,9 +124,9 @@ function threadFinding({ env, cores }: Machine): Finding {
   );
   if (set.length > 0) {
     const text = `${set.map((name) => `${name}=${env[name]}`).join(', ')} set TensorFlow's threads`;
-    return { what, state: 'note', text, remedy: 'unset them to choose by `threads`' };
+    return { what, state: 'note', text, remedy: 'unset them so that the option `threads` takes effect' };
   }
-  return { what, state: 'ok', text: `${cores} by default; the first engine of a process decides for all` };
+  return { what, state: 'ok', text: `${cores} by default; the first engine of a process sets the number` };
 }
 
 function gpuFindings(machine: Machine, library: TensorFlowLibrary | undefined): Finding[] {
@@ -150,14 +155,14 @@ function driverFinding(version: string): Finding {
 }
 
 function driverVersion({ read, output }: Machine): string | undefined {
-  const told = read('/proc/driver/nvidia/version');
-  const version = told === undefined ? undefined : /\s(\d+\.\d+(?:\.\d+)?)\s/.exec(told)?.[1];
+  const text = read('/proc/driver/nvidia/version');
+  const version = text === undefined ? undefined : /\s(\d+\.\d+(?:\.\d+)?)\s/.exec(text)?.[1];
   const asked = () =>
     output('nvidia-smi', ['--query-gpu=driver_version', '--format=csv,noheader'])?.split('\n')[0]?.trim();
   return version ?? (asked() || undefined);
 }
 
-/** CUDA's libraries beside TensorFlow, or where the system's loader finds them. */
+/** Whether every CUDA library lies beside TensorFlow or where the system's loader finds it. */
 function cudaFinding({ list, exists, output, env }: Machine, library: TensorFlowLibrary): Finding {
   const what = 'cuda';
   const beside = join(dirname(library.folder), 'nvidia');
@@ -203,14 +208,14 @@ async function attempt<T extends object>(what: string, work: () => Promise<T>): 
   }
 }
 
-/** One line, whatever was thrown. */
+/** The finding for any thrown value, with its first line as text. */
 function problem(what: string, error: unknown): Finding {
   const text = messageOf(error).split('\n')[0]!;
   if (error instanceof EngineError || text.includes(' → ')) return { what, state: 'problem', text };
-  return { what, state: 'problem', text, remedy: 'run `nx run engine:install` anew, or report this line' };
+  return { what, state: 'problem', text, remedy: 'run `nx run engine:install` again, or report this line' };
 }
 
-/** This machine; `step` is given, since it opens an engine. */
+/** The machine that this process runs on. `step` is a parameter because it opens an engine. */
 export function thisMachine(step: Machine['step']): Machine {
   return {
     library: () => findTensorFlow() ?? requireTensorFlow(),

@@ -1,5 +1,5 @@
-// A small training step, timed: three convolutions and their gradients on 8 images of 64×64, float32, captured.
-// Arguments: `cpu` or `gpu`, and which one. Writes one JSON line.
+// Times a small captured training step: three convolutions and their gradients on 8 images of 64×64, float32.
+// Arguments: `cpu` or `gpu`, and the number of the device. Prints one JSON line.
 import tf, { type Scalar, type Tensor4D } from '@tensorflow/tfjs';
 import { capture } from '../capture/capture.ts';
 import { openEngine } from '../engine.ts';
@@ -11,7 +11,6 @@ try {
   const [kind, index] = process.argv.slice(2);
   const engine = await openEngine({ device: { kind: kind === 'gpu' ? 'gpu' : 'cpu', index: Number(index) } });
   const milliseconds = await median();
-  // The place for `precision: 'mixed'`: the same step, captured with that option.
   console.log(JSON.stringify({ milliseconds, description: engine.description }));
   engine.close();
 } catch (error) {
@@ -19,6 +18,7 @@ try {
   process.exitCode = 1;
 }
 
+/** Median milliseconds of the step. */
 async function median(): Promise<number> {
   const filters = [16, 32, 64].map((size, i) => {
     const shape: [number, number, number, number] = [3, 3, [3, 16, 32][i]!, size];

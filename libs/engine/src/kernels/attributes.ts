@@ -1,4 +1,4 @@
-// Op attributes, spelt shortly.
+// Short constructors of op attributes.
 import { type Attribute, AttributeType } from '../native/types.ts';
 
 export const type = (name: string, value: number): Attribute => ({ name, type: AttributeType.TYPE, value });

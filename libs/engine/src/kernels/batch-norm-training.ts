@@ -1,4 +1,4 @@
-// Batch normalisation by the batch's own statistics: TensorFlow's fused op and its gradient as a tfjs kernel.
+// Batch normalisation with the batch's own statistics: TensorFlow's fused op and its gradient as a tfjs kernel.
 import tf, { type GradConfig, type KernelConfig, type Tensor, type Tensor4D } from '@tensorflow/tfjs';
 import { activeBackend, type TensorFlowBackend } from '../backend/backend.ts';
 import { type Attribute, DataType } from '../native/types.ts';
@@ -21,8 +21,9 @@ interface Attributes {
 }
 
 /**
- * Outputs: y, mean and (unbiased) variance of the batch, or those given moved towards them by `momentum`, three that
- * only the gradient understands, and x as it was normalised: less its first pixel where `offCentre` says so.
+ * Outputs: y; mean and unbiased variance of the batch, or the given running statistics moved towards them by
+ * `momentum`; three tensors reserved for the gradient; and the normalised x, with its first pixel subtracted if
+ * `offCentre`.
  */
 export const batchNormTrainingKernel: KernelConfig = {
   kernelName: BATCH_NORM_TRAINING,

@@ -1,5 +1,5 @@
-// Weighted sums of rows: gathered as bytes and a few thousand rows at a time, so that no intermediate result leaves
-// the cache. Half the time of TensorFlow's product of a sparse and a dense matrix.
+// Kernel of blendRows, weighted sums of rows. Rows are gathered as bytes, a few thousand at a time, so that
+// intermediate results stay in the cache. Takes half the time of TensorFlow's product of a sparse and a dense matrix.
 import tf, { type KernelConfig, type Tensor, type Tensor1D, type Tensor2D } from '@tensorflow/tfjs';
 import type { TensorFlowBackend } from '../backend/backend.ts';
 import { DataType } from '../native/types.ts';
@@ -7,7 +7,7 @@ import { bool, int, type } from './attributes.ts';
 
 export const BLEND_ROWS = 'BlendRows';
 
-/** Values of one piece. */
+/** Number of values per piece. */
 const PIECE = 2 ** 18;
 
 export const blendRowsKernel: KernelConfig = {
@@ -51,7 +51,7 @@ function concat(engine: TensorFlowBackend, pieces: Tensor[]): Tensor {
   return engine.run({ name: 'ConcatV2', attributes }, [...pieces, tf.scalar(0, 'int32')])[0]!;
 }
 
-/** Fractions are dropped. */
+/** Converts the type; fractions are truncated. */
 function cast(engine: TensorFlowBackend, x: Tensor, to: number): Tensor {
   const attributes = [
     type('SrcT', engine.engine.typeOf(engine.idOf(x))),

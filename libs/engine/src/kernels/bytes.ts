@@ -1,4 +1,5 @@
-// Cast and transpose of unsigned bytes, a type that tfjs does not have: they ask TensorFlow what the tensor really is.
+// Cast and transpose that support unsigned bytes. tfjs lacks this type, so TensorFlow is asked for the actual data
+// type.
 import tf, { type KernelConfig, type TensorInfo } from '@tensorflow/tfjs';
 import type { TensorFlowBackend } from '../backend/backend.ts';
 import { DataType } from '../native/types.ts';

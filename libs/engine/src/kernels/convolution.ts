@@ -1,5 +1,5 @@
-// Convolutions and their gradients with every padding that tfjs knows. NCHW is served by transposing: TensorFlow's
-// CPU kernels want NHWC.
+// Convolutions and their gradients with every padding of tfjs. NCHW images are transposed, because TensorFlow's CPU
+// kernels support only NHWC.
 import tf, {
   type backend_util,
   type KernelConfig,
@@ -30,14 +30,14 @@ interface FusedAttributes extends Attributes {
   leakyreluAlpha?: number;
 }
 
-/** Which of TensorFlow's two families of convolutions. */
+/** Ordinary or depthwise convolutions of TensorFlow. */
 type Family = 'Conv2D' | 'DepthwiseConv2dNative';
 type Info = backend_util.Conv2DInfo;
 
 const toNHWC = (x: TensorInfo) => tf.transpose(x as Tensor4D, [0, 2, 3, 1]);
 const toNCHW = (x: Tensor) => tf.transpose(x, [0, 3, 1, 2]);
 
-/** Where the window goes, by tfjs's attributes of a convolution and the shapes of image and filter. */
+/** Sizes, strides and padding of a convolution, from tfjs's attributes and the shapes of image and filter. */
 export function convolutionInfo(
   attrs: unknown,
   family: Family,
@@ -62,7 +62,7 @@ interface Operation {
   inputs: readonly TensorInfo[];
 }
 
-/** Runs one of TensorFlow's convolutions or their gradients on NHWC images. */
+/** Runs one of TensorFlow's convolution ops or gradient ops on NHWC images. */
 export function convolve(engine: TensorFlowBackend, { name, info, inputs }: Operation): Tensor {
   if (isExplicit(info) && !engine.engine.isUsingGpuDevice())
     return convolvePadded(engine, { name, info, inputs });
@@ -74,7 +74,7 @@ export function convolve(engine: TensorFlowBackend, { name, info, inputs }: Oper
   return engine.run({ name, attributes }, inputs)[0]!;
 }
 
-/** oneDNN's convolutions do not know explicit padding, so the image is padded first; its gradient is cropped. */
+/** oneDNN's convolutions lack explicit padding, so the image is padded beforehand and its gradient is cropped. */
 function convolvePadded(engine: TensorFlowBackend, { name, info, inputs }: Operation): Tensor {
   const paddings = paddingsOf(info);
   const image = padded(info, paddings);
@@ -123,7 +123,10 @@ const inputGradient =
       return first ? toNCHW(dx) : dx;
     });
 
-/** tf.conv2dTranspose takes images larger than 'same' accounts for; tfjs looks at their first rows and columns. */
+/**
+ * tf.conv2dTranspose accepts images larger than 'same' padding implies; like tfjs, only their first rows and columns
+ * are used.
+ */
 function cropped(dy: Tensor4D, { outHeight, outWidth, padInfo }: Info): Tensor4D {
   const [n, height, width, channels] = dy.shape;
   if (padInfo.type !== 'SAME' || (height <= outHeight && width <= outWidth)) return dy;
@@ -151,7 +154,7 @@ const filterGradient =
       return convolve(engine, operation);
     });
 
-/** A 1×1 convolution of every pixel: no stride, no padding. */
+/** Whether it is a 1×1 convolution without stride and padding. */
 function isPointwise(info: Info): boolean {
   const { filterHeight, filterWidth, strideHeight, strideWidth, padInfo } = info;
   const padding = padInfo.top + padInfo.bottom + padInfo.left + padInfo.right;
@@ -159,8 +162,8 @@ function isPointwise(info: Info): boolean {
 }
 
 /**
- * The filter gradient of a 1×1 convolution on a CPU as the matrix product it is: a quarter less time than oneDNN's
- * convolution on the shapes of DenseNet.
+ * The filter gradient of a 1×1 convolution, computed as a matrix product. On a CPU this takes a quarter less time than
+ * oneDNN's convolution for the shapes of DenseNet.
  */
 function pointwiseFilterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D {
   const [channels, filters] = [x.shape[3], dy.shape[3]];
@@ -168,7 +171,7 @@ function pointwiseFilterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D {
   return tf.reshape(product, [1, 1, channels, filters]);
 }
 
-/** tfjs's inference op: a convolution, a bias and an activation. */
+/** tfjs's fused inference op: convolution, bias and activation. */
 const fused =
   (family: Family): KernelFunc =>
   (args) =>

@@ -1,4 +1,4 @@
-// Elementwise ops where TensorFlow does not do as tfjs says: the sign of NaN, whole numbers, the order of strings.
+// Elementwise ops for which TensorFlow differs from tfjs's definition: sign of NaN, integers, order of strings.
 import tf, { type KernelConfig, type KernelFunc, type Tensor } from '@tensorflow/tfjs';
 import type { TensorFlowBackend } from '../backend/backend.ts';
 import { DataType } from '../native/types.ts';
@@ -6,13 +6,15 @@ import { type } from './attributes.ts';
 
 type Args = Parameters<KernelFunc>[0];
 
-/** tfjs: the sign of NaN is 0. */
+/** tfjs defines the sign of NaN as 0. */
 function sign({ inputs }: Args) {
   const x = inputs['x'] as Tensor;
   return tf.tidy(() => tf.sub(tf.cast(tf.greater(x, 0), x.dtype), tf.cast(tf.less(x, 0), x.dtype)));
 }
 
-/** For whole numbers, what tfjs-node's kernel does not take; for all else, that kernel. */
+/**
+ * A kernel that uses `integers` for int32, which tfjs-node's kernel rejects, and tfjs-node's kernel for other types.
+ */
 function onIntegers(
   name: string,
   integers: (x: Tensor, args: Args, kernel: KernelFunc) => Tensor,
@@ -28,7 +30,10 @@ function onIntegers(
   };
 }
 
-/** TensorFlow has no order of strings: they are compared here, by UTF-16 code units as tfjs does on its CPU backend. */
+/**
+ * TensorFlow cannot order strings, so they are compared in JavaScript by UTF-16 code units, as tfjs's CPU backend
+ * does.
+ */
 function onStrings(name: string, compare: (a: string, b: string) => boolean): KernelConfig {
   const original = tf.getKernel(name, 'tensorflow').kernelFunc;
   return {
@@ -48,13 +53,13 @@ function onStrings(name: string, compare: (a: string, b: string) => boolean): Ke
   };
 }
 
-/** tf.broadcastTo takes no strings. */
+/** Broadcasts strings, which tf.broadcastTo rejects. */
 function broadcast(engine: TensorFlowBackend, x: Tensor, shape: number[]): Tensor {
   const attributes = [type('T', DataType.STRING), type('Tidx', DataType.INT32)];
   return engine.run({ name: 'BroadcastTo', attributes }, [x, tf.tensor1d(shape, 'int32')])[0]!;
 }
 
-/** Made when tfjs-node's kernels are registered, which some of these call. */
+/** Call after registering tfjs-node's kernels, since some of these kernels wrap them. */
 export const elementwiseKernels = (): KernelConfig[] => [
   { kernelName: 'Sign', backendName: 'tensorflow', kernelFunc: sign },
   onIntegers('Round', (x) => tf.clone(x)),

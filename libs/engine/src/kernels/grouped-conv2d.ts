@@ -1,5 +1,5 @@
-// Grouped convolution: TensorFlow's Conv2D with a filter of fewer input channels than the image. Its gradients exist
-// only on GPUs; on a CPU both are grouped convolutions again, which oneDNN computes as fast as PyTorch does.
+// Grouped convolution: TensorFlow's Conv2D with a filter of fewer input channels than the image. TensorFlow has its
+// gradients only on GPUs; on CPUs both are expressed as grouped convolutions, which oneDNN computes as fast as PyTorch.
 import tf, {
   type backend_util,
   type GradConfig,
@@ -55,7 +55,10 @@ function nativeGradient({ engine, info, dy }: Call, of: 'Input' | 'Filter', othe
   return convolve(engine, { name: `Conv2DBackprop${of}`, info, inputs });
 }
 
-/** dy with zeros between its pixels, convolved with the filter turned upside down, inputs and outputs exchanged. */
+/**
+ * dy, with zeros inserted for the stride, convolved with the filter rotated by 180° and with inputs and outputs
+ * swapped.
+ */
 function inputGradient({ engine, info, dy }: Call, filter: Tensor4D) {
   const { strideHeight, strideWidth, filterHeight, filterWidth, outHeight, outWidth } = info;
   const [groups, depth, outputs] = sizesOf(info);
@@ -73,7 +76,7 @@ function inputGradient({ engine, info, dy }: Call, filter: Tensor4D) {
   return convolved(engine, [spread, turned], { paddings: [top, bottom, left, right] });
 }
 
-/** The image with stride − 1 rows and columns of zeros between its own. */
+/** The image with stride − 1 rows and columns of zeros inserted between its pixels. */
 function spreadOut(x: Tensor4D, strideHeight: number, strideWidth: number): Tensor4D {
   if (strideHeight === 1 && strideWidth === 1) return x;
   const [n, height, width, channels] = x.shape;
@@ -83,7 +86,10 @@ function spreadOut(x: Tensor4D, strideHeight: number, strideWidth: number): Tens
   return tf.slice(rows, 0, [n, (height - 1) * strideHeight + 1, (width - 1) * strideWidth + 1, channels]);
 }
 
-/** The image convolved with dy as a filter, which stride takes for dilation: the batch is what is summed over. */
+/**
+ * The image convolved with dy as the filter: the stride becomes the dilation, and the batch takes the role of the
+ * channels.
+ */
 function filterGradient({ engine, info, dy }: Call, x: Tensor4D) {
   const [groups, depth] = sizesOf(info);
   const { batchSize, inHeight, inWidth, filterHeight, filterWidth, outChannels } = info;
@@ -96,12 +102,12 @@ function filterGradient({ engine, info, dy }: Call, x: Tensor4D) {
     paddings: [top, bottom, left, right],
     dilations: [info.strideHeight, info.strideWidth],
   });
-  // A last row or column of the image that no window reached has its place here, too.
+  // The result may have extra rows and columns, for image pixels beyond the last window; they are cut off.
   const reached = tf.slice(gradient, 0, [depth, filterHeight, filterWidth, outChannels]);
   return tf.transpose(reached, [1, 2, 0, 3]);
 }
 
-/** Groups, input channels of a group, output channels of a group. */
+/** [groups, input channels per group, output channels per group] */
 function sizesOf({ inChannels, outChannels, filterShape }: Info): [number, number, number] {
   const depth = filterShape[2];
   const groups = inChannels / depth;

@@ -1,11 +1,11 @@
-// Kernels of tfjs's own CPU backend (4.22) that compute wrongly, replaced by mended ones.
+// Replaces kernels of tfjs's own CPU backend (4.22) that compute wrong results.
 import tf, { type KernelConfig } from '@tensorflow/tfjs';
 
 type Kernel = KernelConfig['kernelFunc'];
 
 const mended = new Set<string>();
 
-/** Puts what `mend` makes of a kernel in its place; once, however often it is called. */
+/** Replaces a kernel by the result of `mend`. Further calls for the same kernel have no effect. */
 export function mendCpuKernel(kernelName: string, mend: (original: Kernel) => Kernel) {
   if (mended.has(kernelName)) return;
   mended.add(kernelName);

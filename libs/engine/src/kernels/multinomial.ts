@@ -1,4 +1,4 @@
-// tf.multinomial with a seed that settles the draw: tfjs-node's op goes on from where its last draw ended.
+// tf.multinomial whose result depends on the seed alone; tfjs-node's op also depends on earlier draws.
 import tf, { type KernelConfig, type Tensor2D } from '@tensorflow/tfjs';
 import type { TensorFlowBackend } from '../backend/backend.ts';
 import { DataType } from '../native/types.ts';
@@ -17,7 +17,7 @@ export const multinomialKernel: KernelConfig = {
         normalized: boolean;
       };
       const logits = normalized ? tf.log(weights) : weights;
-      // The seed may be any number, 3.14 or Math.random(): all of its bits count.
+      // The seed may be any number, for example 3.14 or Math.random(), so all 64 bits are used.
       const bits = tf.tensor1d(new Int32Array(Float64Array.of(seed).buffer), 'int32');
       const attributes = [
         type('T', DataType.FLOAT),

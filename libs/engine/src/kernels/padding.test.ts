@@ -16,7 +16,7 @@ const around = (pad: number): Paddings => [
   [0, 0],
 ];
 
-/** Whole numbers, so that every sum is exact: i·step mod size − shift. */
+/** Integers (i·step mod size) − shift, so that every sum is exact. */
 function pattern(shape: number[], [step, size, shift]: [number, number, number]): Tensor4D {
   const length = shape.reduce((a, b) => a * b);
   const numbers = Float32Array.from({ length }, (_, i) => ((i * step) % size) - shift);
@@ -26,7 +26,7 @@ const image = (shape: number[]) => pattern(shape, [3, 11, 5]);
 const filterOf = (shape: number[]) => pattern(shape, [7, 5, 2]);
 const upstream = (shape: number[]) => pattern(shape, [5, 7, 3]);
 
-/** The output and the gradients, as they are now and as a captured step gives them. */
+/** Output and gradients, computed eagerly and in a captured step. */
 async function bothWays(f: (...inputs: Tensor4D[]) => Tensor4D, inputs: Tensor4D[]) {
   const step = (named: Record<string, Tensor>) => {
     const operands = Object.values(named) as Tensor4D[];
@@ -42,7 +42,7 @@ async function bothWays(f: (...inputs: Tensor4D[]) => Tensor4D, inputs: Tensor4D
   return { eager, captured };
 }
 
-/** Values as PyTorch 2 gives them: conv2d and max_pool2d with autograd on the same numbers. */
+/** Results of PyTorch 2: conv2d and max_pool2d with autograd on the same numbers. */
 const pytorch = {
   // stride 2, padding 1: [1, 5, 6, 2] by [3, 3, 2, 2]
   conv: {

@@ -1,10 +1,10 @@
-// The gradient of an average pool on tfjs's own CPU backend: with padding 'same' its kernel gives every pixel
-// dy over the window's whole area, although the average forward is over the part within the image.
+// Corrects the gradient of average pooling on tfjs's own CPU backend: with padding 'same' its kernel divides dy by the
+// whole area of the window, although the forward pass averages only over the part within the image.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import { mendCpuKernel } from './mend-cpu.ts';
 import { infoOf, overlap } from './pooling.ts';
 
-/** Has dy scaled to the part of each window that counts. */
+/** Scales dy by whole area / area within the image of each window before tfjs's kernel is called. */
 export function mendCpuAvgPoolGradient() {
   mendCpuKernel('AvgPoolGrad', (original) => ({ inputs, attrs, backend }) => {
     const { dy, input } = inputs as Record<'dy' | 'input', Tensor4D>;

@@ -1,5 +1,5 @@
-// Maximum and average pools and their gradients with every padding that tfjs knows. What lies outside the image counts
-// as −∞ for a maximum, and not at all for an average.
+// Maximum and average pooling and their gradients with every padding of tfjs. Pixels outside the image count as −∞ in a
+// maximum and are left out of an average.
 import tf, {
   type backend_util,
   type KernelConfig,
@@ -15,6 +15,7 @@ import { asRounded, padded, type Paddings, paddingsOf, windowAttributes, without
 type Shape4D = [number, number, number, number];
 type Info = backend_util.Conv2DInfo;
 
+/** Sizes, strides and padding of a pooling window, from tfjs's attributes and the image's shape. */
 export function infoOf(attrs: unknown, shape: number[]): Info {
   const { filterSize, strides, pad, dimRoundingMode } = attrs as {
     filterSize: number | [number, number];
@@ -33,13 +34,13 @@ function attributesOf(engine: TensorFlowBackend, x: TensorInfo, info: Info): Att
   ];
 }
 
-/** tfjs takes a pool with a 1×1 window that changes no size for the identity, whatever its strides and padding. */
+/** tfjs treats pooling with a 1×1 window that keeps the size as the identity, whatever its strides and padding. */
 const isIdentity = ({ filterHeight, filterWidth, inHeight, inWidth, outHeight, outWidth }: Info) =>
   filterHeight === 1 && filterWidth === 1 && inHeight === outHeight && inWidth === outWidth;
 
 const isZero = (paddings: Paddings) => paddings.flat().every((size) => size === 0);
 
-/** The padding to be added before the pool: a maximum's EXPLICIT is refused by XLA, an average has none. */
+/** Padding to add before pooling: XLA rejects EXPLICIT padding of MaxPool, and AvgPool has no such option. */
 function explicitPaddings(info: Info): Paddings | undefined {
   const paddings = paddingsOf(info);
   return info.padInfo.type === 'SAME' || isZero(paddings) ? undefined : paddings;
@@ -83,7 +84,10 @@ const avgPool: KernelFunc = ({ inputs, attrs, backend }) =>
     return paddings ? tf.mul(mean, overlap(info)) : mean;
   });
 
-/** For every window: its area over the part of it that lies within the image, [1, outHeight, outWidth, 1]. */
+/**
+ * For every window: whole area / area within the image, [1, outHeight, outWidth, 1]; 0 for a window outside the
+ * image.
+ */
 export function overlap(info: Info): Tensor4D {
   const { top, left } = info.padInfo;
   const { filterHeight, filterWidth, outHeight, outWidth } = info;
@@ -99,9 +103,9 @@ export function overlap(info: Info): Tensor4D {
 }
 
 /**
- * With explicit padding it is tfjs's own rule: every pixel of a window gets dy over the window's whole area, although
- * the average forward is over the part within the image. For an average that counts the zeros, as PyTorch's default
- * does, pad first and pool 'valid': forward and gradient then agree.
+ * With explicit padding it follows tfjs: every pixel of a window gets dy / (whole area of the window), although the
+ * forward pass averages only over the part within the image. For an average that counts the padded zeros, as PyTorch's
+ * default does, pad first and pool with 'valid': forward pass and gradient then agree.
  */
 const avgPoolGradient: KernelFunc = ({ inputs, attrs, backend }) =>
   tf.tidy(() => {

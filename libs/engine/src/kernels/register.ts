@@ -1,4 +1,4 @@
-// The kernels of the backend 'tensorflow': tfjs-node's, and those that it lacks or that this engine does better.
+// Registers the kernels of the backend 'tensorflow': tfjs-node's, and those of this engine that replace or extend them.
 import { createRequire } from 'node:module';
 import tf, { type KernelConfig } from '@tensorflow/tfjs';
 import { batchNormTrainingGradient, batchNormTrainingKernel } from './batch-norm-training.ts';
@@ -15,12 +15,12 @@ import { transformKernel } from './transform.ts';
 const require = createRequire(import.meta.url);
 let registered = false;
 
-/** Registers tfjs-node's kernels, then our own in place of them; once. */
+/** Registers all kernels and gradients. Further calls have no effect. */
 export function registerKernels() {
   if (registered) return;
   registered = true;
   require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
-  const better: KernelConfig[] = [
+  const replacements: KernelConfig[] = [
     castKernel,
     transposeKernel,
     multinomialKernel,
@@ -28,9 +28,9 @@ export function registerKernels() {
     ...poolingKernels,
     ...elementwiseKernels(),
   ];
-  for (const { kernelName, backendName } of better) tf.unregisterKernel(kernelName, backendName);
-  const further = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel, blendRowsKernel];
-  for (const kernel of [...better, ...further]) tf.registerKernel(kernel);
+  for (const { kernelName, backendName } of replacements) tf.unregisterKernel(kernelName, backendName);
+  const additions = [transformKernel, batchNormTrainingKernel, groupedConv2dKernel, blendRowsKernel];
+  for (const kernel of [...replacements, ...additions]) tf.registerKernel(kernel);
   tf.unregisterGradient('Relu');
   tf.registerGradient(reluGradient);
   for (const gradient of [batchNormTrainingGradient, groupedConv2dGradient]) tf.registerGradient(gradient);

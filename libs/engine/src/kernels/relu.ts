@@ -1,5 +1,5 @@
-// ReLU's gradient as one op of TensorFlow's instead of tfjs's three, from the output: the input need not be kept, and
-// TensorFlow may fuse it away. Other backends keep tfjs's rule.
+// ReLU's gradient as one TensorFlow op instead of tfjs's three. It is computed from the output, so the input need not
+// be kept and TensorFlow may fuse the ReLU with the op before it. Other backends keep tfjs's rule.
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import tf from '@tensorflow/tfjs';
 import { activeBackend } from '../backend/backend.ts';

@@ -1,9 +1,9 @@
-// The gradient of a nearest-neighbour resize on tfjs's own CPU backend: its kernel finds the images of a batch
-// behind the first by the edge of the small image in the gradient of the large one.
+// Corrects the gradient of a nearest-neighbour resize on tfjs's own CPU backend: its kernel locates all images of a
+// batch but the first in the large gradient by offsets computed from the small image's size.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import { mendCpuKernel } from './mend-cpu.ts';
 
-/** Has each image of a batch by itself. */
+/** Calls tfjs's kernel separately for each image of a batch. */
 export function mendCpuResizeGradient() {
   mendCpuKernel('ResizeNearestNeighborGrad', (original) => ({ inputs, attrs, backend }) => {
     const { images, dy } = inputs as Record<'images' | 'dy', Tensor4D>;

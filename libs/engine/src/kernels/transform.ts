@@ -1,4 +1,4 @@
-// tf.image.transform, which tfjs-node lacks: all channels of all images of a batch turned at once.
+// tf.image.transform, which tfjs-node lacks, as TensorFlow's ImageProjectiveTransformV3.
 import tf, { type KernelConfig, type TensorInfo } from '@tensorflow/tfjs';
 import type { TensorFlowBackend } from '../backend/backend.ts';
 import { DataType } from '../native/types.ts';

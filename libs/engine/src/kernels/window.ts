@@ -1,14 +1,17 @@
-// A window that slides over an image: the attributes that TensorFlow's convolutions and pools share.
+// Padding and op attributes that convolutions and pooling share.
 import tf, { type backend_util, type Tensor4D } from '@tensorflow/tfjs';
 import type { Attribute } from '../native/types.ts';
 import { ints, text } from './attributes.ts';
 
-/** Zeros (or −∞, for a maximum) around an NHWC image, as tf.pad and `explicit_paddings` take them. */
+/**
+ * Widths of the padding of an NHWC image, [before, after] for each axis, in the form of tf.pad and
+ * `explicit_paddings`.
+ */
 export type Paddings = [[0, 0], [number, number], [number, number], [0, 0]];
 
 /**
- * What lies around the image so that the window fits exactly `outHeight` × `outWidth` times, as TensorFlow counts:
- * tfjs may round the number of windows up, or leave a remainder that no window reaches.
+ * The padding with which TensorFlow computes exactly `outHeight` × `outWidth` windows. It may differ from tfjs's own
+ * padding, because tfjs may round the number of windows up or leave pixels that no window reaches.
  */
 export function paddingsOf(info: backend_util.Conv2DInfo): Paddings {
   const { top, left } = info.padInfo;
@@ -17,7 +20,7 @@ export function paddingsOf(info: backend_util.Conv2DInfo): Paddings {
   return [[0, 0], [top, Math.max(bottom, 0)], [left, Math.max(right, 0)], [0, 0]]; // prettier-ignore
 }
 
-/** The same window over an image that brings its padding along. */
+/** The window parameters for an image that has already been padded. */
 export function padded(
   info: backend_util.Conv2DInfo,
   [, [top, bottom], [left, right]]: Paddings,
@@ -30,7 +33,7 @@ export function padded(
   };
 }
 
-/** The image of `info` out of one that was padded. */
+/** Cuts the padding off an NHWC image. */
 export function withoutPadding(
   x: Tensor4D,
   [, [top], [left]]: Paddings,
@@ -39,12 +42,12 @@ export function withoutPadding(
   return tf.slice(x, [0, top, left, 0], [-1, inHeight, inWidth, -1]);
 }
 
-/** tfjs does not tell gradients how it rounded the number of windows; dy, NHWC, does. */
+/** Takes the number of windows from dy (NHWC), since tfjs does not pass its rounding mode to gradients. */
 export function asRounded(info: backend_util.Conv2DInfo, { shape }: Tensor4D): backend_util.Conv2DInfo {
   return { ...info, outHeight: shape[1], outWidth: shape[2] };
 }
 
-/** Strides, padding and layout (NHWC) of an op that knows the padding EXPLICIT. */
+/** Attributes strides, padding and data_format (NHWC) of an op that supports EXPLICIT padding. */
 export function windowAttributes(info: backend_util.Conv2DInfo): Attribute[] {
   const paddings = paddingsOf(info).flat();
   const explicit = isExplicit(info);
@@ -57,7 +60,7 @@ export function windowAttributes(info: backend_util.Conv2DInfo): Attribute[] {
   ];
 }
 
-/** The padding is neither none nor what TensorFlow calls SAME. */
+/** Whether the padding is neither zero nor TensorFlow's SAME. */
 export function isExplicit(info: backend_util.Conv2DInfo): boolean {
   const around = (size: number, stride: number, window: number) => {
     const total = Math.max((Math.ceil(size / stride) - 1) * stride + window - size, 0);

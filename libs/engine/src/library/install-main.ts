@@ -1,4 +1,4 @@
-// The program behind `nx run engine:install [--gpu] [--wheels FOLDER]`: one line when TensorFlow is there, else fetches it.
+// The program behind `nx run engine:install [--gpu] [--wheels FOLDER]`: prints where TensorFlow is, or downloads it.
 import { parseArgs } from 'node:util';
 import { EngineError, messageOf } from '../errors.ts';
 import { findGpuTensorFlow, findTensorFlow, hasCuda, thisHost } from './library.ts';
@@ -14,7 +14,7 @@ try {
     console.log(`TensorFlow ${version} is in ${found.folder} (${found.source})`);
     if (thisHost().nvidia && !hasCuda(found)) {
       console.log(
-        'It is for CPUs, and this machine has an NVIDIA driver: `nx run engine:install --gpu` fetches CUDA too',
+        'It is for CPUs only, but this machine has an NVIDIA driver: `nx run engine:install --gpu` installs the version with CUDA',
       );
     }
   }

@@ -1,6 +1,6 @@
-// Fetches TensorFlow once, for CPUs or with CUDA for GPUs: pip downloads the pinned wheels and checks their hashes, what is
-// needed is unpacked beside them, and one rename puts it in the cache. Whatever goes wrong before the rename leaves
-// nothing behind but wheels that are whole, which the next run takes up.
+// Installs TensorFlow in the cache, for CPUs or with CUDA for GPUs: pip downloads the pinned wheels and checks their
+// hashes, the necessary files are unpacked into a temporary folder, and one rename moves it to its place. A failure
+// before the rename leaves nothing behind except complete wheels, which the next run uses.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -33,16 +33,16 @@ import {
 import { cpuWheels, gpuWheels, type Wheel } from './wheels.ts';
 
 export interface InstallOptions {
-  /** Takes one line at a time. Without it lines and, on a terminal, progress bars go to standard error. */
+  /** Receives progress messages line by line. Default: standard error, with progress bars on a terminal. */
   log?: (line: string) => void;
-  /** TensorFlow with CUDA, for NVIDIA GPUs (Linux x86-64): 3.4 GB to fetch, 5.5 GB unpacked. */
+  /** TensorFlow with CUDA, for NVIDIA GPUs (Linux x86-64): downloads 3.4 GB, 5.5 GB unpacked. */
   gpu?: boolean;
-  /** A folder that has the wheels already: nothing is downloaded. */
+  /** Folder that already holds the wheels; nothing is downloaded then. */
   wheels?: string;
 }
 
 /**
- * The TensorFlow of this machine, fetched into the cache when there is none. Safe when several processes call it at once.
+ * Finds TensorFlow on this machine, or downloads it into the cache. Several processes may call it at the same time.
  * SIGINT and SIGTERM end it with EngineError `stopped`.
  * @throws EngineError as `findTensorFlow` does, and `platform-unsupported`, `pip-missing`, `download-failed`,
  *   `hash-mismatch`, `library-damaged` or `disk-full`.
@@ -51,7 +51,7 @@ export function installTensorFlow(options: InstallOptions = {}): Promise<TensorF
   return install({ ...options, host: thisHost() });
 }
 
-/** `installTensorFlow` with the machine, and optionally the pins, as arguments, for the tests. */
+/** `installTensorFlow` with the machine and, optionally, the pinned wheels as options, for tests. */
 export async function install(options: InstallOptions & { host: Host; pins?: readonly Wheel[] }) {
   const { host } = options;
   const variant = options.gpu ? 'gpu' : 'cpu';
@@ -86,7 +86,7 @@ export async function install(options: InstallOptions & { host: Host; pins?: rea
     throw stop.signal.aborted ? stop.signal.reason : explained(error, cache);
   } finally {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-    await rmdir(keptIn(cache)).catch(() => undefined); // unless wheels are kept there
+    await rmdir(keptIn(cache)).catch(() => undefined); // fails if wheels are kept there, as intended
     stop.release();
   }
   const library = inCache(host, variant);
@@ -115,13 +115,16 @@ interface Job {
   host: Host;
   variant: Variant;
   wheels: readonly Wheel[];
-  /** The temporary folder; everything is written inside it. */
+  /** Temporary folder to which everything is written. */
   folder: string;
   report: Reporter;
   signal: AbortSignal;
 }
 
-/** The wheels in a folder of the user's, each with the pinned hash. */
+/**
+ * Finds the wheels in a folder of the user and checks their hashes.
+ * @throws EngineError if one is missing or differs.
+ */
 async function wheelsIn(folder: string, wheels: readonly Wheel[]): Promise<Map<Wheel, string>> {
   const names = await readdir(folder).catch((error: unknown) => {
     throw new EngineError(
@@ -142,19 +145,19 @@ async function wheelsIn(folder: string, wheels: readonly Wheel[]): Promise<Map<W
   }
   const missing = wheels.filter((wheel) => !found.has(wheel));
   if (missing.length === 0) return found;
-  const others = wrong.length === 0 ? '' : `; of another SHA-256: ${wrong.join(', ')}`;
+  const others = wrong.length === 0 ? '' : `; with a different SHA-256: ${wrong.join(', ')}`;
   throw new EngineError(
     wrong.length > 0 ? 'hash-mismatch' : 'download-failed',
     `${folder} has no ${missing.map((wheel) => `${wheel.package} ${wheel.version} (${wheel.tag})`).join(', ')}${others}`,
     {
       remedy:
-        'fetch them where there is a network, each by `python3 -m pip download --no-deps --only-binary=:all: ' +
+        'download them on a machine with a network, each by `python3 -m pip download --no-deps --only-binary=:all: ' +
         '--implementation cp --python-version 3.12 --platform TAG PACKAGE==VERSION`',
     },
   );
 }
 
-/** pip's file name: the package with underscores, the version, tags. */
+/** Whether pip's file name (package with underscores, version, tags) is that of the wheel. */
 function isFileOf({ package: name, version }: Wheel, file: string) {
   return file.startsWith(`${name.replaceAll('-', '_')}-${version}-`) && file.endsWith('.whl');
 }
@@ -166,11 +169,12 @@ async function hasHash(file: string, { bytes, sha256 }: Wheel): Promise<boolean>
   return hash.digest('hex') === sha256;
 }
 
-/** Where whole wheels of runs that failed later wait for the next one. */
+/** Folder for complete wheels of failed runs, which the next run uses. */
 function keptIn(cache: string) {
   return join(cache, 'wheels');
 }
 
+/** Moves the wheels of a temporary folder to the folder of kept wheels. */
 async function keepWheels(folder: string, cache: string) {
   const names = await readdir(join(folder, 'wheels')).catch(() => []);
   for (const name of names) {
@@ -179,7 +183,9 @@ async function keepWheels(folder: string, cache: string) {
   }
 }
 
-/** A wheel that an earlier run left; it is moved into this run's folder, so that no other run takes it too. */
+/**
+ * A wheel kept by an earlier run, or undefined. It is moved into this run's folder, so that no other run uses it too.
+ */
 async function keptWheel(wheel: Wheel, { host, folder, report }: Job): Promise<string | undefined> {
   const kept = keptIn(cacheFolder(host));
   for (const name of (await readdir(kept).catch(() => [])).filter((file) => isFileOf(wheel, file))) {
@@ -187,10 +193,10 @@ async function keptWheel(wheel: Wheel, { host, folder, report }: Job): Promise<s
     try {
       await rename(join(kept, name), file);
     } catch {
-      continue; // another run was faster
+      continue; // another run has taken it
     }
     if (await hasHash(file, wheel)) {
-      report.line(`${name} is there from an earlier run`);
+      report.line(`${name} was downloaded by an earlier run`);
       return file;
     }
     await rm(file);
@@ -198,7 +204,7 @@ async function keptWheel(wheel: Wheel, { host, folder, report }: Job): Promise<s
   return undefined;
 }
 
-/** Lets pip fetch a wheel and check its hash; returns its path. */
+/** Downloads a wheel with pip, which checks its hash; returns its path. */
 async function download(wheel: Wheel, { host, wheels, folder, report, signal }: Job): Promise<string> {
   const work = join(folder, 'pip');
   const requirements = join(work, 'requirements.txt');
@@ -229,7 +235,7 @@ async function download(wheel: Wheel, { host, wheels, folder, report, signal }: 
     const ended = new Promise<number | null>((done, fail) => {
       child.once('error', fail).once('close', done);
     });
-    const [exit] = await Promise.all([ended, once(reader, 'close')]); // its last lines come after the child's end
+    const [exit] = await Promise.all([ended, once(reader, 'close')]); // the last lines may arrive after pip has exited
     signal.throwIfAborted();
     if (exit !== 0) throw pipError({ lines, exit, wheel });
   } catch (error) {
@@ -251,7 +257,7 @@ async function download(wheel: Wheel, { host, wheels, folder, report, signal }: 
 
 const ELSEWHERE = `set CT_ENSEMBLE_TENSORFLOW to a folder that has TensorFlow ${TENSORFLOW_VERSION}`;
 
-/** What pip's exit and the last lines it wrote mean. */
+/** The error for a failed pip, from its exit code and output. */
 function pipError({
   lines,
   exit,
@@ -293,11 +299,11 @@ function pipError({
   );
 }
 
-/** CUDA's shared libraries, and what XLA compiles for GPUs with; TensorFlow's RUNPATH and XLA look for them there. */
+/** Paths of CUDA's shared libraries and of XLA's GPU compiler, where TensorFlow's RUNPATH and XLA search for them. */
 const CUDA =
   /^nvidia\/\w+\/lib\/(?!.*\.alt\.)[^/]+\.so(\.\d+)*$|^nvidia\/cuda_nvcc\/(bin\/ptxas|nvvm\/libdevice\/[^/]+\.bc)$/;
 
-/** Unpacks what is needed of the wheels, checked and synced; returns the folder that holds it. */
+/** Unpacks the necessary files, checks their CRCs and syncs them to disk; returns their folder. */
 async function unpack(files: Map<Wheel, string>, job: Job): Promise<string> {
   const { host, variant, wheels, folder, report } = job;
   const target = join(folder, 'copy');
@@ -356,7 +362,7 @@ async function unpackEntry(
     }
   };
   await mkdir(dirname(to), { recursive: true });
-  const mode = basename(dirname(to)) === 'bin' ? 0o755 : 0o644; // ptxas is a program
+  const mode = basename(dirname(to)) === 'bin' ? 0o755 : 0o644; // bin/ptxas must be executable
   const out = createWriteStream(to, { flags: 'wx', flush: true, mode });
   await pipeline(await zip.openReadStreamPromise(entry), check, out, { signal });
   if (crc !== entry.crc32) throw new Error(`${basename(to)} fails its checksum`);
@@ -367,7 +373,7 @@ function pinOf({ package: name, version, sha256 }: Wheel) {
   return { package: name, version, sha256 };
 }
 
-/** One rename; when another process was first, its libraries stay and serve. */
+/** Moves the folder to its place by one rename. If another process has done so before, its files are used. */
 async function putInPlace(from: string, to: string) {
   try {
     await rename(from, to);
@@ -377,12 +383,15 @@ async function putInPlace(from: string, to: string) {
   await syncFolder(dirname(to));
 }
 
-/** Temporary folders tell machine and process, so that those of the dead can be told from those at work. */
+/** Names of temporary folders contain machine and process id, so that folders of dead processes can be recognised. */
 function temporaryPrefix(host: Host, variant: Variant) {
   return `.${basename(cachedCopy(host, variant))}@${hostname()}.${process.pid}.`;
 }
 
-/** Removes what killed processes left in the cache: those of this machine at once, those of others after a day. Whole wheels are kept. */
+/**
+ * Removes temporary folders of dead processes of this machine, and folders of other machines older than a day. Their
+ * complete wheels are kept.
+ */
 async function removeLeftovers(cache: string) {
   const names = await readdir(cache).catch(() => []);
   for (const name of names) {
@@ -409,7 +418,7 @@ function isAlive(pid: number) {
   }
 }
 
-/** Tells how much the installation takes, and whether the disk has it. */
+/** Reports the disk space that the installation needs. @throws EngineError 'disk-full' if there is less. */
 async function checkDisk(
   cache: string,
   plan: { wheels: readonly Wheel[]; given: Map<Wheel, string> | undefined; report: Reporter },
@@ -440,7 +449,7 @@ function diskFull(problem: string, cause?: unknown) {
   });
 }
 
-/** A system error in the cache as the engine's own. */
+/** Converts a system error in the cache folder to an EngineError; returns any other error unchanged. */
 function explained(error: unknown, cache: string): unknown {
   const code = codeOf(error);
   if (error instanceof EngineError || code === undefined) return error;
@@ -451,14 +460,14 @@ function explained(error: unknown, cache: string): unknown {
   });
 }
 
-/** SIGINT and SIGTERM as an AbortSignal, so that they too end through the cleaning up. */
+/** Turns SIGINT and SIGTERM into an AbortSignal, so that the cleanup code runs for them too. */
 function stopSignal() {
   const controller = new AbortController();
   const stop = (name: NodeJS.Signals) => {
     const problem = `the installation of TensorFlow was stopped (${name})`;
     controller.abort(
       new EngineError('stopped', problem, {
-        remedy: 'run it again when you like; wheels that were whole are kept for it',
+        remedy: 'run it again to continue; complete wheels were kept',
       }),
     );
   };
@@ -472,7 +481,7 @@ function stopSignal() {
 interface Reporter {
   bars: boolean;
   line: (line: string) => void;
-  /** Returns a function that takes the bytes done since its last call. */
+  /** Starts a progress report; the returned function takes the number of bytes done since its last call. */
   progress: (what: string, total: number) => (bytes: number) => void;
 }
 
@@ -498,7 +507,7 @@ function reporter(log: InstallOptions['log']): Reporter {
   };
 }
 
-/** One line of how far the download is, for logs without a terminal. */
+/** Reports the progress of the download as one line, for logs without a terminal. */
 async function reportSize(folder: string, { wheel, report }: { wheel: Wheel; report: Reporter }) {
   const files = await readdir(folder, { recursive: true }).catch(() => []);
   const sizes = await Promise.all(
@@ -518,7 +527,7 @@ function megabytes(bytes: number) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-/** Makes what was renamed or created in this folder survive a power cut, where folders can be synced. */
+/** Syncs a folder, so that entries created or renamed in it survive a power failure; ignored where unsupported. */
 async function syncFolder(folder: string) {
   const handle = await open(folder, 'r');
   try {

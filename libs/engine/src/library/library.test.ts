@@ -122,7 +122,7 @@ describe('the cache', () => {
     damage(at);
     expect(() => findTensorFlow(machine())).toThrow(expect.objectContaining({ code: 'library-damaged' }));
     expect(() => findTensorFlow(machine())).toThrow(
-      `the TensorFlow in ${at} is not whole → delete that folder`,
+      `the TensorFlow in ${at} is incomplete → delete that folder`,
     );
   });
 

@@ -1,6 +1,5 @@
-// Where TensorFlow's C library is on this machine: the variable, the cache, then python3's packages; with an NVIDIA
-// driver, those that have the CUDA libraries beside them first.
-// Finds, never fetches (install.ts does) and never loads.
+// Finds TensorFlow's C library on this machine: environment variable, then cache, then python3's packages; with an
+// NVIDIA driver, copies with CUDA come first. Does not download (install.ts does) and does not load the library.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -17,37 +16,37 @@ export interface TensorFlowLibrary {
   folder: string;
   framework: string;
   main: string;
-  /** Null when nothing beside the libraries tells it. */
+  /** Null if no metadata is found beside the libraries. */
   version: string | null;
   source: typeof VARIABLE | 'cache' | 'python';
 }
 
-/** The machine that is searched. Only tests name another than this one. */
+/** The machine to search; only tests substitute another than `thisHost()`. */
 export interface Host {
   platform: NodeJS.Platform;
   arch: string;
   env: NodeJS.ProcessEnv;
-  /** Undefined on a Linux without glibc, and elsewhere. */
+  /** Version of glibc; undefined on Linux without glibc and on other systems. */
   readonly glibc: string | undefined;
-  /** Whether NVIDIA's driver is there; default: no. */
+  /** Whether NVIDIA's driver is installed; default: false. */
   readonly nvidia?: boolean;
 }
 
 /** The platforms for which TensorFlow is published with its C library. */
 export type Platform = 'linux-x64' | 'linux-arm64' | 'darwin-arm64';
 
-/** What `source.json` in a cached copy says of it. */
+/** Content of `source.json` in a cached copy: where its files come from. */
 export interface LibrarySource {
   package: string;
   version: string;
   sha256: string;
-  /** The other wheels of a copy for GPUs. */
+  /** The wheels with CUDA libraries of a copy for GPUs. */
   cuda?: { package: string; version: string; sha256: string }[];
-  /** Bytes of each file, by its path in the copy. */
+  /** Path of each file within the copy → size in bytes. */
   files: Record<string, number>;
 }
 
-/** A copy for CPUs, the two libraries in one folder; or one for GPUs, laid out as a site-packages folder. */
+/** `cpu`: a copy with both libraries in one folder; `gpu`: a copy with the layout of a site-packages folder. */
 export type Variant = 'cpu' | 'gpu';
 
 export function thisHost(): Host {
@@ -67,19 +66,19 @@ export function thisHost(): Host {
 }
 
 /**
- * The library, or null when there is none. Quick: python3 is asked only when variable and cache have nothing that suits
- * the machine, a GPU's driver or none.
- * @throws EngineError `library-missing` or `library-version` when CT_ENSEMBLE_TENSORFLOW is set but wrong,
- *   `library-damaged` when the cached copy is not whole.
+ * The library for this machine, or null if there is none. python3 is started only if neither the variable nor the cache
+ * has a suitable copy (with CUDA if there is an NVIDIA driver).
+ * @throws EngineError `library-missing` or `library-version` if CT_ENSEMBLE_TENSORFLOW names no usable library,
+ *   `library-damaged` if the cached copy is incomplete.
  */
 export function findTensorFlow(host: Host = thisHost()): TensorFlowLibrary | null {
   return search(host).library;
 }
 
 /**
- * The library that can use GPUs, whether this machine has one or not; null when there is none.
- * @throws EngineError as `findTensorFlow` does, and `library-missing` when CT_ENSEMBLE_TENSORFLOW is set to one that
- *   cannot.
+ * A library that can use GPUs, or null if there is none. This machine need not have a GPU.
+ * @throws EngineError as `findTensorFlow` does, and `library-missing` if CT_ENSEMBLE_TENSORFLOW names a library
+ *   without CUDA.
  */
 export function findGpuTensorFlow(host: Host = thisHost()): TensorFlowLibrary | null {
   const own = fromVariable(host);
@@ -101,8 +100,8 @@ export function hasCuda({ folder }: TensorFlowLibrary): boolean {
 }
 
 /**
- * The library.
- * @throws EngineError as `findTensorFlow` does, and `library-missing` or `platform-unsupported` when there is none.
+ * As `findTensorFlow`, but throws if there is no library.
+ * @throws EngineError as `findTensorFlow` does, and `library-missing` or `platform-unsupported` if there is none.
  */
 export function requireTensorFlow(host: Host = thisHost()): TensorFlowLibrary {
   const { library, seen } = search(host);
@@ -120,7 +119,7 @@ export function requireTensorFlow(host: Host = thisHost()): TensorFlowLibrary {
   );
 }
 
-/** Where fetched libraries are kept: `$CT_ENSEMBLE_CACHE`, else `ct-ensemble` in the user's cache folder. */
+/** Folder for downloaded libraries: `$CT_ENSEMBLE_CACHE`, else `ct-ensemble` in the user's cache folder. */
 export function cacheFolder(host: Host = thisHost()): string {
   const { CT_ENSEMBLE_CACHE: own, XDG_CACHE_HOME: xdg } = host.env;
   if (own) return resolve(own);
@@ -128,7 +127,7 @@ export function cacheFolder(host: Host = thisHost()): string {
   return join(homedir(), host.platform === 'darwin' ? 'Library/Caches' : '.cache', 'ct-ensemble');
 }
 
-/** The folder in the cache that holds the copy of this version and platform. */
+/** Folder in the cache for the copy of this version, platform and variant; it need not exist. */
 export function cachedCopy(host: Host, variant: Variant): string {
   const name = `tensorflow-${TENSORFLOW_VERSION}-${host.platform}-${host.arch}`;
   return join(cacheFolder(host), variant === 'gpu' ? `${name}-gpu` : name);
@@ -140,7 +139,10 @@ export function libraryNames(host: Host): { framework: string; main: string } {
   return { framework: `libtensorflow_framework.${end}`, main: `libtensorflow_cc.${end}` };
 }
 
-/** @throws EngineError `platform-unsupported` where no TensorFlow with a C library is published. */
+/**
+ * The platform for which wheels are pinned.
+ * @throws EngineError `platform-unsupported` if TensorFlow publishes no C library for this machine.
+ */
 export function platformOf(host: Host): Platform {
   const platform = `${host.platform}-${host.arch}`;
   if (platform === 'darwin-arm64') return platform;
@@ -160,14 +162,14 @@ export function platformOf(host: Host): Platform {
   });
 }
 
-/** The library in the cache, or null. Throws `library-damaged` when it is there in part. */
+/** The library in the cache, or null. @throws EngineError `library-damaged` if the copy is incomplete. */
 export function inCache(host: Host, variant: Variant): TensorFlowLibrary | null {
   const copy = cachedCopy(host, variant);
   if (!existsSync(copy)) return null;
   const library = librariesIn(variant === 'gpu' ? join(copy, 'tensorflow') : copy, host);
   const source = readSource(copy);
   if (library === null || source === null || !hasSizes(copy, source)) {
-    throw new EngineError('library-damaged', `the TensorFlow in ${copy} is not whole`, {
+    throw new EngineError('library-damaged', `the TensorFlow in ${copy} is incomplete`, {
       remedy: `delete that folder and run \`nx run engine:install${variant === 'gpu' ? ' --gpu' : ''}\``,
     });
   }
@@ -176,7 +178,7 @@ export function inCache(host: Host, variant: Variant): TensorFlowLibrary | null 
 
 interface Search {
   library: TensorFlowLibrary | null;
-  /** What python3 has and the engine cannot use. */
+  /** python3's TensorFlow packages that the engine cannot use, for the error message. */
   seen: string[];
 }
 
@@ -203,8 +205,8 @@ function fromVariable(host: Host): TensorFlowLibrary | null {
     throw new EngineError('library-missing', `${VARIABLE} is ${value}, which ${problem}`, { remedy });
   }
   const versions = versionsBeside(library.folder);
-  const version = versions.find(isRight) ?? versions[0] ?? null;
-  if (version !== null && !isRight(version)) {
+  const version = versions.find(isRequiredVersion) ?? versions[0] ?? null;
+  if (version !== null && !isRequiredVersion(version)) {
     throw new EngineError('library-version', `${VARIABLE} is ${value}, which is TensorFlow ${version}`, {
       remedy,
     });
@@ -212,7 +214,7 @@ function fromVariable(host: Host): TensorFlowLibrary | null {
   return { ...library, version, source: VARIABLE };
 }
 
-/** Reads the metadata of python3's packages; TensorFlow is not imported. */
+/** Python program that reads package metadata without importing TensorFlow. */
 const ASK_PYTHON = `
 import sys
 sys.path = [p for p in sys.path if p]
@@ -231,9 +233,9 @@ print(json.dumps(found))
 function fromPython(host: Host): Search {
   const seen: string[] = [];
   for (const [name, version, folder] of askPython(host)) {
-    const library = isRight(version) ? librariesIn(folder, host) : null;
+    const library = isRequiredVersion(version) ? librariesIn(folder, host) : null;
     if (library !== null) return { library: { ...library, version, source: 'python' }, seen: [] };
-    seen.push(`${name} ${version}${isRight(version) ? ' without its C library' : ''}`);
+    seen.push(`${name} ${version}${isRequiredVersion(version) ? ' without its C library' : ''}`);
   }
   return { library: null, seen };
 }
@@ -255,7 +257,7 @@ function librariesIn(folder: string, host: Host) {
   return isFile(library.framework) && isFile(library.main) ? library : null;
 }
 
-/** Versions told by what lies beside the libraries: our `source.json`, or pip's metadata beside `tensorflow/`. */
+/** Versions according to `source.json`, or to pip's metadata beside the folder `tensorflow`. */
 function versionsBeside(folder: string): string[] {
   const inPackage = basename(folder) === 'tensorflow';
   const source = readSource(folder) ?? (inPackage ? readSource(dirname(folder)) : null);
@@ -266,8 +268,8 @@ function versionsBeside(folder: string): string[] {
     .flatMap((name) => /^tensorflow(?:_cpu)?-(.+)\.dist-info$/.exec(name)?.[1] ?? []);
 }
 
-/** Builds of the same version by others carry a suffix (`2.21.0+nv26.3`). */
-function isRight(version: string) {
+/** Builds by other vendors carry a suffix (`2.21.0+nv26.3`). */
+function isRequiredVersion(version: string) {
   return version.split('+')[0] === TENSORFLOW_VERSION;
 }
 

@@ -1,14 +1,14 @@
-// The wheels of the package index that TensorFlow is taken from: versions, hashes and sizes, pinned.
+// Pinned wheels of the Python package index from which TensorFlow is installed: versions, hashes and sizes.
 import { type Platform, TENSORFLOW_VERSION } from './library.ts';
 
 export interface Wheel {
   package: string;
   version: string;
-  /** pip's platform tag. */
+  /** pip's platform tag, for example `manylinux_2_27_x86_64`. */
   tag: string;
   sha256: string;
   bytes: number;
-  /** Bytes of what is unpacked of it. */
+  /** Bytes of the files that are unpacked from it. */
   unpacked: number;
 }
 
@@ -39,7 +39,10 @@ export const cpuWheels: Record<Platform, Wheel> = {
   },
 };
 
-/** TensorFlow with GPU kernels and what its extra `and-cuda` asked pip for in November 2026, CUDA 12.9 and cuDNN 9.28. */
+/**
+ * TensorFlow with GPU kernels, and the packages that pip chose for its extra `and-cuda` in November 2026: CUDA 12.9,
+ * cuDNN 9.28.
+ */
 export const gpuWheels: readonly Wheel[] = [
   {
     package: 'tensorflow',

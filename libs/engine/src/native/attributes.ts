@@ -1,4 +1,4 @@
-// Attributes of an op that runs now (TFE_Op…) and of a graph node (TF_…): the same but for the functions' names.
+// Sets attributes of eager ops (TFE_Op…) and of graph nodes (TF_…), which differ only in the names of the C functions.
 import type { Context } from '../devices/context.ts';
 import type { Pointer } from './declarations.ts';
 import { EngineError } from '../errors.ts';
@@ -11,6 +11,7 @@ export interface AttributeTarget {
   pointer: Pointer;
 }
 
+/** Sets one attribute. @throws EngineError 'tensorflow' for an unknown type of attribute. */
 export function setAttribute(
   { api, status }: Context,
   target: AttributeTarget,
@@ -40,7 +41,7 @@ export function setAttribute(
     default:
       throw new EngineError(
         'tensorflow',
-        `attribute ${name} has a kind (${type}) that this engine does not know`,
+        `attribute ${name} has the type ${type}, which this engine does not support`,
       );
   }
 }

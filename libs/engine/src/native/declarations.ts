@@ -1,12 +1,12 @@
-// TensorFlow's C API, declared: the functions the engine calls, loaded once per process and once per thread.
-// Reference: tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of release 2.21.
+// Declarations of TensorFlow's C API: the functions that the engine calls. The library is loaded once per process, the
+// functions are bound once per thread. Reference: tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of release 2.21.
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 import { EngineError } from '../errors.ts';
 import { type TensorFlowLibrary, TENSORFLOW_VERSION } from '../library/library.ts';
 import { environment, openLibrary } from './native.ts';
 import { Place, processState } from './process-state.ts';
 
-/** An address in native memory; 0n or null is none. */
+/** An address in native memory; 0n and null are null pointers. */
 export type Pointer = bigint | null;
 /** TF_Output: one output of a graph operation. */
 export interface Output {
@@ -19,7 +19,7 @@ const outputType = koffi.struct({ oper: 'void *', index: 'int' });
 const bufferType = koffi.struct({ data: 'void *', length: 'size_t', deallocator: 'void *' });
 
 const ptr = 'void *';
-/** name → [result, parameters]. `str` is a zero-terminated string. */
+/** Name → [result type, parameter types]. `str` is a zero-terminated string. */
 const functions = {
   TF_Version: ['str', []],
   TF_NewStatus: [ptr, []],
@@ -113,15 +113,18 @@ type Result<R extends string> = R extends 'str'
       : number;
 type Declared = typeof functions;
 
-/** The C functions under their own names. Not checked: whoever calls passes a status and asks `TF_GetCode`. */
+/** The C functions under their own names. Errors are not checked: the caller passes a TF_Status and checks it. */
 export type TensorFlowApi = { [Name in keyof Declared]: (...args: Arg[]) => Result<Declared[Name][0]> } & {
-  /** TFE_Execute on a thread of libuv's pool; the promise is fulfilled when it returns. */
+  /** Runs TFE_Execute on a thread of libuv's pool; the promise is fulfilled when it returns. */
   executeAsync(op: Pointer, outputs: BigUint64Array, count: Int32Array, status: Pointer): Promise<void>;
-  /** C++ functions without a place in the C API; undefined in a build that does not export them. */
+  /** C++ functions that are not in the C API; undefined if this build does not export them. */
   readonly switches: Record<Switch, ((on: boolean) => void) | undefined>;
 };
 
-/** `tsl::EnableOpDeterminism(bool)` and `tsl::enable_tensor_float_32_execution(bool)`: both hold for the process. */
+/**
+ * Mangled names of `tsl::EnableOpDeterminism(bool)` and `tsl::enable_tensor_float_32_execution(bool)`, which act on
+ * the process.
+ */
 const switches = {
   determinism: '_ZN3tsl19EnableOpDeterminismEb',
   tf32: '_ZN3tsl32enable_tensor_float_32_executionEb',
@@ -130,10 +133,13 @@ export type Switch = keyof typeof switches;
 
 let loaded: TensorFlowApi | undefined;
 
-/** Loads the two libraries and checks their version. The second call in a thread returns the first one's result. */
+/**
+ * Loads the two libraries. Further calls in the same thread return the first result.
+ * @throws EngineError 'library-version' for another version, 'library-damaged' if the libraries cannot be loaded.
+ */
 export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
   if (loaded) return loaded;
-  openForGood(library);
+  openPermanently(library);
   const main = openLibrary(library.main, { lazy: true, global: true });
   const api = Object.fromEntries(
     Object.entries(functions).map(([name, [result, parameters]]) => [
@@ -176,31 +182,33 @@ function cppSwitch(library: LibraryHandle, name: Switch): ((on: boolean) => void
   }
 }
 
-/** The bytes of a TF_Buffer. */
+/** A copy of the bytes of a TF_Buffer. */
 export function bytesOfBuffer(buffer: Pointer): Uint8Array {
   const { data, length } = koffi.decode(buffer, bufferType) as { data: Pointer; length: number | bigint };
   return new Uint8Array(koffi.view(data, Number(length))).slice();
 }
 
-/** The bytes of native memory themselves, not a copy: valid as long as the memory is. */
+/** A view of native memory, not a copy: valid only as long as the memory is. */
 export function bytesAt(address: Pointer, length: number): Uint8Array {
   return length === 0 ? new Uint8Array(0) : new Uint8Array(koffi.view(address, length));
 }
 
 /**
- * Opens the libraries so that they are never unloaded (RTLD_NODELETE): TensorFlow's threads outlive any thread of
- * Node, and unloading below them crashes the process when it ends. The framework library logs two lines about oneDNN
- * while it loads, before any setting can reach it, so standard error points elsewhere for that moment: once a process,
- * since of two threads that do so at once the second would take the first one's elsewhere for standard error.
+ * Opens the libraries with RTLD_NODELETE, so that they are never unloaded: TensorFlow's threads outlive Node's, and
+ * unloading the code that they run would crash the process at its end.
+ *
+ * While it loads, the framework library logs two lines about oneDNN that no setting suppresses, so standard error is
+ * redirected meanwhile. Only the first thread of the process does this: if two threads did at the same time, the second
+ * would save the first one's redirection as the original standard error.
  */
-function openForGood(library: TensorFlowLibrary) {
+function openPermanently(library: TensorFlowLibrary) {
   const c = openLibrary(null);
   const dlopen = c.func('dlopen', ptr, ['str', 'int']);
   const dlerror = c.func('dlerror', 'str', []);
   const { setDefault } = environment();
   const flags = process.platform === 'darwin' ? 0x1 | 0x8 | 0x80 : 0x1 | 0x100 | 0x1000; // LAZY, GLOBAL, NODELETE
   setDefault('TF_CPP_MIN_LOG_LEVEL', '3');
-  // Else the pass for bfloat16 also takes sums that follow a product, and with them what a step assigns to its variables.
+  // Excluded from the bfloat16 pass, which would otherwise round the values that a step assigns to its variables.
   setDefault(
     'TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE',
     'Sub,Mul,AddV2,Add,Square,AddN,RealDiv',
@@ -225,6 +233,7 @@ function openForGood(library: TensorFlowLibrary) {
   );
 }
 
+/** Redirects standard error to /dev/null, unless CT_ENSEMBLE_VERBOSE is set; the returned function restores it. */
 function silenceStandardError(c: LibraryHandle): () => void {
   if (process.env['CT_ENSEMBLE_VERBOSE']) return () => {};
   const dup = c.func('dup', 'int', ['int']);
@@ -232,12 +241,12 @@ function silenceStandardError(c: LibraryHandle): () => void {
   const close = c.func('close', 'int', ['int']);
   const open = c.func('open', 'int', ['str', 'int']);
   const saved = dup(2) as number;
-  const nowhere = open('/dev/null', 1) as number;
-  if (saved < 0 || nowhere < 0) return () => {};
-  dup2(nowhere, 2);
+  const devNull = open('/dev/null', 1) as number;
+  if (saved < 0 || devNull < 0) return () => {};
+  dup2(devNull, 2);
   return () => {
     dup2(saved, 2);
     close(saved);
-    close(nowhere);
+    close(devNull);
   };
 }

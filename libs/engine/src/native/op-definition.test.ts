@@ -1,7 +1,8 @@
 import { readInputDefinitions } from './op-definition.ts';
 
 test('reads which inputs of an op are lists', () => {
-  // OpDef { name: "C", input_arg: { name: "values", number_attr: "N" }, input_arg: { name: "axis" }, is_stateful: true }
+  // OpDef { name: "C", input_arg: { name: "values", number_attr: "N" }, input_arg: { name: "axis" }, is_stateful:
+  // true }
   const text = (value: string) => [...Buffer.from(value)];
   const list = [0x0a, 6, ...text('values'), 0x2a, 1, ...text('N')];
   const single = [0x0a, 4, ...text('axis')];

@@ -1,9 +1,9 @@
-// Which inputs of a TensorFlow op are lists: read from TensorFlow's own definition of the op (op_def.proto).
+// Reads from TensorFlow's definition of an op (op_def.proto) which of its inputs are lists.
 
 export interface InputDefinition {
-  /** The input takes several tensors. */
+  /** Whether the input is a list of tensors. */
   list: boolean;
-  /** The attribute that counts them, which TensorFlow sets by itself. */
+  /** Name of the attribute with the list's length, which TensorFlow sets by itself. */
   countedBy: string | undefined;
 }
 
@@ -27,7 +27,7 @@ const INPUT_ARG = 2; // of OpDef
 const NUMBER_ATTR = 5; // of OpDef.ArgDef
 const TYPE_LIST_ATTR = 6;
 
-/** The length-delimited fields of a protocol buffer; the others are skipped. */
+/** The length-delimited fields of a protocol buffer; all other fields are skipped. */
 function* fieldsOf(bytes: Uint8Array): Generator<{ number: number; bytes: Uint8Array }> {
   let at = 0;
   const varint = () => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { agreeOn, processState } from './process-state.ts';
 
-const LAST = 1023; // no engine writes there: it would be the 960th share of a GPU
+const LAST = 1023; // unused by engines: it would be the 960th share of a GPU
 
 afterEach(() => void Atomics.store(processState(), LAST, 0));
 

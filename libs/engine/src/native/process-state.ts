@@ -1,22 +1,22 @@
-// What all threads of a process must agree on, because TensorFlow has it once a process: numbers in native memory, whose
-// address the threads find in C's environment (`process.env` of a worker thread is a copy).
+// State shared by all threads of the process, for settings that TensorFlow keeps per process: integers in native
+// memory. Threads find its address in the C environment (`process.env` of a worker thread is only a copy).
 import koffi from 'koffi';
 import { environment, openLibrary } from './native.ts';
 
-/** Places in the state; 0 means that nobody has written there yet. */
+/** Indices into the state; the value 0 means that nothing has been written there yet. */
 export const Place = {
-  /** CPU threads, as the first context asked for. */
+  /** Number of CPU threads that the first context asked for. */
   THREADS: 0,
-  /** `Switch` values. */
+  /** Settings of numerics.ts: 1 is off, 2 is on. */
   TF32: 1,
   DETERMINISTIC: 2,
-  /** How the GPUs are divided: MiB a share, or `WHOLE`. */
+  /** Division of the GPUs: MiB per share, or −1 for whole GPUs. */
   GPU_SHARE: 3,
-  /** Number of GPUs × 65536 + shares of each. */
+  /** Number of GPUs × 65536 + number of shares per GPU. */
   GPU_COUNTS: 4,
-  /** 1 once a thread has begun to load TensorFlow. */
+  /** 1 as soon as a thread has begun to load TensorFlow. */
   LOADING: 5,
-  /** From here to the end, one place a share: 1 while an engine has it. */
+  /** First of the entries for the shares of GPUs, which reach to the end: 1 while an engine holds the share. */
   FIRST_GPU_SHARE: 64,
 } as const;
 
@@ -25,21 +25,22 @@ const PLACES = 1024;
 let state: Int32Array | undefined;
 
 /**
- * The state: zeros at first. Several threads write, so only with `Atomics`.
- * The environment changes once a process, before TensorFlow's threads read it; its name has the process's number, since
- * a child process inherits the environment.
+ * The shared state, initially zeros. Access it only with `Atomics`, since several threads write to it.
+ *
+ * The environment is changed once per process, before TensorFlow's threads read it. The variable's name contains the
+ * process id, because child processes inherit the environment.
  */
 export function processState(): Int32Array {
   if (state) return state;
   const { get, setDefault } = environment();
   const calloc = openLibrary(null).func('calloc', 'void *', ['size_t', 'size_t']);
   const name = `CT_ENSEMBLE_STATE_${process.pid}`;
-  if (get(name) === null) setDefault(name, String(calloc(PLACES, 4))); // the first thread's stays
+  if (get(name) === null) setDefault(name, String(calloc(PLACES, 4))); // the first thread's address stays
   state = new Int32Array(koffi.view(BigInt(get(name)!), PLACES * 4));
   return state;
 }
 
-/** Writes a value where there is none; returns the one that holds. */
+/** Writes the value if none has been written yet; returns the value in force. */
 export function agreeOn(place: number, value: number): number {
   return Atomics.compareExchange(processState(), place, 0, value) || value;
 }

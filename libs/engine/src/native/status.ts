@@ -1,11 +1,11 @@
-// TensorFlow's status as an error: one line that names the tfjs op, with the facts and without the noise.
+// Converts a TF_Status to an EngineError: one line that names the tfjs op, without TensorFlow's internal details.
 import type { Pointer, TensorFlowApi } from './declarations.ts';
 import { EngineError } from '../errors.ts';
 
 /** TF_Code (tensorflow/c/tf_status.h) */
 const RESOURCE_EXHAUSTED = 8;
 
-/** Throws when the status is not OK. `doing` says what was tried: an op's name, most of the time. */
+/** Throws EngineError if the status is not OK. `doing` says what was attempted, usually the name of an op. */
 export function check(api: TensorFlowApi, status: Pointer, doing: string | (() => string)): void {
   const code = api.TF_GetCode(status);
   if (code === 0) return;
@@ -15,11 +15,13 @@ export function check(api: TensorFlowApi, status: Pointer, doing: string | (() =
 
 export interface Status {
   code: number;
-  /** TensorFlow's own text. */
+  /** TensorFlow's message. */
   message: string;
+  /** What was attempted, usually the name of an op. */
   doing: string;
 }
 
+/** The error 'out-of-memory', 'not-finite' or 'tensorflow' for a status that is not OK. */
 export function faultOf({ code, message, doing }: Status): EngineError {
   const facts = factsOf(message);
   const text = `${nodeOf(message) ?? (/^step_\d+_\d+$/.test(doing) ? 'a captured step' : doing)}: ${facts}`;
@@ -28,14 +30,17 @@ export function faultOf({ code, message, doing }: Status): EngineError {
       remedy: 'use a smaller batch, fewer members at once, or a device with more memory',
     });
   }
-  // What graph.ts has CheckNumerics say.
+  // The message that graph.ts gives to CheckNumerics.
   const notFinite = /(?:tf\.\w+ \()?\w+\)? gave a value that is not finite/.exec(facts)?.[0];
   if (notFinite === undefined) return new EngineError('tensorflow', text);
   const kinds = /Tensor had (.*) values/.exec(facts)?.[1];
   return new EngineError('not-finite', `inside a captured step ${notFinite}${kinds ? `: ${kinds}` : ''}`);
 }
 
-/** The op that failed in a captured step: its node is called `<tfjs op>/<TensorFlow op>_<number>`, or `step/…` outside of one. */
+/**
+ * The op that failed in a captured step. Nodes are named `<tfjs op>/<TensorFlow op>_<number>`, or `step/…` outside of
+ * a tfjs op.
+ */
 function nodeOf(message: string): string | undefined {
   if (!message.includes('{{function_node')) return undefined;
   const [, name, op] = /\{\{node (?:[^}]*\/)?(\w+)\/(\w+?)_\d+[^}]*\}\}/.exec(message) ?? [];
@@ -43,9 +48,10 @@ function nodeOf(message: string): string | undefined {
   return `${what} inside a captured step`;
 }
 
+/** TensorFlow's message without names of graph nodes, jobs and allocators. */
 function factsOf(message: string): string {
   return message
-    .replace(/\nHint:[^\n]*/g, '') // how to ask TensorFlow for more, which this engine does not offer
+    .replace(/\nHint:[^\n]*/g, '') // hints about options that this engine does not offer
     .replace(/\s*\[\[[^\]]*\]\]/g, '') // [[{{node …}}]]
     .replace(/ for '\{\{node [^']*'/g, ',') // for '{{node x}} = MatMul[T=DT_FLOAT, …](a, b)'
     .replace(/\{\{(?:function_)?node [^}]*\}\}\s*/g, '')

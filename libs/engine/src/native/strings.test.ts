@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-/** TensorFlow keeps up to 22 bytes of a string in place. */
+/** Strings of up to 22 bytes, which TensorFlow stores inline, and longer ones. */
 const words = ['', 'a', 'Lunge è 肺', 'x'.repeat(22), 'y'.repeat(23), 'z'.repeat(300), '\0b'];
 
 it('strings go through TensorFlow unchanged: empty, short, long, beyond ASCII', () => {
@@ -29,7 +29,7 @@ it('compares strings, with broadcasting', () => {
   expect(Array.from(tf.greaterEqual(names, tf.scalar('b')).dataSync())).toEqual([1, 0, 1]);
 });
 
-it('refuses strings where TensorFlow has no such op, by name, and lives on', () => {
+it('rejects strings by name if TensorFlow has no such op, and remains usable', () => {
   const names = tf.tensor1d(['a', 'b']);
   const reverse = () => tf.engine().runKernel('Cumsum', { x: names }, { axis: 0 });
   expect(reverse).toThrow(/Cumsum/);
@@ -45,7 +45,7 @@ it('passes through a captured step, as input, constant and output', async () => 
   await expect(reads({ a: x })).rejects.toThrow(/were read inside a captured step/);
 });
 
-it('gives the memory of long strings back', () => {
+it('frees the memory of long strings', () => {
   const megabyte = 'm'.repeat(2 ** 20);
   const round = () =>
     tf.tidy(() => {

@@ -1,13 +1,16 @@
-// Strings in TensorFlow's memory: in as a TensorProto, so that TensorFlow owns every byte of them, out one by one.
+// Tensors of strings: written as a TensorProto, so that TensorFlow allocates and owns the bytes, and read one by one.
 import type { Context } from '../devices/context.ts';
 import { bytesAt, type Pointer } from './declarations.ts';
 import { EngineError } from '../errors.ts';
 import { DataType } from './types.ts';
 
 /** sizeof(TF_TString) */
-const ELEMENT = 24;
+const ELEMENT_BYTES = 24;
 
-/** A new TF_Tensor of strings, given as bytes, the way tfjs encodes them; the caller deletes it. */
+/**
+ * Makes a TF_Tensor of strings, given as UTF-8 bytes like tfjs's; the caller deletes it.
+ * @throws EngineError if the number of strings does not match the shape.
+ */
 export function allocateStrings(
   { api, status, check }: Context,
   shape: readonly number[],
@@ -20,18 +23,18 @@ export function allocateStrings(
   }
   const proto = tensorProto(shape, values);
   const buffer = api.TF_NewBufferFromString(proto, proto.length);
-  const tensor = api.TF_AllocateTensor(DataType.UINT8, null, 0, 1); // its type and shape give way to the proto's
+  const tensor = api.TF_AllocateTensor(DataType.UINT8, null, 0, 1); // type and shape are replaced by the proto's
   api.TF_TensorFromProto(buffer, tensor, status);
   api.TF_DeleteBuffer(buffer);
   check('upload strings');
   return tensor;
 }
 
-/** Copies the strings of a TF_Tensor out. */
+/** Copies the strings of a TF_Tensor, as bytes. */
 export function readStrings({ api }: Context, tensor: Pointer): Uint8Array[] {
   const first = api.TF_TensorData(tensor) ?? 0n;
-  return Array.from({ length: Number(api.TF_TensorByteSize(tensor)) / ELEMENT }, (_, i) => {
-    const element = first + BigInt(i * ELEMENT);
+  return Array.from({ length: Number(api.TF_TensorByteSize(tensor)) / ELEMENT_BYTES }, (_, i) => {
+    const element = first + BigInt(i * ELEMENT_BYTES);
     return bytesAt(api.TF_StringGetDataPointer(element), Number(api.TF_StringGetSize(element))).slice();
   });
 }

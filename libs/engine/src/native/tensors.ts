@@ -1,18 +1,18 @@
-// Tensors in TensorFlow's memory, known to tfjs by number: values in, values out, nothing left behind.
+// Tensors in TensorFlow's memory, which tfjs knows by number: table of tensors, upload and download of values.
 import type { Context } from '../devices/context.ts';
 import { bytesAt, type Output, type Pointer } from './declarations.ts';
 import { EngineError } from '../errors.ts';
 import { allocateStrings, readStrings } from './strings.ts';
 import { bytesPerElement, DataType, nameOfType, type TypedArray } from './types.ts';
 
-/** A tensor that has values: a TFE_TensorHandle. */
+/** A tensor with values, held by a TFE_TensorHandle. */
 export interface EagerTensor {
   readonly handle: Pointer;
   readonly dtype: number;
   readonly shape: number[];
 }
 
-/** A tensor of a step that is being captured: an output of a graph node, without values. */
+/** A tensor of a step being captured: an output of a graph node, without values. */
 export interface SymbolicTensor {
   readonly output: Output;
   readonly graph: object;
@@ -20,17 +20,17 @@ export interface SymbolicTensor {
   readonly shape: number[];
 }
 
-/** A tensor whose value may change: what a captured step does to it shows at the next `value()`. */
+/** A variable in a TensorFlow resource. Updates by a captured step are visible at the next `value()`. */
 export interface VariableTensor {
   /** The resource's handle. */
   readonly resource: EagerTensor;
   readonly dtype: number;
   readonly shape: number[];
-  /** Its present value, read once and remembered until `changed`; belongs to the variable. */
+  /** The present value, cached until `changed`; the handle belongs to the variable. */
   value(): EagerTensor;
-  /** Forgets the value that was read; to be called before an update, which copies what is still read, and after it. */
+  /** Drops the cached value. Call it after an update, and before one, since TensorFlow copies a value still in use. */
   changed(): void;
-  /** Frees the value. */
+  /** Frees the resource and the cached value. */
   close(): void;
 }
 
@@ -39,7 +39,7 @@ export type AnyTensor = EagerTensor | SymbolicTensor | VariableTensor;
 export const isSymbolic = (tensor: AnyTensor): tensor is SymbolicTensor => 'output' in tensor;
 export const isVariable = (tensor: AnyTensor): tensor is VariableTensor => 'resource' in tensor;
 
-/** What tfjs is told of a tensor. */
+/** Description of a tensor that is passed to tfjs. */
 export interface TensorMetadata {
   id: number;
   shape: number[];
@@ -49,7 +49,7 @@ export interface TensorMetadata {
 export interface TensorTable {
   add(tensor: AnyTensor): TensorMetadata;
   get(id: number): AnyTensor;
-  /** Puts another tensor under the number; the old one stays the caller's. */
+  /** Puts another tensor under the number; the caller then owns the old one. */
   replace(id: number, tensor: AnyTensor): void;
   /** Deletes the tensor and its native memory. */
   delete(id: number): void;
@@ -94,7 +94,10 @@ export function tensorTable({ api }: Context): TensorTable {
   };
 }
 
-/** Copies values into a new TF_Tensor; the caller deletes it. */
+/**
+ * Copies values into a new TF_Tensor, which the caller deletes.
+ * @throws EngineError 'tensorflow' for an unsupported type or a wrong number of values.
+ */
 export function allocateTensor(
   context: Context,
   shape: readonly number[],
@@ -122,7 +125,7 @@ export function allocateTensor(
   return tensor;
 }
 
-/** Uploads values; float32, int32, uint8, bool, complex64 (interleaved), int64, or strings as bytes. */
+/** Uploads values of type float32, int32, uint8, bool, complex64 (interleaved), int64, or string (as bytes). */
 export function upload(
   context: Context,
   shape: readonly number[],
@@ -135,7 +138,7 @@ export function upload(
   return { handle, dtype: content.dtype, shape: [...shape] };
 }
 
-/** Waits for the tensor and copies its values out. */
+/** Waits for the tensor and copies its values; strings are returned as bytes. */
 export function download(context: Context, tensor: EagerTensor): TypedArray | Uint8Array[] {
   const { api, status, check } = context;
   const strings = tensor.dtype === DataType.STRING;
@@ -161,7 +164,7 @@ export function download(context: Context, tensor: EagerTensor): TypedArray | Ui
   }
 }
 
-/** Takes over a handle that TensorFlow returned. */
+/** Wraps a handle that TensorFlow returned, with its type and shape. */
 export function describe({ api, status, check }: Context, handle: Pointer): EagerTensor {
   const rank = api.TFE_TensorHandleNumDims(handle, status);
   check('ask for a shape');

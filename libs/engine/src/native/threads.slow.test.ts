@@ -1,4 +1,4 @@
-// Threads that load TensorFlow at the same moment: what the process has once stays as it was.
+// Threads that load TensorFlow at the same time must not damage the process's standard error.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-// TensorFlow's data types and op attributes, as numbers, as tfjs-node's kernels know them.
+// Numeric codes of TensorFlow's data types and of tfjs-node's types of op attributes.
 
 /** TF_DataType (tensorflow/c/tf_datatype.h). */
 export const DataType = {
@@ -13,7 +13,7 @@ export const DataType = {
   RESOURCE: 20,
 } as const;
 
-/** The kinds of attributes, as tfjs-node numbers them. */
+/** Types of attributes, numbered as in tfjs-node. */
 export const AttributeType = {
   STRING: 0,
   INT: 1,
@@ -32,7 +32,7 @@ export interface Attribute {
 
 export type TypedArray = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 
-/** Bytes of one element; undefined for types that this binding does not carry (strings, resources). */
+/** Bytes per element; undefined for types without a fixed size or without support (strings, resources). */
 export function bytesPerElement(dtype: number): number | undefined {
   switch (dtype) {
     case DataType.FLOAT:

@@ -1,4 +1,4 @@
-// The value of a tfjs variable in a TensorFlow resource: captured steps read and update it in place.
+// Variables in TensorFlow resources, which captured steps read and update in place.
 import type { Context } from '../devices/context.ts';
 import { execute } from '../backend/eager.ts';
 import type { EagerTensor, VariableTensor } from './tensors.ts';
@@ -6,7 +6,7 @@ import { type Attribute, AttributeType } from './types.ts';
 
 let variables = 0;
 
-/** Makes a resource on the context's device that holds this value. */
+/** Makes a resource on the context's device with the given initial value; `start` remains the caller's. */
 export function openVariable(context: Context, start: EagerTensor): VariableTensor {
   const { api } = context;
   const { dtype, shape } = start;

@@ -18,7 +18,7 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
   });
   const sums = [52, 3, 0, 255, 1]; // 51.5, 3, 0.25, 255, 0.625
 
-  test.each([1, 3, 2 ** 17 + 1])(
+  test.each(kind === 'tensorflow' ? [1, 3, 2 ** 17 + 1] : [1, 3])(
     'weighted sums of rows of %i channels, rounded half up',
     async (channels) => {
       const first = (y: Tensor2D) => tf.tidy(() => [...tf.slice(y, [0, channels - 1], [5, 1]).dataSync()]);

@@ -1,19 +1,21 @@
-// Weighted sums of rows of grey values, on any backend: what turning an image comes down to whose pixels are rows of channels.
+// Weighted sums of rows of grey values, on any backend. Used to rotate images whose pixels are rows of channels.
 import tf, { type Tensor, type Tensor2D } from '@tensorflow/tfjs';
 import { BLEND_ROWS } from '../kernels/blend-rows.ts';
 
 export interface BlendRowsArgs {
-  /** [rows, channels], float32, whole values 0 … 255. */
+  /** [rows, channels], float32, integer values 0 … 255. */
   x: Tensor2D;
-  /** [terms, results], int32: numbers of rows of x. */
+  /** [terms, results], int32: indices of rows of x. */
   rows: Tensor2D;
-  /** [terms, results], float32, ≥ 0; for each result they sum to 1 at most. */
+  /** [terms, results], float32, ≥ 0; the weights of each result sum to at most 1. */
   weights: Tensor2D;
 }
 
 /**
- * result[i] = Σⱼ weights[j, i] · x[rows[j, i]], rounded half up: [results, channels], whole values 0 … 255. Without a gradient.
- * On this engine for weights that are multiples of 2⁻¹⁶ to the last bit, and in pieces that stay in the CPU's cache.
+ * result[i] = Σⱼ weights[j, i] · x[rows[j, i]], rounded half up. Has no gradient. The sums are exact on this engine
+ * if the weights are multiples of 2⁻¹⁶.
+ *
+ * @returns [results, channels], float32, integer values 0 … 255
  */
 export function blendRows(args: BlendRowsArgs): Tensor2D {
   if (tf.getKernel(BLEND_ROWS, tf.getBackend())) return tf.engine().runKernel(BLEND_ROWS, { ...args });

@@ -11,7 +11,7 @@ afterEach(() => {
   engine = undefined;
 });
 
-/** Whole numbers, so that every sum is exact: i·step mod size − shift. */
+/** Integers (i·step mod size) − shift, so that every sum is exact. */
 function pattern(shape: number[], [step, size, shift]: [number, number, number]): Tensor4D {
   const length = shape.reduce((a, b) => a * b);
   const numbers = Float32Array.from({ length }, (_, i) => ((i * step) % size) - shift);

@@ -1,5 +1,5 @@
-// tfjs-layers on the engine, unchanged: the convolutional network of tfjs's MNIST tutorial learns by `fit`, and the same step
-// captured gives the same losses.
+// tfjs-layers on the engine, unchanged: the convolutional network of tfjs's MNIST tutorial learns by `fit`, and the
+// same step captured gives the same losses.
 import tf, { type LayersModel, type Scalar, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { capture } from '../capture/capture.ts';
 import { type Engine, openEngine } from '../engine.ts';
@@ -43,7 +43,7 @@ function mnistModel(): LayersModel {
   return model;
 }
 
-/** Images whose bright square lies at the place of their class, on a ground of sines. */
+/** Images with a bright square whose position depends on the class, on a background of sines. */
 function data(): { x: Tensor4D; y: Tensor2D } {
   const pixels = new Float32Array(COUNT * 28 * 28);
   for (let i = 0; i < COUNT; i++) {

@@ -1,4 +1,4 @@
-// Recomputation changes memory and time, nothing else: values, gradients and assignments are those of the plain call.
+// Recomputation changes only memory and time: values, gradients and assignments are those of the plain call.
 import tf, {
   type NamedTensorMap,
   type Scalar,
@@ -26,7 +26,7 @@ interface Result {
   numbers: Record<string, number[]>;
 }
 
-/** A dense block's shape: conv → batch norm with running statistics → ReLU, twice, with the input concatenated. */
+/** A layer like DenseNet's: conv → batch norm with running statistics → ReLU, concatenated with the input. */
 async function run(kind: 'tensorflow' | 'captured' | 'cpu', again: boolean): Promise<Result> {
   engine = await openEngine({ engine: kind === 'cpu' ? 'cpu' : 'tensorflow' });
   const weights = {
@@ -69,7 +69,7 @@ async function run(kind: 'tensorflow' | 'captured' | 'cpu', again: boolean): Pro
   const numbers = Object.fromEntries(
     Object.entries(results).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]),
   );
-  // What was assigned shows outside of the step too, once.
+  // The assigned values are visible outside of the step too, and were assigned only once.
   expect(Array.from(mean.dataSync())).toEqual(numbers['mean']);
   expect(Array.from(variance.dataSync())).toEqual(numbers['variance']);
   engine.close();

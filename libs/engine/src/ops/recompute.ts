@@ -1,13 +1,14 @@
-// Less memory for more time: a part of a network whose inner results are not kept for the backward pass but computed again.
+// Saves memory at the expense of time: a part of a network is computed again in the backward pass instead of keeping
+// its intermediate results (gradient checkpointing).
 import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { activeBackend } from '../backend/backend.ts';
 import { rememberVariables, restoreVariables } from '../capture/remember.ts';
 
 /**
- * Calls f, and calls it again in the backward pass, for its gradient; in between only xs are kept. What f assigns to
- * variables, it assigns once. The result and the gradients are the same with and without.
+ * Calls f, and calls it again in the backward pass to compute its gradient; only xs are kept in between. Assignments to
+ * variables by the second call are undone. Result and gradients are those of the plain call `f(...xs)`.
  *
- * @param f a function of xs and of the variables named; of nothing else that needs a gradient
+ * @param f may depend on xs, on `variables`, and on other tensors that need no gradient
  */
 export function recompute<Y extends Tensor>(
   f: (...xs: Tensor[]) => Y,
@@ -22,8 +23,8 @@ export function recompute<Y extends Tensor>(
     return {
       value: tf.tidy(() => f(...inputs.slice(0, count))),
       gradFunc: (dy, saved) =>
-        apart(() => {
-          const later = (saved as Tensor[]).map((x) => activeBackend()?.after(x, dy as Tensor) ?? x);
+        withoutSideEffects(() => {
+          const later = (saved as Tensor[]).map((x) => activeBackend()?.availableAfter(x, dy as Tensor) ?? x);
           return tf.grads((...again: Tensor[]) => f(...again.slice(0, count)))(
             [...later, ...variables],
             dy as Tensor,
@@ -34,8 +35,8 @@ export function recompute<Y extends Tensor>(
   return run(...xs, ...variables) as Y;
 }
 
-/** Work that leaves no trace: variables are put back, and so is the tape that tfjs works through meanwhile. */
-function apart<T>(work: () => T): T {
+/** Runs work, then restores all variables and the tape from which tfjs is computing gradients. */
+function withoutSideEffects<T>(work: () => T): T {
   const before = rememberVariables();
   const { state } = tf.engine();
   const tape = state.activeTape;

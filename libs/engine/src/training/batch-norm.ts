@@ -11,12 +11,14 @@ export interface BatchNormTrainingArgs {
   /** β, [channels] */
   offset: Tensor1D;
   epsilon: number;
-  /** Running statistics so far, [channels] each, and how far the batch's move them: 0.1 is PyTorch's default. */
+  /**
+   * Present running statistics, [channels] each, and the weight of the batch's statistics; PyTorch's default is 0.1.
+   */
   running?: { mean: Tensor1D; variance: Tensor1D; momentum: number };
   /**
-   * For x whose mean is many deviations away from 0, as behind a network's first convolution, whose input nothing has
-   * normalised: float32 sums of many such values keep few digits of the spread. Takes the first pixel off before; one
-   * pass over x more. Default false.
+   * Subtracts the first pixel of the batch from x beforehand. Use it if the mean of x is many standard deviations away
+   * from 0, as after a first convolution of unnormalised images, where float32 sums would lose the digits of the
+   * variance. Costs one more pass over x. Default false.
    */
   offCentre?: boolean;
 }
@@ -24,15 +26,15 @@ export interface BatchNormTrainingArgs {
 export interface BatchNormTrainingResult {
   /** [batch, height, width, channels] */
   y: Tensor4D;
-  /** The running mean with this batch; without `running` the batch's own. [channels]; carries no gradient. */
+  /** The updated running mean, or the batch's mean without `running`. [channels]; has no gradient. */
   mean: Tensor1D;
-  /** As `mean`, of the batch's variance divided by n − 1, as PyTorch's running variance has it. */
+  /** Likewise for the unbiased variance (divisor n − 1), as PyTorch's running variance. */
   variance: Tensor1D;
 }
 
 /**
- * Normalises by the batch's own mean and (biased) variance: y = scale · (x − mean) / √(var + epsilon) + offset.
- * TensorFlow's fused op with its gradient on this engine, plain tfjs elsewhere.
+ * Normalises by the batch's mean and biased variance: y = scale · (x − mean) / √(var + epsilon) + offset.
+ * Uses TensorFlow's fused op and its gradient on this engine, and tfjs's ops on other backends.
  */
 export function batchNormTraining({
   x,

@@ -1,21 +1,21 @@
-// Dropout whose draws are an input of the step, so that a captured step draws anew at every run.
+// Dropout whose seed is an input of the step, so that every run of a captured step draws different numbers.
 import tf, { type Tensor, type Tensor1D } from '@tensorflow/tfjs';
 import { activeBackend } from '../backend/backend.ts';
 import { type } from '../kernels/attributes.ts';
 import { DataType } from '../native/types.ts';
 
 export interface DropoutOptions {
-  /** Share of elements that become 0; the others are divided by 1 − rate. */
+  /** Probability that an element becomes 0; the others are divided by 1 − rate. */
   rate: number;
-  /** Two int32 numbers, [2], an input of the step: the same numbers, the same draws. */
+  /** [2], int32; should be an input of the step. Equal seeds give equal draws. */
   seed: Tensor1D;
-  /** Tells the dropouts of one step apart: 0, 1, … */
+  /** Number of this dropout within the step, 0, 1, …, so that each draws differently. */
   layer: number;
 }
 
 /**
- * Dropout in training, x of any shape. On this engine the draws are TensorFlow's StatelessRandomUniform (Philox), so
- * equal on every device; other backends draw others, from the same seed.
+ * Dropout in training; x may have any shape. On this engine the draws come from TensorFlow's StatelessRandomUniform
+ * (Philox) and are the same on every device. Other backends draw different numbers from the same seed.
  */
 export function dropout<T extends Tensor>(x: T, { rate, seed, layer }: DropoutOptions): T {
   if (rate === 0) return x;

@@ -1,6 +1,6 @@
-// How a DICOM file begins: what can be told from its bytes without a parser.
+// DICOM files at the level of bytes: how to recognise one, and the header of one element.
 
-/** DICM at byte 128, or the start of a data set without that preamble. */
+/** Whether the bytes are a DICOM file: DICM at byte 128, or the start of a data set without that preamble. */
 export function isDicom(bytes: Uint8Array): boolean {
   if (hasPreamble(bytes)) return true;
   if (bytes.length < 8) return false;
@@ -13,6 +13,7 @@ export function isDicom(bytes: Uint8Array): boolean {
   return length % 2 === 0 && length <= Math.min(1024, bytes.length - 8);
 }
 
+/** Whether DICM stands at byte 128. */
 export const hasPreamble = (bytes: Uint8Array) => bytes.length >= 132 && latin1(bytes, 128, 132) === 'DICM';
 export const latin1 = (bytes: Uint8Array, from: number, to: number) =>
   String.fromCharCode(...bytes.subarray(from, to));
@@ -22,12 +23,16 @@ const VRS = new Set(
     ' ',
   ),
 );
+/** Whether a value representation (PS3.5, 6.2) stands at this position. */
 export const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at, at + 2));
 
-/** Value representations whose length has four bytes, after two that are unused (PS3.5, 7.1.2). */
+/** Value representations whose length field has four bytes, preceded by two unused bytes (PS3.5, 7.1.2). */
 const LONG_VRS = new Set('OB OD OF OL OV OW SQ SV UC UN UR UT UV'.split(' '));
 
-/** An element's tag, where its value begins and its length; undefined where the bytes end within this header. */
+/**
+ * The header of the element at this position: its tag, the position of its value, and the value's length in bytes.
+ * Undefined if the bytes end within the header.
+ */
 export function elementHeader(
   bytes: Uint8Array,
   at: number,
@@ -41,3 +46,6 @@ export function elementHeader(
   const length = implicit || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
   return { tag, value, length };
 }
+
+/** A text without the blanks and zero bytes that pad it to an even length. */
+export const trimmed = (text: string) => text.replace(/[\s\0]+$/, '').trimStart();

@@ -1,57 +1,16 @@
-// From the bytes of a DICOM file to its elements: DICOM PS3.5 and PS3.10, parsed by dcmjs.
+// From the bytes of a DICOM file to its elements (DICOM PS3.5 and PS3.10): checked here, parsed by dcmjs.
 import { messageOf } from '@ct-ensemble/core';
 import dcmjs, { type Dataset } from 'dcmjs';
 import { inflateRawSync } from 'node:zlib';
-import { elementHeader, hasPreamble, isDicom, isVR, latin1, viewOf } from './dicom-bytes.ts';
+import { elementHeader, hasPreamble, isDicom, isVR, latin1, trimmed, viewOf } from './dicom-bytes.ts';
+import { fieldName, tags } from './dicom-elements.ts';
+import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT } from './transfer-syntaxes.ts';
 
 dcmjs.log.setLevel('silent');
 dcmjs.log.getLogger('validation.dcmjs').setLevel('silent');
 
-export const IMPLICIT = '1.2.840.10008.1.2';
-export const EXPLICIT = '1.2.840.10008.1.2.1';
-export const BIG_ENDIAN = '1.2.840.10008.1.2.2';
-export const DEFLATED = '1.2.840.10008.1.2.1.99';
-
-const MOST_INFLATED = 2 ** 28;
-
-/** Elements by keyword: the tag as dcmjs writes it. */
-export const tags = {
-  ImageType: '00080008',
-  Modality: '00080060',
-  PatientID: '00100020',
-  SliceThickness: '00180050',
-  SpacingBetweenSlices: '00180088',
-  GantryDetectorTilt: '00181120',
-  SeriesInstanceUID: '0020000E',
-  InstanceNumber: '00200013',
-  ImagePositionPatient: '00200032',
-  ImageOrientationPatient: '00200037',
-  FrameOfReferenceUID: '00200052',
-  SamplesPerPixel: '00280002',
-  PhotometricInterpretation: '00280004',
-  NumberOfFrames: '00280008',
-  Rows: '00280010',
-  Columns: '00280011',
-  PixelSpacing: '00280030',
-  BitsAllocated: '00280100',
-  BitsStored: '00280101',
-  HighBit: '00280102',
-  PixelRepresentation: '00280103',
-  PixelPaddingValue: '00280120',
-  PixelPaddingRangeLimit: '00280121',
-  WindowCenter: '00281050',
-  WindowWidth: '00281051',
-  RescaleIntercept: '00281052',
-  RescaleSlope: '00281053',
-  SharedFunctionalGroupsSequence: '52009229',
-  PerFrameFunctionalGroupsSequence: '52009230',
-  PixelData: '7FE00010',
-} as const;
-export type Keyword = keyof typeof tags;
-
-/** `Rows (0028,0010)`. */
-export const fieldName = (keyword: Keyword) =>
-  `${keyword} (${tags[keyword].slice(0, 4)},${tags[keyword].slice(4)})`;
+/** A deflated data set may have at most this many bytes. */
+const MAX_INFLATED_BYTES = 2 ** 28;
 
 export interface ParsedFile {
   transferSyntax: string;
@@ -59,9 +18,9 @@ export interface ParsedFile {
 }
 
 /**
- * Parses a file up to its pixel data. What dcmjs cannot read ends the parsing in silence: the elements behind it are missing.
- * The file's meta information is read here and replaced, so that a missing preamble, a wrong group length and deflation
- * are no matter. Throws an Error with the reason.
+ * Parses a file up to its pixel data. At an element that dcmjs cannot read the parsing ends without an error, and the
+ * elements after it are missing. The file's meta information is read here and replaced by a valid one, so that files
+ * with a missing preamble, a wrong group length or a deflated data set are read too. Throws an Error with the reason.
  */
 export function parseDicom(bytes: Uint8Array): ParsedFile {
   if (bytes.length === 0) throw new Error('the file is empty');
@@ -87,13 +46,13 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
 const PIXEL_DATA = 0x7fe00010;
 const TRANSFER_SYNTAX = 0x00020010;
 
-/** More elements than this out of order are no sloppiness of a writer: the file is damaged, or made to keep a parser busy. */
-const MOST_OUT_OF_ORDER = 100;
+/** With more elements out of order than this, a file counts as damaged; some writers get a few out of order. */
+const MAX_OUT_OF_ORDER = 100;
 
 /**
- * Elements stand in ascending order of their tags (PS3.5, 7.1) and end within the file. Looks at those before the first
- * sequence, and throws an Error where they do not: dcmjs would make a million elements of megabytes of zeros, and a
- * string of any length of a few bytes.
+ * Checks the elements before the first sequence: their tags ascend (PS3.5, 7.1), and they end within the file. Without
+ * this check dcmjs would read megabytes of zeros as a million elements, and a wrong length as a string of that length.
+ * Throws an Error with the reason.
  */
 function requireElements(body: Uint8Array, encoding: string) {
   const coding = { implicit: encoding === IMPLICIT, little: encoding !== BIG_ENDIAN };
@@ -103,7 +62,7 @@ function requireElements(body: Uint8Array, encoding: string) {
     const header = elementHeader(body, at, coding);
     if (header === undefined) return;
     const { tag, value, length } = header;
-    if (tag <= last && ++outOfOrder > MOST_OUT_OF_ORDER)
+    if (tag <= last && ++outOfOrder > MAX_OUT_OF_ORDER)
       throw new Error('is damaged: its elements are out of order');
     last = tag;
     if (length === 0xffffffff || tag === PIXEL_DATA) return;
@@ -117,12 +76,12 @@ function requireElements(body: Uint8Array, encoding: string) {
   }
 }
 
-/** dcmjs fills what a file that is cut short lacks of its pixel data with zeros. Throws an Error where it is cut. */
+/** Throws an Error if the pixel data is cut short: dcmjs would fill the missing part with zeros. */
 function requirePixelData(body: Uint8Array, encoding: string) {
   const big = encoding === BIG_ENDIAN;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const tag = big ? Buffer.of(0x7f, 0xe0, 0x00, 0x10) : Buffer.of(0xe0, 0x7f, 0x10, 0x00);
-  // The same four bytes may lie before it within other values, and behind it within the pixels: only a header counts.
+  // The bytes of the tag may also occur within other values or within the pixels: only a whole element header counts.
   for (let at = bytes.indexOf(tag); at >= 0; at = bytes.indexOf(tag, at + 1)) {
     const long = encoding !== IMPLICIT && /^O[BW]\0\0$/.test(latin1(bytes, at + 4, at + 8));
     if (encoding !== IMPLICIT && !long) continue;
@@ -136,7 +95,7 @@ function requirePixelData(body: Uint8Array, encoding: string) {
   }
 }
 
-/** The elements of group 0002, which are explicit little endian in whatever syntax the rest is. */
+/** Reads group 0002, which is always explicit little endian: the transfer syntax, and where the data set starts. */
 function readMeta(bytes: Uint8Array) {
   const view = viewOf(bytes);
   let start = hasPreamble(bytes) ? 132 : 0;
@@ -152,6 +111,7 @@ function readMeta(bytes: Uint8Array) {
   return { start, transferSyntax: transferSyntax || (isVR(bytes, start + 4) ? EXPLICIT : IMPLICIT) };
 }
 
+/** The data set as a file with preamble and minimal meta information. */
 function withMeta(body: Uint8Array, transferSyntax: string): ArrayBuffer {
   const syntax = transferSyntax.padEnd(transferSyntax.length + (transferSyntax.length % 2), '\0');
   const meta = Buffer.alloc(132 + 12 + 8 + syntax.length);
@@ -169,87 +129,8 @@ function withMeta(body: Uint8Array, transferSyntax: string): ArrayBuffer {
 
 function inflate(bytes: Uint8Array): Uint8Array {
   try {
-    return inflateRawSync(bytes, { maxOutputLength: MOST_INFLATED });
+    return inflateRawSync(bytes, { maxOutputLength: MAX_INFLATED_BYTES });
   } catch (error) {
     throw new Error(`its deflated data cannot be inflated (${messageOf(error)})`, { cause: error });
   }
 }
-
-/** Elements of one frame: of its own functional groups, then of those shared, then of the file. */
-export class Elements {
-  readonly #datasets: readonly Dataset[];
-
-  constructor(datasets: readonly Dataset[]) {
-    this.#datasets = datasets;
-  }
-
-  /** The values of an element; none where it is absent or empty. */
-  values(keyword: Keyword): unknown[] {
-    for (const dataset of this.#datasets) {
-      const found = valuesOf(dataset, keyword);
-      if (found.length > 0) return found;
-    }
-    return [];
-  }
-
-  texts(keyword: Keyword): string[] {
-    return this.values(keyword).map((value) => trimmed(String(value)));
-  }
-
-  text(keyword: Keyword): string | null {
-    return this.texts(keyword)[0] || null;
-  }
-
-  /** So many finite numbers, or null where the element is absent, has fewer or others. */
-  numbers(keyword: Keyword, count: number): number[] | null {
-    const numbers = this.texts(keyword).slice(0, count).map(numberOf);
-    return numbers.length === count && numbers.every(Number.isFinite) ? numbers : null;
-  }
-
-  /** A finite number, or null where the element is absent. Throws where it is something else. */
-  number(keyword: Keyword): number | null {
-    const text = this.text(keyword);
-    if (text === null) return null;
-    const number = numberOf(text);
-    if (!Number.isFinite(number))
-      throw new Error(`field ${fieldName(keyword)}: “${text.slice(0, 32)}” is not a number`);
-    return number;
-  }
-
-  /** A whole number between the limits. Throws where it is absent and has no default, or something else. */
-  whole(keyword: Keyword, limits: { from: number; to: number; missing?: number }): number {
-    const number = this.number(keyword) ?? limits.missing;
-    if (number === undefined) throw new Error(`field ${fieldName(keyword)} is missing`);
-    if (!Number.isInteger(number) || number < limits.from || number > limits.to)
-      throw new Error(
-        `field ${fieldName(keyword)}: ${number} is not a whole number from ${limits.from} to ${limits.to}`,
-      );
-    return number;
-  }
-}
-
-/** The elements of each frame. */
-export function frameElements(dataset: Dataset, frame: number): Elements {
-  const groups = [
-    valuesOf(dataset, 'PerFrameFunctionalGroupsSequence')[frame],
-    valuesOf(dataset, 'SharedFunctionalGroupsSequence')[0],
-  ].filter(isDataset);
-  const macros = groups.flatMap((group) =>
-    Object.values(group).flatMap((element) => (Array.isArray(element?.Value) ? element.Value : [])),
-  );
-  return new Elements([...macros.filter(isDataset), dataset]);
-}
-
-function valuesOf(dataset: Dataset, keyword: Keyword): unknown[] {
-  const { Value, _rawValue } = dataset[tags[keyword]] ?? {};
-  // Of numbers as text, dcmjs drops what is no digit: “1.O5” would become 1.5.
-  const isText = Array.isArray(_rawValue) && _rawValue.every((item) => typeof item === 'string');
-  const value = isText ? _rawValue : Value;
-  const values: unknown[] = Array.isArray(value) ? value : [value];
-  return values.filter((item) => item !== undefined && item !== null && item !== '');
-}
-
-const isDataset = (value: unknown): value is Dataset =>
-  typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
-const numberOf = (text: string) => (text === '' ? NaN : Number(text));
-const trimmed = (text: string) => text.replace(/[\s\0]+$/, '').trimStart();

@@ -1,53 +1,66 @@
-// One DICOM file: its images in Hounsfield units and what tells where they lie in the patient (LPS: x left, y posterior, z head).
+// One DICOM file: its images in Hounsfield units, and their position in the patient. Coordinates are DICOM's LPS, in mm:
+// x to the patient's left, y to the back, z to the head.
 import type { Slice } from '../../scan.ts';
-import { frameElements, parseDicom, type Elements } from './dicom-dataset.ts';
-import { decodeFrame, encodedFrames, rescaleOf, sampleFormat, toHounsfield } from './dicom-pixels.ts';
+import { parseDicom } from './dicom-dataset.ts';
+import { frameElements, type Elements } from './dicom-elements.ts';
+import { decodeFrame, encodedFrames, sampleFormat } from './dicom-pixels.ts';
+import { rescaleOf, toHounsfield } from './hounsfield.ts';
 
 export type Vector = [x: number, y: number, z: number];
 
 export interface Geometry {
-  /** Of the first sample. */
+  /** Of the first sample, in mm. */
   position: Vector | null;
-  /** The way along a row, and down a column. */
+  /** Unit vectors: along a row, from its first sample to the next, and down a column. */
   orientation: { row: Vector; column: Vector } | null;
+  /** Millimetres between the centres of rows and of columns. */
   spacing: { rows: number; columns: number } | null;
+  /** SpacingBetweenSlices or else SliceThickness, in mm. */
   thickness: number | null;
-  /** Degrees. */
+  /** GantryDetectorTilt in degrees; 0 if the file does not state it. */
   tilt: number;
 }
 
+/** What the header says about one image; null where it says nothing. */
 export interface ImageHeader {
   path: string;
+  /** SeriesInstanceUID. */
   series: string | null;
   patient: string | null;
   frameOfReference: string | null;
+  /** InstanceNumber. */
   instance: number | null;
   rows: number;
   columns: number;
   geometry: Geometry;
-  /** Why it is no axial CT slice, or null. */
-  otherThanAxial: string | null;
+  /** Why the image is not an axial CT slice; null if it is one. */
+  notAxial: string | null;
 }
 
 export interface DicomImage extends ImageHeader {
-  /** Hounsfield units as stored, not turned; null where the image is no axial CT slice. */
+  /** Hounsfield units in the orientation of the file; null if the image is not an axial CT slice. */
   slice: (Slice & { data: Int16Array }) | null;
-  /** Samples that were padding. */
+  /** Number of samples that were padding. */
   padded: number;
   monochrome1: boolean;
+  /** Whether the file states a slope or an intercept. */
   rescaled: boolean;
-  /** Several windows, or one that is none. */
-  oddWindow: boolean;
+  /** Whether the file states several windows, or an invalid one. */
+  unusualWindow: boolean;
 }
 
-export const MOST_SLICES = 4000;
+/** An image that is an axial CT slice. */
+export type AxialImage = DicomImage & { slice: NonNullable<DicomImage['slice']> };
 
-/** The images of a file, one for each frame. Throws an Error with the reason, naming the field. */
+/** A file may have at most this many frames, and a series this many slices. */
+export const MAX_SLICES = 4000;
+
+/** The images of a file, one per frame. Throws an Error with the reason, which names the field. */
 export async function readDicomFile(path: string, bytes: Uint8Array): Promise<DicomImage[]> {
   const { transferSyntax, dataset } = parseDicom(bytes);
   const file = frameElements(dataset, 0);
   const format = sampleFormat(file);
-  const frames = file.whole('NumberOfFrames', { from: 1, to: MOST_SLICES, missing: 1 });
+  const frames = file.whole('NumberOfFrames', { from: 1, to: MAX_SLICES, missing: 1 });
   const encoded = encodedFrames({ dataset, transferSyntax, frames }, format);
   const images: DicomImage[] = [];
   for (const [frame, bytesOfFrame] of encoded.entries()) {
@@ -58,9 +71,9 @@ export async function readDicomFile(path: string, bytes: Uint8Array): Promise<Di
       ...header,
       monochrome1: elements.text('PhotometricInterpretation') === 'MONOCHROME1',
       rescaled: elements.number('RescaleSlope') !== null || elements.number('RescaleIntercept') !== null,
-      oddWindow: hasOddWindow(elements),
+      unusualWindow: hasUnusualWindow(elements),
     };
-    if (image.otherThanAxial !== null) {
+    if (image.notAxial !== null) {
       images.push({ ...image, slice: null, padded: 0 });
       continue;
     }
@@ -85,7 +98,7 @@ function headerOf(
     rows,
     columns,
     geometry,
-    otherThanAxial: otherThanAxial(elements, geometry),
+    notAxial: reasonNotAxial(elements, geometry),
   };
 }
 
@@ -107,7 +120,7 @@ function geometryOf(elements: Elements): Geometry {
   };
 }
 
-function otherThanAxial(elements: Elements, { orientation }: Geometry): string | null {
+function reasonNotAxial(elements: Elements, { orientation }: Geometry): string | null {
   const modality = elements.text('Modality');
   if (modality !== null && modality !== 'CT') return `of modality ${modality}`;
   if (elements.texts('ImageType').includes('LOCALIZER')) return 'a localizer';
@@ -115,7 +128,7 @@ function otherThanAxial(elements: Elements, { orientation }: Geometry): string |
   return null;
 }
 
-function hasOddWindow(elements: Elements): boolean {
+function hasUnusualWindow(elements: Elements): boolean {
   const windows = [elements.values('WindowCenter'), elements.values('WindowWidth')];
   const [width] = elements.numbers('WindowWidth', 1) ?? [];
   return windows.some(({ length }) => length > 1) || (windows[1]!.length > 0 && !(width! >= 1));
@@ -123,7 +136,7 @@ function hasOddWindow(elements: Elements): boolean {
 
 export const dot = (a: Vector, b: Vector) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
-/** At right angles to the slice, on the side that right-handed axes give. */
+/** The unit vector perpendicular to the slice: row × column. */
 export function normalOf({ row: r, column: c }: { row: Vector; column: Vector }): Vector {
   const normal = [r[1] * c[2] - r[2] * c[1], r[2] * c[0] - r[0] * c[2], r[0] * c[1] - r[1] * c[0]];
   return unit(normal) ?? [0, 0, 0];

@@ -1,6 +1,7 @@
-// DICOM files made by hand, for the tests: the elements of one CT slice, written as PS3.5 has them.
+// DICOM files made for tests: the elements of one CT slice, encoded as PS3.5 describes.
 import { deflateRawSync } from 'node:zlib';
-import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, tags, type Keyword } from './dicom-dataset.ts';
+import { tags, type Keyword } from './dicom-elements.ts';
+import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT } from './transfer-syntaxes.ts';
 
 export { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT };
 
@@ -38,7 +39,7 @@ const vrOf = (keyword: Keyword) =>
 export const words = (...values: number[]) =>
   new Uint8Array(Uint16Array.from(values, (value) => value & 0xffff).buffer);
 
-/** A slice of 2 × 3 signed words, HU = stored − 1000, at z; undefined leaves an element out. */
+/** A slice of 2 × 3 signed words, HU = stored − 1000, at z; a change to undefined leaves the element out. */
 export function sliceElements(z: number, changes: SliceElements = {}): SliceElements {
   return {
     ImageType: 'ORIGINAL\\PRIMARY\\AXIAL',

@@ -1,5 +1,5 @@
-// Grey JPEGs straight through libjpeg-turbo: the pixels that sharp gives, in half the time. Whatever is out of the
-// ordinary is left to sharp, which also tells the reason.
+// A fast path for ordinary grey JPEGs: libjpeg-turbo decodes them to the same pixels as sharp in half the time. All other
+// files are left to sharp, which also gives the reason if one cannot be decoded.
 import { createRequire } from 'node:module';
 import type { JPEGDecoder } from '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs';
 import type { GreyImage } from '../../scan.ts';
@@ -8,35 +8,35 @@ const require = createRequire(import.meta.url);
 
 let decoder: JPEGDecoder | undefined;
 
-async function freshDecoder(): Promise<JPEGDecoder> {
+async function newDecoder(): Promise<JPEGDecoder> {
   const load = require('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs') as () => Promise<{
     JPEGDecoder: new () => JPEGDecoder;
   }>;
   return new (await load()).JPEGDecoder();
 }
 
-/** A CT slice has far fewer; what claims more is not unpacked. */
-export const MOST_PIXELS = 4096 ** 2;
+/** An image with more pixels than this is not decoded; CT slices have far fewer. */
+export const MAX_PIXELS = 4096 ** 2;
 
-/** The image, or null if it is no JPEG of one component of 8 bits, or the decoder finds anything wrong with it. */
+/** Decodes a JPEG of one component of 8 bits; null for any other file, and if the decoder reports an error. */
 export async function decodeGreyJpeg(bytes: Uint8Array): Promise<GreyImage | null> {
   const frame = frameOf(bytes);
   if (frame === null || frame.components !== 1 || frame.bits !== 8) return null;
   const { height, width } = frame;
-  if (height * width === 0 || height * width > MOST_PIXELS) return null;
-  decoder ??= await freshDecoder();
+  if (height * width === 0 || height * width > MAX_PIXELS) return null;
+  decoder ??= await newDecoder();
   try {
     decoder.getEncodedBuffer(bytes.length).set(bytes);
     decoder.decode();
     const decoded = decoder.getDecodedBuffer();
     return decoded.length === height * width ? { height, width, data: new Uint8Array(decoded) } : null;
   } catch {
-    decoder = undefined; // its memory may not be in order
+    decoder = undefined; // its memory may be corrupt
     return null;
   }
 }
 
-/** What the frame header (SOF) says; null where there is none before the image data. */
+/** The fields of the frame header (SOF); null if there is none before the image data. */
 function frameOf(bytes: Uint8Array) {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return null;
   const word = (at: number) => (bytes[at]! << 8) | bytes[at + 1]!;

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { png } from '../../testing/dataset.fixture.ts';
+import { countDamagedSlices } from './slices-damage.fixture.ts';
 import { decodeSlice } from './slices.ts';
 
 const grey8 = Uint8Array.from({ length: 64 * 48 }, (_, i) => (i * 7 + Math.floor(i / 64) * 13) % 256);
@@ -135,7 +136,12 @@ test('a picture far larger than any slice is refused before it is unpacked', asy
     .toColourspace('b-w')
     .png()
     .toBuffer();
-  await expect(decodeSlice(large)).rejects.toThrow(
-    'is 5000×3400 pixels, more than a slice may have (16777216)',
-  );
+  await expect(decodeSlice(large)).rejects.toThrow('is 5000×3400 pixels; a slice may have at most 16777216');
+});
+
+test('damaged JPEG and PNG files: two per kind of damage and format', async () => {
+  const { read, refused, seconds } = await countDamagedSlices(48);
+  expect(read).toBeGreaterThan(1);
+  expect(refused).toBeGreaterThan(15);
+  expect(seconds).toBeLessThan(2);
 });

@@ -1,25 +1,24 @@
-// One slice: from the bytes of a JPEG or PNG file to grey values.
+// Decoding one slice: from the bytes of a JPEG or PNG file to 8-bit grey values.
 import type { GreyImage } from '../../scan.ts';
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
-import { decodeGreyJpeg, MOST_PIXELS } from './jpeg.ts';
+import { decodeGreyJpeg, MAX_PIXELS } from './jpeg.ts';
 
-sharp.cache(false); // No slice is decoded twice.
+sharp.cache(false); // A cache would be useless: no slice is decoded twice.
 
 export interface DecodedSlice {
   image: GreyImage;
-  /** What was lost on the way to 8-bit grey, or null: `16 bits scaled to 8`, … */
+  /** What the conversion to 8-bit grey lost, such as `16 bits scaled to 8`; null if nothing. */
   loss: string | null;
 }
 
 /**
- * Decodes a slice to 8-bit grey at its own size. The values are taken as measured: ICC profiles, EXIF orientation and
- * transparency are disregarded; colour becomes grey by the luma of ITU-R 601 (as `cv2.imread(…, IMREAD_GRAYSCALE)`
- * and Pillow's `convert('L')`), 16 bits become 8 by v / 257, rounded; CMYK goes
- * through sRGB, which only comes near.
+ * Decodes a slice to 8-bit grey at its own size. The stored values are kept: ICC profiles, EXIF orientation and
+ * transparency are ignored. Colour becomes grey by the luma of ITU-R 601 (as in `cv2.imread(…, IMREAD_GRAYSCALE)` and
+ * Pillow's `convert('L')`); 16 bits become 8 as v / 257, rounded; CMYK is converted through sRGB, which is approximate.
  *
- * Strict: whatever the JPEG or PNG decoder warns about (cut short, corrupt data, bad checksum) is an error, and so is
- * a JPEG without its end marker, which decoders fill up with grey in silence. Throws an Error with the reason.
+ * Decoding is strict. Throws an Error with the reason for everything that the JPEG or PNG decoder warns about (cut short,
+ * corrupt data, bad checksum), and for a JPEG without its end marker, which decoders would fill up with grey.
  */
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
   if (bytes.length === 0) throw new Error('the file is empty');
@@ -31,8 +30,8 @@ async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
   try {
     const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
     const { width, height } = metadata;
-    if (width * height > MOST_PIXELS)
-      throw new Error(`is ${width}×${height} pixels, more than a slice may have (${MOST_PIXELS})`);
+    if (width * height > MAX_PIXELS)
+      throw new Error(`is ${width}×${height} pixels; a slice may have at most ${MAX_PIXELS}`);
     if (metadata.format === 'jpeg' && !hasEndMarker(bytes))
       throw new Error('the JPEG has no end marker, its data is cut short');
     const bits = metadata.depth === 'ushort' ? 16 : 8;
@@ -41,7 +40,7 @@ async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
     const { data, info } = await sharp(bytes, {
       failOn: 'warning',
       ignoreIcc: true,
-      limitInputPixels: MOST_PIXELS,
+      limitInputPixels: MAX_PIXELS,
     })
       .removeAlpha()
       .toColourspace(space)
@@ -80,7 +79,10 @@ function toGrey8(options: { values: Uint8Array | Uint16Array; bits: 8 | 16; chan
   return grey;
 }
 
-/** Of a JPEG. Both markers stand for themselves alone: within image data, the byte FF is always stuffed. */
+/**
+ * Whether a JPEG has an end marker (FF D9) after its last start of scan (FF DA). Neither byte pair occurs within image
+ * data, where every byte FF is followed by a zero byte.
+ */
 function hasEndMarker(jpeg: Uint8Array): boolean {
   const bytes = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.length);
   return bytes.lastIndexOf(Buffer.of(0xff, 0xd9)) >= bytes.lastIndexOf(Buffer.of(0xff, 0xda));

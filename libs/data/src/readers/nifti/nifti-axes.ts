@@ -1,10 +1,12 @@
-// How the voxel axes of a NIfTI file lie in the patient, from its affine.
+// How the voxel axes of a NIfTI file are oriented in the patient, from its affine matrix.
 import type { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import type { Scan, ScanFinding } from '../../scan.ts';
 
-/** One axis of our order as an axis of the file: 0, 1, 2 for i, j, k; flipped where it runs the other way. */
+/** Which axis of the file becomes one axis of the scan. */
 export interface Axis {
+  /** 0, 1, 2 for i, j, k. */
   axis: number;
+  /** Whether the file's axis runs in the opposite direction. */
   flipped: boolean;
 }
 
@@ -27,10 +29,13 @@ const PERMUTATIONS = [
   [2, 0, 1],
   [2, 1, 0],
 ] as const;
-/** By the code of the unit; unknown, as it often is, stands for millimetres. */
+/** Millimetres per unit, by the code in `xyzt_units`; an unknown unit, which is frequent, means millimetres. */
 const MILLIMETRES: Record<number, number> = { 1: 1000, 2: 1, 3: 0.001 };
 
-/** Which voxel axis runs most along each of the patient's, and which way. */
+/**
+ * Finds the permutation of the voxel axes that is nearest to the patient's axes, and their directions. Uses the sform, or
+ * else the qform; without either, axes that run to the left, to the front and to the head are assumed, with a finding.
+ */
 export function axesOf(header: NIFTI1 | NIFTI2, bytes: Buffer): Axes {
   const { directions, lengths, findings } = geometryOf(header, bytes);
   const cosine = (row: number, axis: number) => Math.min(1, Math.abs(directions[row]![axis]!));
@@ -41,7 +46,7 @@ export function axesOf(header: NIFTI1 | NIFTI2, bytes: Buffer): Axes {
   if (oblique > 1)
     findings.push({
       kind: 'oblique-axes',
-      message: `the axes are ${oblique.toFixed(1)} degrees off the patient's; read along the nearest ones`,
+      message: `the axes are ${oblique.toFixed(1)} degrees off the patient's axes; the volume is read along the nearest ones`,
     });
   const unit = MILLIMETRES[header.xyzt_units & 7] ?? 1;
   const [columns, rows, slices] = nearest.map((axis) => millimetres(lengths[axis]! * unit)) as [
@@ -54,20 +59,20 @@ export function axesOf(header: NIFTI1 | NIFTI2, bytes: Buffer): Axes {
   if (!plausible)
     findings.push({
       kind: 'implausible-spacing',
-      message: `voxels of ${sizes.map((mm) => mm.toPrecision(3)).join(' × ')} mm are not believed`,
+      message: `voxels of ${sizes.map((mm) => mm.toPrecision(3)).join(' × ')} mm are implausible; the spacing is ignored`,
     });
-  // The patient's right, front and head come first: down each axis of RAS.
+  // Affines point to the right, anterior and superior (RAS); in a scan the right, front and head come first.
   const [x, y, z] = nearest.map((axis, row) => ({ axis, flipped: directions[row]![axis]! > 0 }));
   const spacing = plausible ? { slices, rows, columns } : null;
   return { slices: z!, rows: y!, columns: x!, spacing, findings };
 }
 
-/** Without the noise of single precision. */
+/** Rounded to nanometres, which removes the noise of single precision. */
 const millimetres = (length: number) => Math.round(length * 1e6) / 1e6;
 
 /**
- * The columns of the affine as unit vectors, and their lengths. The library's own `affine` prefers the form of the
- * higher code, and knows no qform in NIfTI-2.
+ * The columns of the affine matrix as unit vectors, and their lengths. Not taken from the library's `affine`, which
+ * prefers the form with the higher code and ignores the qform of NIfTI-2.
  */
 function geometryOf(header: NIFTI1 | NIFTI2, bytes: Buffer) {
   const findings: ScanFinding[] = [];
@@ -80,14 +85,14 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Buffer) {
     const lengths = [0, 1, 2].map((i) => Math.hypot(matrix[0]![i]!, matrix[1]![i]!, matrix[2]![i]!));
     const directions = [0, 1, 2].map((row) => lengths.map((length, i) => matrix[row]![i]! / length));
     if (Math.abs(determinant(directions)) > 0.1) return { directions, lengths, findings };
-    const message = `header, field ${name}_code: the ${name} does not span a space, it is disregarded`;
+    const message = `header, field ${name}_code: the ${name} is singular and is ignored`;
     findings.push({ kind: 'unusable-affine', message });
   }
   findings.push({
     kind: 'unknown-orientation',
     message:
-      'the header tells no orientation (fields sform_code, qform_code): taken to run to the left, to the front and ' +
-      'to the head',
+      'the header states no orientation (fields sform_code, qform_code): the axes are assumed to run to the left, to ' +
+      'the front and to the head',
   });
   const directions = [
     [-1, 0, 0],
@@ -106,7 +111,7 @@ function sformOf(header: NIFTI1 | NIFTI2, bytes: Buffer): Matrix {
   return [0, 1, 2].map((row) => [0, 1, 2].map((column) => value(4 * row + column)));
 }
 
-/** NaN where an element is not finite. */
+/** NaN if an element is not finite. */
 function determinant(matrix: Matrix): number {
   const [[a, b, c], [d, e, f], [g, h, i]] = matrix as [Three, Three, Three];
   return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);

@@ -1,4 +1,4 @@
-// NIfTI files made in the test, byte by byte, from the table of nifti1.h and nifti2.h.
+// NIfTI files made for tests, byte by byte, after nifti1.h and nifti2.h.
 
 const types = {
   uint8: { code: 2, bytes: 1, set: 'setUint8' },
@@ -14,9 +14,9 @@ export type NiftiType = keyof typeof types;
 export const niftiTypes = Object.keys(types) as NiftiType[];
 
 export interface NiftiOptions {
-  /** i, j, k; then volumes. */
+  /** Sizes of the axes i, j, k; then the number of volumes. */
   dims: readonly number[];
-  /** i runs fastest. */
+  /** The voxels; i runs fastest. */
   values: readonly number[];
   type?: NiftiType;
   version?: 1 | 2;
@@ -25,10 +25,10 @@ export interface NiftiOptions {
   units?: number;
   slope?: number;
   intercept?: number;
-  /** Three rows of four. Left out: i, j and k run to the left, to the back and to the feet, which is our order. */
+  /** Three rows of four. Default: i, j and k run to the left, to the back and to the feet, which is the order of scans. */
   sform?: readonly (readonly number[])[] | null;
   qform?: { quaternion: readonly [number, number, number]; qfac: 1 | -1 };
-  /** Bytes between header and data: a whole extension. */
+  /** Bytes of an extension between header and data. */
   extension?: Uint8Array;
 }
 

@@ -36,7 +36,7 @@ test('which files are NIfTI by name', () => {
 });
 
 describe('orientation', () => {
-  // A volume of 2 × 3 × 4 voxels to the right, to the front and to the head; each value tells its place.
+  // A volume of 2 × 3 × 4 voxels to the right, to the front and to the head; each value encodes its position.
   const sizes = [2, 3, 4];
   const spacing = [0.5, 0.75, 2];
   const valueAt = (place: readonly number[]) => 100 * place[0]! + 10 * place[1]! + place[2]!;
@@ -198,8 +198,8 @@ describe('values', () => {
     const scan = await read(niftiFile({ dims: [3, 2, 1], values, type: 'float32' }));
     expect(valuesOf(scan)).toEqual([-1024, 32767, -32768, 32767, -32768, 5]);
     expect(scan.findings.map(({ message }) => message)).toEqual([
-      '4 of 6 voxels are outside 16 bits, cut to −32768 … 32767',
-      '1 of 6 voxels are not numbers, taken as −1024 HU',
+      '4 of 6 voxels are outside 16 bits and were clamped to −32768 … 32767',
+      '1 of 6 voxels are not numbers and were set to −1024 HU',
     ]);
   });
 
@@ -234,7 +234,11 @@ describe('what cannot be read says which file, which field and what to do', () =
     ],
     ['gzip cut short', gzipSync(small()).subarray(0, -6), /truncated: its gzip stream has no end/],
     ['gzip with a wrong checksum', changedGzip(small()), /gzip stream is damaged/],
-    ['more than claimed', Buffer.concat([small(), Buffer.of(1)]), /goes on after the last of the 376 bytes/],
+    [
+      'more than claimed',
+      Buffer.concat([small(), Buffer.of(1)]),
+      /has more bytes after the last of the 376 bytes/,
+    ],
     ['text', Buffer.alloc(400, 'text'), /not a NIfTI file \(header, field sizeof_hdr/],
     ['Analyze', changed((file) => file.fill(0, 344, 348)), /field magic/],
     [

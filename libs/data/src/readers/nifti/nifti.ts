@@ -1,5 +1,4 @@
-// A CT volume from a NIfTI file, `.nii` or `.nii.gz`, version 1 or 2.
-// Fields by their names in https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h.
+// Reader of CT volumes in NIfTI files, `.nii` or `.nii.gz`, version 1 or 2. Header fields have the names of https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h.
 import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import { endianness } from 'node:os';
@@ -18,7 +17,7 @@ type Voxels =
   | Float64Array<ArrayBuffer>;
 type VoxelArray = { new (length: number): Voxels; readonly BYTES_PER_ELEMENT: number };
 
-/** By the code of the data type. */
+/** The supported data types, by their codes in the header. */
 const arrays: Readonly<Record<number, VoxelArray>> = {
   2: Uint8Array,
   4: Int16Array,
@@ -30,23 +29,27 @@ const arrays: Readonly<Record<number, VoxelArray>> = {
   768: Uint32Array,
 };
 
+/** Largest number of voxels along an axis. */
 const MAX_DIM = 4096;
+
+/** Largest size of a decompressed file. */
 const MAX_BYTES = 2 ** 32;
 
+/** Throws the UserError that names the file. */
 type Fail = (problem: string, remedy?: string) => never;
 type Header = NIFTI1 | NIFTI2;
 
 /**
- * Reads a volume as Hounsfield units: the stored values by scl_slope and scl_inter, rounded and cut to 16 bits. Slices
- * are axial, head first, row 0 anterior and column 0 the patient's right, as near as permuting and flipping the axes
- * comes; nothing is interpolated.
+ * Reads a volume as Hounsfield units: stored · scl_slope + scl_inter, rounded and clamped to int16. Slices are axial and
+ * ordered from head to feet; row 0 is anterior and column 0 is the patient's right. The axes are only permuted and
+ * flipped, to the nearest of the patient's axes; nothing is interpolated.
  *
- * Whether the values are Hounsfield units no NIfTI file says. An 8-bit volume without scaling (grey values, a mask of
- * labels) is read as Hounsfield units 0 … 255 like any other: what it is, the caller decides.
+ * A NIfTI file does not say whether its values are Hounsfield units. An 8-bit volume without scaling (grey values, or a
+ * mask of labels) is read as Hounsfield units 0 … 255 like any other; the caller decides what it means.
  *
- * From the file's bytes where they are given, else from the file; `path` names it in errors.
- * Memory is bounded by what the header claims, and the claim by the size of the file.
- * @throws {UserError} naming the file and the field of its header.
+ * Reads from `bytes` if they are given, otherwise from the file; `path` names it in errors. Memory is bounded by the size
+ * that the header claims, and a claim that the file is too small for is refused before memory is allocated.
+ * @throws {UserError} naming the file and the header field.
  */
 export async function readNifti(path: string, bytes?: Uint8Array): Promise<Scan> {
   const fail: Fail = (problem, remedy = 'convert the series to NIfTI again (dcm2niix, nibabel)') => {
@@ -84,7 +87,7 @@ async function readVolume(source: ByteSource, fail: Fail): Promise<Scan> {
   if (header.numBitsPerVoxel !== bits)
     fail(`header, field bitpix: ${header.numBitsPerVoxel}, but datatype ${header.datatypeCode} has ${bits}`);
   const scaling = scalingOf(header, fail);
-  const start = bytes.length + 4; // four bytes tell of extensions
+  const start = bytes.length + 4; // four bytes that announce extensions follow the header
   const offset = header.vox_offset === 0 ? start : header.vox_offset;
   if (!Number.isInteger(offset) || offset < start || offset > MAX_BYTES)
     fail(`header, field vox_offset: the data cannot start at byte ${offset}`);
@@ -102,7 +105,7 @@ async function readVolume(source: ByteSource, fail: Fail): Promise<Scan> {
   const filled = await source.fill(raw);
   if (skipped + filled < claimed - bytes.length)
     fail(`is truncated: it holds ${bytes.length + skipped + filled} ${claim}`, 'copy or convert it again');
-  if ((await source.skip(1)) > 0) fail(`goes on after the last ${claim}`);
+  if ((await source.skip(1)) > 0) fail(`has more bytes after the last ${claim}`);
   if (header.littleEndian !== (endianness() === 'LE')) swapBytes(raw, VoxelArray.BYTES_PER_ELEMENT);
 
   const axes = axesOf(header, bytes);
@@ -117,7 +120,7 @@ async function readVolume(source: ByteSource, fail: Fail): Promise<Scan> {
   };
 }
 
-/** Only the header itself goes to the library, never what follows: its reading of extensions trusts their lengths. */
+/** The library gets only the header: when it reads extensions it trusts the lengths that they claim. */
 async function readHeader(source: ByteSource, fail: Fail): Promise<{ header: Header; bytes: Buffer }> {
   const first = Buffer.alloc(348);
   const got = await source.fill(first);
@@ -140,27 +143,28 @@ async function readHeader(source: ByteSource, fail: Fail): Promise<{ header: Hea
 
 function dimsOf({ dims }: Header, fail: Fail): [number, number, number] {
   const axes = dims[0]!;
-  if (!(axes >= 3 && axes <= 7)) fail(`header, field dim[0]: ${axes} axes, a volume has three`);
+  if (!(axes >= 3 && axes <= 7)) fail(`header, field dim[0]: ${axes} axes; a volume has three`);
   for (let i = 1; i <= axes; i++)
     if (!(dims[i]! >= 1 && (i > 3 || dims[i]! <= MAX_DIM)))
       fail(`header, field dim[${i}]: ${dims[i]!} is not within 1 … ${MAX_DIM}`);
   const volumes = dims.slice(4, axes + 1).reduce((product, n) => product * n, 1);
-  if (volumes !== 1) fail(`header, field dim: ${volumes} volumes in one file`, 'write one of them to a file');
+  if (volumes !== 1)
+    fail(`header, field dim: ${volumes} volumes in one file`, 'write one of them to a file of its own');
   return [dims[1]!, dims[2]!, dims[3]!];
 }
 
 function failDatatype(header: Header, fail: Fail): never {
   const name = header.getDatatypeCodeString(header.datatypeCode);
   return fail(
-    `header, field datatype: ${header.datatypeCode} (${name}) is not read`,
+    `header, field datatype: ${header.datatypeCode} (${name}) is not supported`,
     'convert it to 8, 16 or 32-bit integers or to floating point',
   );
 }
 
 function scalingOf({ scl_slope: slope, scl_inter: intercept }: Header, fail: Fail) {
   if (slope === 0) return { slope: 1, intercept: 0 };
-  if (!Number.isFinite(slope)) fail(`header, field scl_slope: ${slope} is not a number to scale by`);
-  if (!Number.isFinite(intercept)) fail(`header, field scl_inter: ${intercept} is not a number to add`);
+  if (!Number.isFinite(slope)) fail(`header, field scl_slope: ${slope} is not a finite number`);
+  if (!Number.isFinite(intercept)) fail(`header, field scl_inter: ${intercept} is not a finite number`);
   return { slope, intercept };
 }
 
@@ -172,7 +176,7 @@ function toSlices(options: {
   intercept: number;
 }): { slices: Slice[]; findings: ScanFinding[] } {
   const { voxels, dims, axes, slope, intercept } = options;
-  const { round } = Math; // a global's property is slow to reach where Jest runs the code
+  const { round } = Math; // in Jest a property of a global is slow to reach
   const steps = [1, dims[0]!, dims[0]! * dims[1]!];
   const [slice, row, column] = [axes.slices, axes.rows, axes.columns].map(({ axis, flipped }) => {
     const count = dims[axis]!;
@@ -210,15 +214,24 @@ function toSlices(options: {
   const findings: ScanFinding[] = [];
   const of = `of ${voxels.length} voxels`;
   if (cut > 0)
-    findings.push({ kind: 'values-cut', message: `${cut} ${of} are outside 16 bits, cut to −32768 … 32767` });
+    findings.push({
+      kind: 'values-cut',
+      message: `${cut} ${of} are outside 16 bits and were clamped to −32768 … 32767`,
+    });
   if (unknown > 0)
-    findings.push({ kind: 'not-a-number', message: `${unknown} ${of} are not numbers, taken as −1024 HU` });
+    findings.push({
+      kind: 'not-a-number',
+      message: `${unknown} ${of} are not numbers and were set to −1024 HU`,
+    });
   return { slices, findings };
 }
 
+/** How to walk along one axis of the output in the voxels of the file. */
 interface Run {
   count: number;
+  /** Distance of neighbours, in voxels; negative if the axis is flipped. */
   step: number;
+  /** Offset of the first element, in voxels. */
   first: number;
 }
 

@@ -1,4 +1,4 @@
-// The same inputs, threads and device give the same bytes: in separate processes, captured or not.
+// The same inputs, threads and device give the same bytes, in separate processes, captured or eager.
 import tf, { type Tensor2D } from '@tensorflow/tfjs';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { openEngine } from './engine.ts';
 
 interface Result {
   losses: number[];
-  /** Bytes as hex. */
+  /** Hexadecimal bytes. */
   lossBytes: string;
   weights: Record<string, string>;
 }
@@ -33,7 +33,7 @@ it.each([1, 2])('five steps of a convolutional network with %d threads', async (
   expect(eager).toEqual(first);
 });
 
-it('softmax alone differs in its last bits: captured it is oneDNN’s, eager it is Eigen’s', async () => {
+it('only softmax differs in its last bits: captured steps use oneDNN, eager ops Eigen', async () => {
   const engine = await openEngine({ device: { kind: 'cpu', index: 0, threads: 1 } });
   const x = tf.tensor2d(
     Float32Array.from({ length: 4096 }, (_, i) => 3 * Math.sin(i * 12.9898)),

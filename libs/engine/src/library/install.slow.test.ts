@@ -1,4 +1,5 @@
-// Small wheels, true zip files, and two pips: one of a few lines that can fail in every way, and the true one without a network.
+// Installation of small wheels, which are valid zip files, with two kinds of pip: a simulated one that can fail in every
+// way, and the real one without a network.
 import { transformSync } from '@swc/core';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -37,7 +38,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A zip file as the format's specification lays it out. `wrongCrc` names a file whose stored CRC is wrong. */
+/** A zip file, written from the format's specification. `wrongCrc` names a file to store with a wrong CRC. */
 function zip(files: Record<string, Buffer>, wrongCrc?: string): Buffer {
   const bodies: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -80,7 +81,7 @@ const wheel: Wheel = {
 };
 const pins = [wheel];
 
-/** A machine whose python3 has no TensorFlow and whose pip is this JavaScript; `save(bytes)` there "downloads". */
+/** A machine whose python3 has no TensorFlow and whose pip is the given JavaScript, in which `save(bytes)` "downloads". */
 function machine(pip: string, download = bytes): Host {
   const bin = join(folder, 'bin');
   mkdirSync(bin, { recursive: true });
@@ -140,7 +141,7 @@ test('the two libraries and their source arrive, and a line says where; the seco
   expect([again, lines]).toEqual([library, []]);
 });
 
-test('the disk that it takes is told first', async () => {
+test('the required disk space is reported first', async () => {
   const lines: string[] = [];
   await install({ host: machine('save(bytes)'), pins, log: (line) => lines.push(line) });
   expect(lines[0]).toMatch(/^TensorFlow 2\.21\.0: 0 MB to fetch, 0 MB unpacked; 0 MB of the \d+ MB free in /);
@@ -189,7 +190,7 @@ describe('for GPUs', () => {
   }));
   const copy = `${installed}-gpu`;
 
-  /** A folder with the four wheels. */
+  /** Makes a folder with the four wheels. */
   function shelf() {
     const at = join(folder, 'shelf');
     mkdirSync(at, { recursive: true });
@@ -197,7 +198,7 @@ describe('for GPUs', () => {
     return at;
   }
 
-  /** A machine whose pip takes its wheels from the shelf and tells what it was asked for. */
+  /** A machine whose pip takes wheels from the folder `shelf` and records the requested packages in a file. */
   function gpuMachine(unless = ''): Host {
     return machine(
       `fs.appendFileSync(path.join(__dirname, 'asked'), asked() + '\\n');
@@ -237,7 +238,7 @@ describe('for GPUs', () => {
     expect(source.files['nvidia/cudnn/lib/libcudnn.so.9']).toBe(5000);
   });
 
-  test('wheels that were whole before a failure are not fetched again', async () => {
+  test('wheels completed before a failure are not downloaded again', async () => {
     const fails = gpuMachine(`if (asked() === 'nvidia-cuda-nvcc-cu12') fail('ERROR: Read timed out.');`);
     const first = install({ host: fails, gpu: true, pins: gpuPins, log: quiet });
     await expect(first).rejects.toMatchObject({ code: 'download-failed' });
@@ -251,7 +252,7 @@ describe('for GPUs', () => {
     expectCopy();
   });
 
-  test('a kept wheel that is not whole is fetched again', async () => {
+  test('a damaged kept wheel is downloaded again', async () => {
     mkdirSync(join(cache, 'wheels'), { recursive: true });
     const cut = Buffer.from(zips['tensorflow']!);
     cut[50]! ^= 1;
@@ -261,7 +262,7 @@ describe('for GPUs', () => {
     expectCopy();
   });
 
-  test('whole wheels of a killed run are kept', async () => {
+  test('complete wheels of a killed run are kept', async () => {
     const dead = spawnSync(process.execPath, ['-e', '']).pid;
     const leftover = join(cache, `.${copy}@${hostname()}.${dead}.Ab12Cd`, 'wheels');
     mkdirSync(leftover, { recursive: true });
@@ -283,7 +284,7 @@ describe('for GPUs', () => {
     const from = (wheels: string) => install({ host, gpu: true, pins: gpuPins, wheels, log: quiet });
     rmSync(join(shelf(), nameOf('nvidia-cudnn-cu12')));
     await expect(from(join(folder, 'shelf'))).rejects.toThrow(
-      /shelf has no nvidia-cudnn-cu12 1\.0 \(manylinux_2_27_x86_64\) → fetch them .* pip download/,
+      /shelf has no nvidia-cudnn-cu12 1\.0 \(manylinux_2_27_x86_64\) → download them .* pip download/,
     );
     writeFileSync(join(folder, 'shelf', nameOf('nvidia-cudnn-cu12')), 'another');
     await expect(from(join(folder, 'shelf'))).rejects.toMatchObject({ code: 'hash-mismatch' });
@@ -319,12 +320,12 @@ describe('for GPUs', () => {
     expect(findTensorFlow(host)?.folder).toBe(join(cache, copy, 'tensorflow'));
     rmSync(join(cache, copy, 'nvidia/cudnn/lib/libcudnn.so.9'));
     expect(() => findTensorFlow(host)).toThrow(
-      /is not whole → delete that folder and run .*engine:install --gpu/,
+      /is incomplete → delete that folder and run .*engine:install --gpu/,
     );
   });
 
   test('the pins are of packages and versions that TensorFlow 2.21.0 asks for in its extra and-cuda', () => {
-    // From the METADATA of the wheel: at least, below.
+    // From the METADATA of the wheel: [minimum, upper bound).
     const asks: Record<string, [atLeast: string, below: string]> = {
       'nvidia-cublas-cu12': ['12.5.3.2', '13.0'],
       'nvidia-cuda-cupti-cu12': ['12.5.82', '13.0'],
@@ -465,7 +466,7 @@ test('folders of dead processes are removed, those of living ones and of other m
 });
 
 describe('in processes of their own', () => {
-  /** Starts `install` in a new process; the sources are stripped of their types, for Node 20. */
+  /** Starts `install` in a new process. Types are stripped from the sources, because Node 20 cannot run TypeScript. */
   function start(host: Host): {
     child: ChildProcess;
     ended: Promise<{ code: number | null; output: string }>;
@@ -525,7 +526,7 @@ describe('in processes of their own', () => {
     expectInstalled();
   });
 
-  /** A pip that saves a part, tells its process id and hangs for longer than any of these tests. */
+  /** A pip that saves part of the wheel, writes its process id to a file, and hangs for longer than the tests wait. */
   const hangs = `save(bytes.subarray(0, 999)); fs.writeFileSync(path.join(__dirname, 'pid.part'), String(process.pid));
     fs.renameSync(path.join(__dirname, 'pid.part'), path.join(__dirname, 'pid')); setTimeout(() => {}, 20_000);`;
 
@@ -558,7 +559,7 @@ describe('in processes of their own', () => {
 });
 
 const pip = spawnSync('python3', ['-m', 'pip', '--version']).status === 0;
-(pip ? describe : describe.skip)('the true pip, without a network (skipped where there is none)', () => {
+(pip ? describe : describe.skip)('the real pip, without a network (skipped if there is none)', () => {
   function local(): Host {
     const shelf = join(folder, 'shelf');
     mkdirSync(shelf);
