@@ -1,5 +1,5 @@
 // The options that several commands share, each defined once, and the parsers of option values.
-import type { EngineKind } from '@ct-ensemble/engine';
+import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import { InvalidArgumentError, Option } from 'commander';
 
 /** Values of the options that choose the networks of the preparation. */
@@ -71,6 +71,30 @@ export function engineOption(): Option {
   )
     .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
     .default('tensorflow');
+}
+
+/** Values of the options that say how the engine computes; each takes the place of the recipe's. */
+export interface NumericsOptions {
+  precision?: Precision;
+  tf32?: boolean;
+  deterministic?: boolean;
+  memoryLimit?: string;
+}
+
+export function numericsOptions(): Option[] {
+  return [
+    new Option(
+      '--precision <precision>',
+      'precision of convolutions and matrix products: 32 bits, 16 bits where the device has them, or float16',
+    ).choices(['float32', 'mixed', 'mixed-float16'] satisfies Precision[]),
+    new Option('--tf32', 'let GPUs compute float32 with TensorFloat-32: faster, less exact (default: off)'),
+    new Option('--no-tf32', 'do not, whatever the recipe says'),
+    new Option(
+      '--deterministic',
+      'equal bytes in every run on a GPU, somewhat slower; CPUs always give them (default: off)',
+    ),
+    new Option('--memory-limit <size>', "GPU memory for each member's tensors, such as 8GiB or 500MiB"),
+  ];
 }
 
 export function fromScratchOption(what: string): Option {

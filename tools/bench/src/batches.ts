@@ -112,8 +112,10 @@ interface Cost {
 /** Times training steps of DenseNet-161 with and without augmentation, in turn. */
 async function trainingSteps(folder: string, steps: number) {
   const model = buildModel('densenet161', { views: [64], classes: 2, seed: 1 });
-  const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const step = trainingStep({ model, optimizer, gamma: 1.5 });
+  const optimizer = memberOptimizer(model, {
+    optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  });
+  const step = trainingStep({ model, optimizer, loss: { name: 'focal', gamma: 1.5 } });
   const times: { augmented: Cost; plain: Cost }[] = [];
   for (let i = 0; i <= steps; i++) {
     const { volumes, draws } = await inputsOf(folder, i);

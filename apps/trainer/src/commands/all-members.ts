@@ -24,6 +24,8 @@ import {
   filterOption,
   fromScratchOption,
   masksOption,
+  type NumericsOptions,
+  numericsOptions,
   type PreparationNetworkOptions,
   recipeOption,
   volumesOption,
@@ -32,7 +34,7 @@ import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -46,7 +48,7 @@ interface AllMembersOptions extends PreparationNetworkOptions {
 }
 
 export function allMembersCommand(): Command {
-  return new Command('all-members')
+  const command = new Command('all-members')
     .description('Trains every member of a recipe. Started again, it continues where it stopped.')
     .addOption(
       dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, which are made first'),
@@ -63,6 +65,8 @@ export function allMembersCommand(): Command {
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
+  for (const option of numericsOptions()) command.addOption(option);
+  return command;
 }
 
 /** Folder and seed of the phantom scans that are used when no data set is given. */

@@ -2,6 +2,7 @@
 import { fields } from '@ct-ensemble/core';
 import { trainingSchema } from '@ct-ensemble/training';
 import { z } from 'zod';
+import { engineSettingsSchema } from './engine-settings.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 
 const { count, flag, mapping, seed, sequence, text } = fields;
@@ -78,6 +79,7 @@ export const recipeSchema = mapping({
     .min(1, 'needs at least one member')
     .describe('The networks that are trained.'),
   training: trainingSchema,
+  engine: engineSettingsSchema.optional(),
   submissions: sequence(submissionSchema)
     .min(1, 'needs at least one submission')
     .max(5, 'holds more than five submissions, the competition takes five at most')
