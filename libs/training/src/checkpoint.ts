@@ -4,6 +4,7 @@ import {
   exportTensors,
   fromPyTorch,
   importTensors,
+  type Layout,
   type Metadata,
   type Parameters,
   pytorchShape,
@@ -13,7 +14,8 @@ import {
   toPyTorch,
   writeSafetensors,
 } from '@ct-ensemble/models';
-import type { Adam } from '@ct-ensemble/engine';
+import type { Optimizer } from '@ct-ensemble/engine';
+import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -29,7 +31,7 @@ const epochRecord = z.object({
   /** Of these, seconds in which a step waited for its volumes to be read; older runs do not know. */
   waited: z.number().optional(),
 });
-const runState = z.object({
+export const runState = z.object({
   /** Epochs that are done. */
   epochs: z.int(),
   /** Optimizer steps that are done. */
@@ -43,42 +45,73 @@ export type EpochRecord = z.infer<typeof epochRecord>;
 /** Where a run stands. */
 export type RunState = z.infer<typeof runState>;
 
-export const freshState = (): RunState => ({ epochs: 0, steps: 0, best: null, history: [] });
-
 export const lastCheckpoint = (folder: string) => join(folder, 'checkpoints', 'last.safetensors');
 export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'best.safetensors');
 
-/** Writes weights and state, and the optimizer's moments where given. */
+/** Writes weights and the run's state, and what the optimizer keeps where it is given. */
 export async function saveCheckpoint(
   path: string,
-  content: { parameters: Parameters; optimizer?: Adam; state: unknown; about?: Metadata },
+  content: { parameters: Parameters; optimizer?: Optimizer; state: unknown; about?: Metadata },
 ) {
-  const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
-  for (const [name, { first, second }] of content.optimizer?.slots ?? []) {
-    const { layout } = content.parameters.byName.get(name)!;
-    tensors.set(`adam.exp_avg.${name}`, await toPyTorch(first, layout));
-    tensors.set(`adam.exp_avg_sq.${name}`, await toPyTorch(second, layout));
-  }
+  const { parameters, optimizer } = content;
+  const tensors: Map<string, StoredTensor> = await exportTensors(parameters);
+  for (const { name, variable, layout } of optimizer ? kept(optimizer, parameters) : [])
+    tensors.set(name, await storedOf(variable, layout));
   await writeSafetensors(path, tensors, {
     ...content.about,
+    ...(optimizer && { optimizer: optimizer.name }),
     state: JSON.stringify(content.state),
   });
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
 }
 
-/** Loads a member's checkpoint; undefined when there is none. */
+/** Prefixes of the tensors' names; an optimizer's own state has the optimizer's name for a prefix. */
+const AVERAGE = 'average.';
+const LOSS_SCALE = 'loss_scale.';
+
+/** Everything that the optimizer keeps, under the names that it has in the file. */
+function kept(
+  { name: optimizer, slots, averages, lossScale }: Optimizer,
+  { byName }: Parameters,
+): { name: string; variable: Variable; layout: Layout }[] {
+  const layoutOf = (name: string) => byName.get(name)!.layout;
+  const states = [...slots].flatMap(([name, { state }]) =>
+    Object.entries(state).map(([which, variable]) => ({
+      name: `${optimizer}.${which}.${name}`,
+      variable,
+      layout: layoutOf(name),
+    })),
+  );
+  const means = [...averages].map(([name, { average: variable }]) => ({
+    name: `${AVERAGE}${name}`,
+    variable,
+    layout: layoutOf(name),
+  }));
+  const scale = Object.entries(lossScale?.variables ?? {}).map(([name, variable]) => ({
+    name: `${LOSS_SCALE}${name}`,
+    variable,
+    layout: 'vector' as const,
+  }));
+  return [...states, ...means, ...scale];
+}
+
+/** Loads a member's checkpoint; undefined if there is none. Throws as `loadCheckpointOf`. */
 export function loadCheckpoint(
   path: string,
-  into: { parameters: Parameters; optimizer?: Adam },
+  into: { parameters: Parameters; optimizer?: Optimizer },
 ): Promise<RunState | undefined> {
   return loadCheckpointOf(runState, path, into);
 }
 
-/** Loads a checkpoint whose state is as the schema says; undefined when there is none. */
+/**
+ * Loads a checkpoint whose state has this schema; undefined if there is none.
+ *
+ * @throws {UserError} if the file is no checkpoint, or its tensors are not those of the network and the optimizer.
+ */
 export async function loadCheckpointOf<State>(
   schema: z.ZodType<State>,
   path: string,
-  into: { parameters: Parameters; optimizer?: Adam },
+  into: { parameters: Parameters; optimizer?: Optimizer },
 ): Promise<State | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
@@ -89,31 +122,38 @@ export async function loadCheckpointOf<State>(
       remedy: 'delete the file to start anew',
     });
   }
-  const moments = new Map<string, StoredTensor>();
-  for (const name of [...tensors.keys()].filter((key) => key.startsWith('adam.'))) {
-    moments.set(name, tensors.get(name)!);
+  const prefixes = [`${metadata['optimizer'] ?? 'adam'}.`, AVERAGE, LOSS_SCALE];
+  const others = new Map<string, StoredTensor>();
+  for (const name of [...tensors.keys()]) {
+    if (into.parameters.byName.has(name) || !prefixes.some((prefix) => name.startsWith(prefix))) continue;
+    others.set(name, tensors.get(name)!);
     tensors.delete(name);
   }
   importTensors(into.parameters, tensors, path);
-  for (const [name, { first, second }] of into.optimizer?.slots ?? []) {
-    for (const [kind, variable] of [
-      ['exp_avg', first],
-      ['exp_avg_sq', second],
-    ] as const) {
-      const stored = moments.get(`adam.${kind}.${name}`);
-      const { layout } = into.parameters.byName.get(name)!;
-      if (stored?.dtype !== 'F32' || String(stored.shape) !== String(pytorchShape(variable.shape, layout))) {
-        throw new UserError(`has no optimizer state adam.${kind}.${name}`, {
-          file: path,
-          remedy: 'delete the file to start anew',
-        });
-      }
-      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, layout);
-      variable.assign(values);
-      values.dispose();
+  for (const { name, variable, layout } of into.optimizer ? kept(into.optimizer, into.parameters) : []) {
+    const stored = others.get(name);
+    const shape = variable.rank === 0 ? [] : pytorchShape(variable.shape, layout);
+    if (stored?.dtype !== 'F32' || String(stored.shape) !== String(shape)) {
+      throw new UserError(`has no optimizer state ${name}`, {
+        file: path,
+        remedy: 'delete the file to start anew',
+      });
     }
+    const values = valuesOf(stored as StoredTensorOf<'F32'>, layout);
+    variable.assign(values);
+    values.dispose();
   }
   return state.data;
+}
+
+async function storedOf(variable: Variable, layout: Layout): Promise<StoredTensor> {
+  if (variable.rank > 0) return toPyTorch(variable, layout);
+  return { dtype: 'F32', shape: [], data: Float32Array.from(await variable.data()) };
+}
+
+/** Numbers without a shape have no axes to exchange. */
+function valuesOf(stored: StoredTensorOf<'F32'>, layout: Layout): Tensor {
+  return stored.shape.length === 0 ? tf.scalar(stored.data[0]!) : fromPyTorch(stored, layout);
 }
 
 function parsed(json: string | undefined): unknown {

@@ -1,7 +1,7 @@
 // The lung segmenter: a network that marks the lungs' pixels.
 import type { LungSegmenter } from '@ct-ensemble/data';
 import tf from '@tensorflow/tfjs';
-import { augment } from './augment.ts';
+import { augment } from './augmentations/augment.ts';
 import { openSliceNetwork, type SliceScores, type SliceTask } from './slice-network.ts';
 
 export const lungSegmenter: SliceTask = {
@@ -9,7 +9,8 @@ export const lungSegmenter: SliceTask = {
   output: 'map',
   classes: ['lung'],
   lungLogits: (logits) => tf.squeeze(logits, [3]),
-  truthOf(truth, { columns, rows }) {
+  truthOf(truth, draws) {
+    const { columns, rows } = draws;
     if (columns === undefined || rows === undefined) return truth;
     return tf.squeeze(augment(tf.expandDims(truth, 1), { columns, rows }), [3]); // rounded: 0 and 1 again
   },

@@ -1,7 +1,7 @@
 // What the slice filter and the lung segmenter share: their steps on the device, and the file of their weights.
 import { sha256OfFile, UserError } from '@ct-ensemble/core';
 import { atEdge, type GreyImage } from '@ct-ensemble/data';
-import { type Adam, capture, type CapturedStep, tensorOfBytes } from '@ct-ensemble/engine';
+import { capture, type CapturedStep, type Optimizer, tensorOfBytes } from '@ct-ensemble/engine';
 import {
   architectureNames,
   architectureOf,
@@ -15,8 +15,8 @@ import {
   readSafetensors,
 } from '@ct-ensemble/models';
 import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
-import { augment, type Draws } from './augment.ts';
-import { binaryCrossEntropy } from './loss.ts';
+import { augment, type Draws } from './augmentations/augment.ts';
+import { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
 
 /** Grey slices enter in so many equal channels, as 0 … 1: what published weights of colour images take. */
 const CHANNELS = 3;
@@ -85,7 +85,7 @@ export type SliceTrainingInputs = {
 export function sliceTrainingStep(options: {
   task: SliceTask;
   model: SliceModel;
-  optimizer: Adam;
+  optimizer: Optimizer;
 }): CapturedStep<SliceTrainingInputs, { loss: Scalar }> {
   const { task, model, optimizer } = options;
   const variables = model.parameters.trainable().map(({ variable }) => variable);

@@ -1,5 +1,5 @@
 // Both networks of the preparation, small, trained for real on made-up slices.
-import { sourcesOf } from './turn.ts';
+import { sourcesOf } from './augmentations/turn.ts';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

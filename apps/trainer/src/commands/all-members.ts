@@ -1,4 +1,4 @@
-// The command all-members: data set, volumes, plan, members, summary.
+// The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
@@ -30,6 +30,8 @@ import {
   filterOption,
   fromScratchOption,
   masksOption,
+  type NumericsOptions,
+  numericsOptions,
   type PreparationNetworkOptions,
   recipeOption,
   volumesOption,
@@ -38,7 +40,7 @@ import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -53,8 +55,8 @@ interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions {
 
 export function allMembersCommand(): Command {
   const command = new Command('all-members')
-    .description('Trains every member of a recipe; started again, it continues.')
-    .addOption(dataOption('folder of the data set', 'phantom scans, made when needed'));
+    .description('Trains every member of a recipe. Started again, it continues where it stopped.')
+    .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
   return addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
@@ -68,12 +70,14 @@ export function allMembersCommand(): Command {
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
+  for (const option of numericsOptions()) command.addOption(option);
+  return command;
 }
 
-/** Phantom scans are made here, with this seed, when no data set is given. */
+/** Folder and seed of the phantom scans that are used when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
-/** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
   if (options.labels !== undefined && options.data === undefined)
     throw new UserError('--labels names a table of scans, but there is no data set', {
@@ -117,7 +121,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     return summarise(run, outcomes);
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. The same command continues.');
+    console.log('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();
@@ -145,8 +149,11 @@ function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
         : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
   console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
-  if (report.findings.length > 0)
-    console.log(`${report.findings.length} findings about the data set: see ${datasetFile(run)}`);
+  const findings = report.findings.length;
+  if (findings > 0)
+    console.log(
+      `${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`,
+    );
   console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
@@ -157,7 +164,8 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
     console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
+  for (const { member } of of('stopped'))
+    console.log(`stopped  ${member}: run the same command again to continue`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
   console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '@ct-ensemble/core';
+import { learningRateAt } from '@ct-ensemble/training';
 import { loadRecipe, parseRecipe, recipeNames } from './load.ts';
 import { classesOf, preparationsOf } from './schema.ts';
 
@@ -97,6 +98,90 @@ const mistakes: [string, string, string, RegExp][] = [
     'detecton',
     /line 2: task must be .*, not "detecton" \(did you mean "detection"/,
   ],
+  [
+    'a field of another loss',
+    'loss: { name: focal, gamma: 1.5 }',
+    'loss: { name: cross-entropy, gamma: 1.5 }',
+    /line 11: training\.loss\.gamma is not a field of a recipe \(fields here: name, labelSmoothing, classWeights, beta\)/,
+  ],
+  [
+    'a mistyped field of a loss',
+    'gamma: 1.5',
+    'gamma: 1.5, labelSmothing: 0.1',
+    /line 11: training\.loss\.labelSmothing is not a field of a recipe \(did you mean "labelSmoothing"\?\)/,
+  ],
+  [
+    'a loss without a name',
+    'name: focal, ',
+    '',
+    /line 11: training\.loss\.name is missing: it must be one of focal, cross-entropy/,
+  ],
+  [
+    'no loss but text',
+    '{ name: focal, gamma: 1.5 }',
+    'focal',
+    /line 11: training\.loss must be a mapping, not "focal"/,
+  ],
+  [
+    'mistyped class weights',
+    'gamma: 1.5',
+    'gamma: 1.5, classWeights: inverse-freqency',
+    /line 11: training\.loss\.classWeights must be none, inverse-frequency, effective-number, or a list .*\(did you mean "inverse-frequency"\?\)/,
+  ],
+  [
+    'class weights of another task',
+    'gamma: 1.5',
+    'gamma: 1.5, classWeights: [1, 2, 3]',
+    /line 11: training\.loss\.classWeights has 3 numbers, but there are 2 classes: non-covid, covid/,
+  ],
+  [
+    'a beta that nothing uses',
+    'gamma: 1.5',
+    'gamma: 1.5, beta: 0.9',
+    /line 11: training\.loss\.beta is only used with classWeights: effective-number/,
+  ],
+  [
+    'a mistyped optimizer',
+    'name: adam',
+    'name: adamx',
+    /line 12: training\.optimizer\.name must be one of adam, adamw, sgd, not "adamx" \(did you mean "adam"/,
+  ],
+  [
+    'Nesterov without momentum',
+    'name: adam',
+    'name: sgd, nesterov: true',
+    /line 12: training\.optimizer\.nesterov needs a momentum above 0/,
+  ],
+  [
+    'a batch that micro-batches do not divide',
+    '  batchSize: 4',
+    '  batchSize: 4\n  accumulate: 3',
+    /line 11: training\.accumulate must divide batchSize, 4, without a remainder/,
+  ],
+  [
+    'a mistyped precision',
+    '  batchSize: 4',
+    '  batchSize: 4\n  precision: mixd',
+    /line 11: training\.precision must be float32, mixed or mixed-float16, not "mixd" \(did you mean "mixed"/,
+  ],
+  [
+    'a mistyped engine setting',
+    'training:',
+    'engine: { tf3: true }\ntraining:',
+    /line 8: engine\.tf3 is not .*"tf32"/,
+  ],
+  [
+    'a memory limit without a unit',
+    'training:',
+    'engine: { memoryLimit: "8" }\ntraining:',
+    /line 8: engine\.memoryLimit must be a size such as 8GiB or 500MiB/,
+  ],
+  [
+    'mixup without alpha',
+    'none',
+    '{ mixup: { alpa: 1 } }',
+    /line 16: training\.augmentation\.mixup\.alpa is not .*"alpha"/,
+  ],
   ['a mistyped loss', 'focal', 'fokal', /line 11: training\.loss\.name .*"fokal" \(did you mean "focal"/],
   [
     'text for a number',
@@ -188,6 +273,24 @@ test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, messa
     expect(text).toMatch(message);
   },
 );
+
+const cosine = (text: string) =>
+  valid.replace(/ {2}learningRate:\n(?: {4}- .*\n)+/, `  learningRate: ${text}\n`);
+
+test('a schedule by name, and what is wrong with one', () => {
+  const { training } = parseRecipe(cosine('{ schedule: cosine, rate: 0.1, warmUp: 1 }'), 'r.yaml');
+  expect(training.learningRate).toEqual({ schedule: 'cosine', rate: 0.1, warmUp: 1, final: 0 });
+  const wrong = [
+    ['{ schedule: cosin, rate: 0.1 }', /training\.learningRate\.schedule must be one of cosine, not "cosin" \(did you mean "cosine"/],
+    ['{ rate: 0.1 }', /training\.learningRate\.schedule is missing: it must be one of cosine/],
+    ['{ schedule: cosine, rat: 0.1 }', /training\.learningRate\.rate is missing/],
+    ['{ schedule: cosine, rate: 0.1, warmup: 1 }', /training\.learningRate\.warmup is not .*\(did you mean "warmUp"/],
+    ['{ schedule: cosine, rate: 0.1, final: 1 }', /training\.learningRate\.final must not be above rate, not 1/],
+    ['{ schedule: cosine, rate: 0.1, warmUp: 3 }', /training\.learningRate\.warmUp must be below epochs, 3, not 3/],
+    ['0.1', /training\.learningRate must be a list of rates, or a mapping with a schedule such as cosine, not 0\.1/],
+  ] as const; // prettier-ignore
+  for (const [text, message] of wrong) expect(complaint(cosine(text))).toMatch(message);
+});
 
 test('every problem is listed, in the order of the lines, those across fields too', () => {
   const text = edited('task: detection', 'taks: detection')
@@ -320,8 +423,10 @@ describe('built-in recipes', () => {
     const { volume, members, training, submissions } = await loadRecipe('detection-paper');
     expect(volume).toMatchObject({ depth: 64, height: 224, width: 224, slices: 'lung', mask: null });
     expect(members.map((member) => member.architecture)).toEqual(Array(3).fill('densenet161'));
-    expect([training.epochs, training.batchSize, training.loss.gamma]).toEqual([40, 16, 1.5]);
-    const rateOf = (epoch: number) => training.learningRate.findLast(({ from }) => from <= epoch)?.rate;
+    expect([training.epochs, training.batchSize, training.loss]).toEqual([40, 16, { name: 'focal', gamma: 1.5 }]); // prettier-ignore
+    const { epochs, learningRate } = training;
+    const rateOf = (epoch: number) =>
+      learningRateAt(learningRate, { epoch, epochs, step: 0, stepsPerEpoch: 1 });
     expect([0, 15, 16, 30, 31, 39].map(rateOf)).toEqual([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6]);
     const sets = submissions.map((submission) =>
       submission.members.map((name) => 1 + members.findIndex((member) => member.name === name)),

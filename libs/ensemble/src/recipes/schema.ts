@@ -3,6 +3,7 @@ import { fields } from '@ct-ensemble/core';
 import { COMPETITION_TASKS, layoutNames } from '@ct-ensemble/data';
 import { trainingSchema } from '@ct-ensemble/training';
 import { z } from 'zod';
+import { engineSettingsSchema } from './engine-settings.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 
 const { count, flag, mapping, seed, sequence, text, whole } = fields;
@@ -116,6 +117,7 @@ export const recipeSchema = mapping({
     .min(1, 'needs at least one member')
     .describe('The networks that are trained.'),
   training: trainingSchema,
+  engine: engineSettingsSchema.optional(),
   submissions: sequence(submissionSchema)
     .min(1, 'needs at least one submission')
     .describe('What is submitted: single members and ensembles; with task, five at most.'),

@@ -106,8 +106,8 @@ describe('the table of classes', () => {
         'training.loss.classWeights: inverse-frequency in the recipe weights them.',
     );
     expect(classTable(scans([6, 2]), about)).not.toMatch(/imbalanced/);
-    const loss = (classWeights: string) => ({ ...about.training.loss, classWeights });
-    const lastLine = (classWeights: string) => {
+    const loss = (classWeights: 'none' | 'inverse-frequency') => ({ ...about.training.loss, classWeights });
+    const lastLine = (classWeights: 'none' | 'inverse-frequency') => {
       const training = { ...about.training, loss: loss(classWeights) };
       return classTable(scans([7, 2]), { ...about, training })
         .split('\n')

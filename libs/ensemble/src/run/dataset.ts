@@ -120,7 +120,7 @@ function imbalanceIn(
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   if (least === 0 || most <= MOST_IMBALANCE * least) return [];
   const name = (value: number) => `${classes[counts.indexOf(value)]} (${value})`;
-  const { classWeights = 'none' } = training.loss as { classWeights?: unknown };
+  const { classWeights = 'none' } = training.loss;
   const isWeighted = classWeights !== 'none';
   const remedy = isWeighted
     ? 'the recipe sets training.loss.classWeights'

@@ -48,6 +48,19 @@ test('is written, read back, and continued; devices may change', async () => {
   expect((await readPlan(run)).devices).toEqual(['gpu:0']);
 });
 
+test('settings of the engine may change when a run is continued, the precision may not', async () => {
+  const run = await temporaryRun();
+  const { recipe, ...plan } = planOf(['x']);
+  await adoptPlan(run, { ...plan, recipe });
+  const engine = { tf32: true, deterministic: true, memoryLimit: '4GiB' };
+  expect(await adoptPlan(run, { ...plan, recipe: { ...recipe, engine } })).toBe('continued');
+  expect((await readPlan(run)).recipe.engine).toEqual(engine);
+  const mixed = { ...recipe, training: { ...recipe.training, precision: 'mixed' as const } };
+  await expect(adoptPlan(run, { ...plan, recipe: mixed })).rejects.toThrow(
+    /recipe\.training\.precision was undefined and is now "mixed"/,
+  );
+});
+
 test('another recipe or other scans in the same folder are refused by the field', async () => {
   const run = await temporaryRun();
   await adoptPlan(run, planOf(['x']));

@@ -102,8 +102,8 @@ export async function readPlan(run: string): Promise<Plan> {
 }
 
 /**
- * Writes the plan, or goes on with the one that is there: devices and engine may change between two starts, nothing
- * else may.
+ * Writes the plan, or goes on with the one that is there: devices, engine and the engine's settings may change between two
+ * starts, nothing else may.
  *
  * @returns whether the run was there already.
  * @throws UserError that names the first field in which the two plans differ.
@@ -113,8 +113,8 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
   if (there !== undefined) {
     const old = await readPlan(run);
     const difference = firstDifference(
-      { recipe: old.recipe, dataset: fixed(old) },
-      { recipe: plan.recipe, dataset: fixed(plan) },
+      { recipe: fixedRecipe(old), dataset: fixed(old) },
+      { recipe: fixedRecipe(plan), dataset: fixed(plan) },
       '',
     );
     if (difference !== undefined) {
@@ -130,6 +130,9 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
 
 /** A data set and its table may move; their content may not change. */
 const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined, labels: undefined });
+
+/** What the engine is told changes no plan; the precision of training is the recipe's. */
+const fixedRecipe = ({ recipe }: Plan) => ({ ...recipe, engine: undefined });
 
 function firstDifference(old: unknown, now: unknown, path: string): string | undefined {
   if (isDeepStrictEqual(old, now)) return undefined;

@@ -16,6 +16,12 @@ import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
+import {
+  type RecipeOverrides,
+  requireFloat16,
+  requireLimitable,
+  withOverrides,
+} from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
 import { datasetFile, memberFolder, type MemberScans, splitsFile, writeScans } from '../run-folder.ts';
@@ -48,13 +54,11 @@ export interface PreparedRun {
   state: 'new' | 'continued';
 }
 
-/** Loads a recipe by name or file and checks its architectures; `fromScratch`: no member starts from published weights. */
-export async function openRecipe(nameOrFile: string, { fromScratch = false } = {}): Promise<Recipe> {
+/** Loads a recipe by name or file, checks its architectures and applies what the command line changes in it. */
+export async function openRecipe(nameOrFile: string, overrides: RecipeOverrides = {}): Promise<Recipe> {
   const architectures = classifierNames();
   const published = architectures.filter((name) => pretrainedFile(name) !== undefined);
-  const recipe = await loadRecipe(nameOrFile, { architectures, published });
-  if (!fromScratch) return recipe;
-  return { ...recipe, members: recipe.members.map((member) => ({ ...member, pretrained: false })) };
+  return withOverrides(await loadRecipe(nameOrFile, { architectures, published }), overrides);
 }
 
 /** @throws {UserError} if a member is to start from published weights that are missing. */
@@ -139,6 +143,8 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
       remedy: 'leave --engine out, or name cpu:1',
     });
   }
+  requireLimitable(recipe.engine, devices);
+  requireFloat16(recipe, devices, engine);
   const { index, scans, report } = await volumesOf(options, { anyFolder: false });
   const one = scans[0]!.scans;
   for (const split of ['train', 'val'] as const) {

@@ -1,7 +1,8 @@
 // Where each pixel of a turned and flipped slice comes from, in the whole numbers of the libraries that are followed:
 // OpenCV's warpAffine (imgwarp.cpp) and Pillow's rotate (Image.py, Geometry.c). Source x and y are sums of a part of
 // the column and one of the row.
-import type { Interpolation } from './options.ts';
+
+export type Interpolation = 'linear' | 'nearest';
 
 export interface Turn {
   /** Degrees, counter-clockwise. */

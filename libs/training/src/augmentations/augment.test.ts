@@ -1,11 +1,11 @@
 // Against what OpenCV, albumentations and Pillow make of the same slices (fixtures/record-augmentation.py), to the byte.
 import { capture, type Engine, openEngine } from '@ct-ensemble/engine';
-import tf, { type Tensor2D, type Tensor3D } from '@tensorflow/tfjs';
+import tf, { type Tensor2D, type Tensor3D, type Tensor4D } from '@tensorflow/tfjs';
 import { readFileSync } from 'node:fs';
 import { augment, drawAugmentation, type Draws } from './augment.ts';
-import type { Augmentation, Interpolation } from './options.ts';
-import { volumesTensor } from './step.ts';
-import { sourcesOf, type Turn } from './turn.ts';
+import type { Augmentation } from './index.ts';
+import { volumesTensor } from '../step.ts';
+import { type Interpolation, sourcesOf, type Turn } from './turn.ts';
 
 interface Detection {
   angle: number;
@@ -22,7 +22,7 @@ interface Severity {
   slices: string;
 }
 const recorded = JSON.parse(
-  readFileSync(new URL('./fixtures/augmentation.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../fixtures/augmentation.json', import.meta.url), 'utf8'),
 ) as {
   height: number;
   width: number;
@@ -68,7 +68,7 @@ const detectionDraws = (): Draws => ({
   ...turnsTensors(detection, 'linear'),
   blur: tf.tensor2d(detection.map(({ blur }) => [blur ? 1 : 0])),
   gain: tf.tensor3d(
-    detection.map(({ factors }) => [1.5, 0.5].map((factor) => [factors.includes(factor) ? factor : 1])),
+    detection.map(({ factors }) => [[1.5, 0.5].map((factor) => (factors.includes(factor) ? factor : 1))]),
   ),
 });
 const upright = { mirrorX: false, mirrorY: false };
@@ -99,9 +99,11 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
       Uint8Array.from({ length: count * slices.length }, (_, i) => slices[i % slices.length]!),
       [count, depth, height, width],
     );
+  const eager = (volumes: tf.Tensor, draws: Draws, interpolation: Interpolation) =>
+    augment(volumes, draws, { interpolation });
   const captured = async (volumes: tf.Tensor, draws: Draws, interpolation: Interpolation) => {
     const step = capture(({ volumes, ...rest }: { volumes: tf.Tensor } & Draws) => ({
-      x: augment(volumes, rest, interpolation),
+      x: augment(volumes, rest, { interpolation }),
     }));
     const { x } = await step({ volumes, ...draws });
     step.dispose();
@@ -109,7 +111,7 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
   };
 
   test.each([
-    ['eager', augment],
+    ['eager', eager],
     ['captured', captured],
   ])('the pieces of the detection list, %s', async (_, run) => {
     const images = planesOf(await run(copies(detection.length), detectionDraws(), 'linear'));
@@ -118,7 +120,7 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
   });
 
   test.each([
-    ['eager', augment],
+    ['eager', eager],
     ['captured', captured],
   ])('the pieces of the severity list, %s', async (_, run) => {
     const images = planesOf(await run(copies(severity.length), severityDraws(), 'nearest'));
@@ -178,10 +180,10 @@ describe('the draws', () => {
     const share = (list: ArrayLike<number>, which: (value: number) => boolean) =>
       Array.from(list).filter(which).length / list.length;
     expect(share(blur!.dataSync(), (value) => value === 1)).toBeCloseTo(0.2, 1);
-    const [first, second] = tf.unstack(gain as Tensor3D, 1) as [Tensor2D, Tensor2D];
+    const [first, second] = tf.unstack(gain as Tensor3D, 2) as [Tensor2D, Tensor2D];
     expect(share(first.dataSync(), (value) => value === 1.5)).toBeCloseTo(0.2, 1);
     expect(share(second.dataSync(), (value) => value === 0.5)).toBeCloseTo(0.2, 1);
-    const ends = columns!.arraySync().map((planes) => {
+    const ends = (columns as Tensor4D).arraySync().map((planes) => {
       const [xs, ys] = planes[0] as [number[], number[]];
       return [xs.at(-1)! - xs[0]!, ys.at(-1)! - ys[0]!];
     });
@@ -197,7 +199,7 @@ describe('the draws', () => {
     const { columns, brightness, contrast } = drawAugmentation(perSlice, both);
     expect(columns!.shape).toEqual([200, 6, 2, width]);
     for (const factors of [brightness!, contrast!]) {
-      const drawn = factors.arraySync().flatMap((planes) => {
+      const drawn = (factors as Tensor2D).arraySync().flatMap((planes) => {
         expect([planes[4], planes[5]]).toEqual([planes[0], planes[2]]);
         return planes.slice(0, 4);
       });
@@ -208,7 +210,7 @@ describe('the draws', () => {
       expect(Math.max(...changed)).toBeLessThanOrEqual(1.5);
       expect(Math.max(...changed)).toBeGreaterThan(1.4);
     }
-    for (const planes of columns!.arraySync().slice(0, 3)) {
+    for (const planes of (columns as Tensor4D).arraySync().slice(0, 3)) {
       expect(planes[4]).toEqual(planes[0]);
       expect(planes[5]).toEqual(planes[2]);
       expect(planes[1]).not.toEqual(planes[0]);
