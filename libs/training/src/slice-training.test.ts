@@ -153,7 +153,7 @@ test('another seed gives other weights; checkpoints of other settings or data ar
   const two = await train(sliceFilter, { epochs: 1, seed: 2 });
   expect((await readFile(one.out)).equals(await readFile(two.out))).toBe(false);
   await expect(train(sliceFilter, { epochs: 2, seed: 2, out: one.out })).rejects.toThrow(
-    /settings\.json: was begun otherwise: epochs 1, now 2; seed 1, now 2 → give the same settings, another --out/,
+    /settings\.json: was written with other settings: epochs 1, now 2; seed 1, now 2 → give the same settings, another --out/,
   );
   const val = [sample(sliceFilter, 16), sample(sliceFilter, 99)];
   await expect(train(sliceFilter, { epochs: 1, val, out: one.out })).rejects.toThrow(
@@ -205,14 +205,14 @@ describe('refused by name', () => {
   test('weights of the other network, of no network, of other tensors', async () => {
     const { out } = await train(sliceFilter, { epochs: 1 });
     await expect(openLungSegmenter(out)).rejects.toThrow(
-      /safetensors: is not the file of a lung-segmenter: it is of slice-filter → give one that trainer:segmenter wrote/,
+      /safetensors: is not a weights file of a lung-segmenter: its metadata names slice-filter → give a file written by trainer:segmenter/,
     );
     const { tensors, metadata } = await readSafetensors(out);
     const write = async (name: string, meta: typeof metadata, content = tensors) => {
       await writeSafetensors(join(folder, name), content, meta);
       return openSliceFilter(join(folder, name));
     };
-    await expect(write('silent.safetensors', {})).rejects.toThrow(/its metadata does not say what it is/);
+    await expect(write('silent.safetensors', {})).rejects.toThrow(/its metadata does not name a kind/);
     await expect(write('size.safetensors', { ...metadata, size: '[32,16]' })).rejects.toThrow(
       /a square size/,
     );
@@ -230,7 +230,7 @@ describe('refused by name', () => {
     const build = (task: SliceTask, name: string, size: number) => () =>
       buildSliceModel(task, name, { edge: size });
     expect(build(sliceFilter, 'att_unet', 32)).toThrow(
-      /att_unet is no network for a slice-filter → choose one of densenet161/,
+      /att_unet is not an architecture for a slice-filter → choose one of densenet161/,
     );
     expect(build(lungSegmenter, 'resnext_small', 32)).toThrow(/→ choose one of att_unet, att_unet_small/);
     expect(build(lungSegmenter, 'att_unet', 100)).toThrow(
