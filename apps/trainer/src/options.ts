@@ -2,33 +2,36 @@
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import { InvalidArgumentError, Option } from 'commander';
 
-/** Values of the options that say which networks take part in the preparation. */
+/** Values of the options that choose the networks of the preparation. */
 export interface PreparationNetworkOptions {
   filter?: string;
   masks?: string;
 }
 
-/** Required unless `optional` says what is used instead. */
+/** Required, unless `optional` describes what is used instead. */
 export function dataOption(what: string, optional?: string): Option {
   const option = new Option('--data <dir>', optional === undefined ? what : `${what} (default: ${optional})`);
   return option.makeOptionMandatory(optional === undefined);
 }
 
 export function recipeOption(recipe: string): Option {
-  return new Option('--recipe <name|file>', 'name of a built-in recipe, or a YAML file').default(recipe);
+  return new Option(
+    '--recipe <name|file>',
+    'name of a built-in recipe, or path of a recipe file (YAML)',
+  ).default(recipe);
 }
 
 export function filterOption(): Option {
   return new Option(
     '--filter <area|weights>',
-    'how slices that show lung are found: by the area of the lung, or by a trained network (its weights file)',
+    'how slices that show lung are found: area (by the area of the lung) or the weights file of a trained network',
   ).default('area');
 }
 
 export function masksOption(): Option {
   return new Option(
     '--masks <threshold|weights>',
-    'how the lung is found in a slice: by a threshold, or by a trained network (its weights file)',
+    'how the lung is found in a slice: threshold or the weights file of a trained network',
   ).default('threshold');
 }
 
@@ -36,32 +39,35 @@ export function masksOption(): Option {
 export function volumesOption(flag: '--volumes' | '--out'): Option {
   return new Option(
     `${flag} <dir>`,
-    'folder of the prepared volumes (default: volumes in the cache folder of this user)',
+    "folder of the prepared volumes (default: volumes in the user's cache folder)",
   );
 }
 
 export function allowLeaksOption(): Option {
   return new Option(
     '--allow-leaks',
-    'report a patient, equal files or nearly equal scans in two splits, and go on (default: this is an error)',
+    'continue if two splits share a patient, equal files or nearly equal scans, and only report it (default: this is an error)',
   );
 }
 
 export function devicesOption(): Option {
   return new Option(
     '--devices <list>',
-    "devices, one for each member that trains at the same time: a list such as gpu:0,gpu:1 or cpu:2 (two threads), or 'auto'",
+    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
   ).default('auto');
 }
 
 export function deviceOption(): Option {
-  return new Option('--device <device>', "device: gpu:0, cpu:2 (two threads), or 'auto'").default('auto');
+  return new Option(
+    '--device <device>',
+    'device to train on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
+  ).default('auto');
 }
 
 export function engineOption(): Option {
   return new Option(
     '--engine <engine>',
-    "what computes: TensorFlow's native library, or the far slower CPU backend of TensorFlow.js",
+    'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
   )
     .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
     .default('tensorflow');

@@ -1,4 +1,4 @@
-// The command all-members: data set, volumes, plan, members, summary.
+// The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
@@ -49,8 +49,10 @@ interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
 
 export function allMembersCommand(): Command {
   const command = new Command('all-members')
-    .description('Trains every member of a recipe; started again, it continues.')
-    .addOption(dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, made when needed'))
+    .description('Trains every member of a recipe. Started again, it continues where it stopped.')
+    .addOption(
+      dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, which are made first'),
+    )
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
@@ -67,10 +69,10 @@ export function allMembersCommand(): Command {
   return command;
 }
 
-/** Phantom scans are made here, with this seed, when no data set is given. */
+/** Folder and seed of the phantom scans that are used when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
-/** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
@@ -109,7 +111,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     return summarise(run, outcomes);
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. The same command continues.');
+    console.log('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();
@@ -133,8 +135,11 @@ function describeRun(run: string, { plan, report, state }: PreparedRun) {
   console.log(
     `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
   );
-  if (report.findings.length > 0)
-    console.log(`${report.findings.length} odd things in the data set: see ${datasetFile(run)}`);
+  const findings = report.findings.length;
+  if (findings > 0)
+    console.log(
+      `${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`,
+    );
   console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
@@ -145,7 +150,8 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
     console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
+  for (const { member } of of('stopped'))
+    console.log(`stopped  ${member}: run the same command again to continue`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
   console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

@@ -16,8 +16,17 @@ type Line = Comparison | { net: string; problem: string; ok: false };
 export function goldensCommand(): Command {
   return new Command('goldens')
     .description('Compares the networks with PyTorch in float64: exit code 1 beyond the limits.')
-    .option('--file <file>', "goldens: PyTorch's results and the seed of weights and inputs", sharedGoldens)
-    .addOption(new Option('--engine <name>').choices(['tensorflow', 'cpu']).default('tensorflow'))
+    .addOption(
+      new Option('--file <file>', "goldens: PyTorch's results and the seed of weights and inputs").default(
+        sharedGoldens,
+        'shared/goldens/goldens.json beside the workspace',
+      ),
+    )
+    .addOption(
+      new Option('--engine <name>', 'library that computes')
+        .choices(['tensorflow', 'cpu'])
+        .default('tensorflow'),
+    )
     .option('--json', 'print JSON')
     .action(async ({ file, engine, json }: Options) => {
       const goldens = await readGoldens(file);

@@ -18,7 +18,11 @@ interface Options {
 export function summaryCommand(): Command {
   return new Command('summary')
     .description('Prints layers, shapes, parameters, multiply-adds and activation memory of a network.')
-    .addOption(new Option('--architecture <name>').choices(architectureNames()).makeOptionMandatory())
+    .addOption(
+      new Option('--architecture <name>', 'architecture of the network')
+        .choices(architectureNames())
+        .makeOptionMandatory(),
+    )
     .option(
       '--views <slices>',
       'slices of each view, such as 64 or 32,16 (default: an image of 3 channels, no view)',
