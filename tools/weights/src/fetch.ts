@@ -1,5 +1,5 @@
-// Published weights from the Hugging Face hub into the cache: resumed where a download broke off, in place only when
-// their SHA-256 is the hub's and, where one is pinned or given, that one.
+// Downloads published weights from the Hugging Face hub into the cache. A broken download is resumed, and the file is put in
+// place only after its SHA-256 has been compared with the hub's and, if one is pinned or given, with that one.
 import { codeOf, messageOf, sha256OfFile, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { PUBLISHED, readRecord, recordFile, type Trust, type WeightsRecord } from '@ct-ensemble/models';
 import { downloadFile, HubApiError, pathsInfo } from '@huggingface/hub';
@@ -8,27 +8,29 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface FetchOptions {
-  /** On the hub: `timm/densenet161.tv_in1k`. */
+  /** Repository on the hub, such as `timm/densenet161.tv_in1k`. */
   repository: string;
-  /** Where `model.safetensors` is to lie. */
+  /** Path to store `model.safetensors` at. */
   file: string;
-  /** A commit, branch or tag; default main. */
+  /** Commit, branch or tag; default `main`. */
   revision?: string;
   /** The SHA-256 that the file must have, instead of the pinned one. */
   sha256?: string;
   /** The pinned SHA-256; default that of `PUBLISHED`. Does not apply to a `revision`. */
   pinned?: string | null;
-  /** Default the public hub. */
+  /** Address of the hub; default: the public one. */
   hubUrl?: string;
-  /** Of the user on the hub, for repositories that need one. */
+  /** Access token of a user of the hub, for repositories that need one. */
   accessToken?: string;
+  /** Called after each received part, with numbers of bytes. */
   onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Fetches the weights unless they are there. What a broken download brought stays beside the file and is gone on with.
- * @throws {UserError} if the hub cannot be reached or has no such file, if its file has another SHA-256 than the pinned or
- *   given one, and if the bytes that came are not the hub's.
+ * Downloads the weights unless they are stored already (`fetched` is false then). The bytes of a broken download are kept beside
+ * the file, and the next call resumes from them.
+ * @throws {UserError} if the hub cannot be reached or does not have the file, if its file has another SHA-256 than the pinned or
+ *   given one, or if the received bytes have another than the hub states.
  */
 export async function fetchWeights(options: FetchOptions): Promise<WeightsRecord & { fetched: boolean }> {
   const { repository, file, onProgress } = options;
@@ -47,7 +49,9 @@ export async function fetchWeights(options: FetchOptions): Promise<WeightsRecord
     ...(options.accessToken ? { accessToken: options.accessToken } : {}),
   };
   const revision = options.revision ?? 'main';
-  const [info] = await asked(options, () => pathsInfo({ ...request, paths: [name], expand: true, revision }));
+  const [info] = await requested(options, () =>
+    pathsInfo({ ...request, paths: [name], expand: true, revision }),
+  );
   const sha256 = info?.lfs?.oid;
   if (info === undefined || sha256 === undefined) {
     throw new UserError(`${repository} has no ${name} at ${revision}`, { remedy: 'give another --revision' });
@@ -69,7 +73,7 @@ export async function fetchWeights(options: FetchOptions): Promise<WeightsRecord
   }
   const part = `${file}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(file), { recursive: true });
-  const blob = await asked(options, () =>
+  const blob = await requested(options, () =>
     downloadFile({ ...request, path: name, revision: record.revision }),
   );
   if (blob === null)
@@ -107,7 +111,7 @@ function expectationOf(options: FetchOptions): { sha256?: string; trust: Trust }
   return pinned === null ? { trust: 'first-use' } : { sha256: pinned, trust: 'pinned' };
 }
 
-/** A file and its record belong together: between the two there is no record. */
+/** Puts a file and its record in place. Meanwhile there is no record, so that none ever describes another file. */
 async function putInPlace(file: string, record: WeightsRecord, put: () => Promise<void>) {
   await rm(recordFile(file), { force: true });
   await put();
@@ -115,7 +119,7 @@ async function putInPlace(file: string, record: WeightsRecord, put: () => Promis
 }
 
 /**
- * Puts a file that came another way where a fetched one would lie.
+ * Copies a given file to the place where a downloaded one would be stored, and writes its record.
  * @throws {UserError} if its SHA-256 is not the given one.
  */
 export async function keepWeights(
@@ -147,14 +151,14 @@ export function requireDigest(file: string, sha256: string, given: string | unde
   });
 }
 
-/** Undefined if the file or its record is not there, or the file is no longer what was recorded. */
+/** The record of a stored file; undefined if the file or its record is missing, or if the file has changed since. */
 async function fetchedBefore(file: string): Promise<WeightsRecord | undefined> {
   const record = await readRecord(file);
   if (record === undefined || record.bytes !== (await sizeOf(file))) return undefined;
   return (await sha256OfFile(file)) === record.sha256 ? record : undefined;
 }
 
-/** Appends what the file lacks of the blob. */
+/** Appends to the file the bytes of the blob that it lacks. @throws {UserError} if the download ends early. */
 async function complete(
   path: string,
   { blob, options, onProgress }: { blob: Blob; options: FetchOptions } & Pick<FetchOptions, 'onProgress'>,
@@ -169,7 +173,7 @@ async function complete(
   try {
     const chunks = blob.slice(done).stream().getReader();
     for (;;) {
-      const { value } = await asked(options, () => chunks.read());
+      const { value } = await requested(options, () => chunks.read());
       if (value === undefined) break;
       await out.writeFile(value);
       done += value.length;
@@ -179,14 +183,14 @@ async function complete(
   } finally {
     await out.close();
   }
-  if (done > blob.size) await rm(path); // a server that sends more than was asked for
+  if (done > blob.size) await rm(path); // the server sent more bytes than were requested
   if (done !== blob.size) {
-    await asked(options, () => Promise.reject(new Error(`${done} of ${blob.size} bytes came`)));
+    await requested(options, () => Promise.reject(new Error(`${done} of ${blob.size} bytes were received`)));
   }
 }
 
-/** Whatever goes wrong with the hub is told with what to do about it. */
-async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promise<T> {
+/** Awaits a request to the hub. @throws {UserError} with a remedy if the request fails. */
+async function requested<T>(options: FetchOptions, request: () => Promise<T>): Promise<T> {
   try {
     return await request();
   } catch (error) {
@@ -197,8 +201,8 @@ async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promi
         ? 'give another --revision'
         : status === 401 || status === 403
           ? 'set HF_TOKEN to a token that may read it'
-          : 'run it again, what has come is kept; without a network bring ' +
-            `${hub}/${repository}/resolve/${revision}/${name} and give --file FILE`;
+          : 'run it again, the bytes received so far are kept; on a machine without network access copy ' +
+            `${hub}/${repository}/resolve/${revision}/${name} to it and give --file FILE`;
     throw new UserError(`cannot be fetched from ${hub} (${causeOf(error)})`, {
       file: repository,
       remedy,
@@ -207,7 +211,7 @@ async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promi
   }
 }
 
-/** fetch() says only that it failed; its cause says why. */
+/** The reason of a failed request: `fetch` puts it into the error's `cause`. */
 const causeOf = (error: unknown): string =>
   error instanceof Error && error.cause ? causeOf(error.cause) : messageOf(error);
 
