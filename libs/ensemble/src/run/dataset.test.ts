@@ -54,6 +54,20 @@ test('options that contradict each other are refused', async () => {
   await expect(open({ layout: 'nowhere' })).rejects.toThrow(/no layout "nowhere"/);
 });
 
+test('class weights that are not one for each class of the data are refused', async () => {
+  const { data } = await dataset();
+  const text = recipeText(['x']).replace('task: detection', split);
+  const open = (weights: string) =>
+    openDataset({
+      data,
+      recipe: parseRecipe(text.replace('gamma: 1.5', `gamma: 1.5, classWeights: ${weights}`), 'test'),
+    });
+  expect((await open('[1, 2]')).classes).toEqual(['a', 'b']);
+  await expect(open('[1, 2, 3]')).rejects.toThrow(
+    /training\.loss\.classWeights has 3 numbers, but the data set has 2 classes: a, b → give a number for each class/,
+  );
+});
+
 test('splits.csv has every scan; with folds, the fold of each scan that is not for test', async () => {
   const { data, labels } = await dataset();
   const plain = recipe(split);

@@ -42,7 +42,7 @@ export async function openDataset(options: OpenDatasetOptions): Promise<DatasetI
       remedy: 'name the table with --labels',
     });
   const table: ScanTable | undefined = labels === undefined ? undefined : { file: labels, columns };
-  return readDatasetIndex(data, {
+  const index = await readDatasetIndex(data, {
     layout,
     classes: classesOf(recipe),
     anyFolder,
@@ -50,6 +50,15 @@ export async function openDataset(options: OpenDatasetOptions): Promise<DatasetI
     ...(table && { table }),
     ...(recipe.split && { split: recipe.split }),
   });
+  const { classWeights } = recipe.training.loss;
+  const { classes } = index;
+  if (Array.isArray(classWeights) && classes.length > 0 && classWeights.length !== classes.length)
+    throw new UserError(
+      `training.loss.classWeights has ${classWeights.length} numbers, but the data set has ${classes.length} classes: ` +
+        classes.join(', '),
+      { file: data, remedy: 'give a number for each class, or inverse-frequency' },
+    );
+  return index;
 }
 
 function layoutFor({ layout, labels, recipe }: OpenDatasetOptions): string {
