@@ -60,7 +60,7 @@ async function scansIn(folder: string, repeat: number): Promise<ScanEntry[]> {
     return Array.from({ length: repeat }, (_, k): ScanEntry => {
       const rotated = [...slices.slice(k), ...slices.slice(0, k)];
       const name = `ct_scan_${i}_${k}`;
-      const rest = { split: 'test', name, label: null, patient: null, failure: null } as const;
+      const rest = { split: 'test', name, label: null, patient: null, group: null, failure: null } as const;
       return { key: `test/${name}`, format: 'images', slices: rotated, ...rest };
     });
   });

@@ -1,9 +1,11 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
+  classTable,
   datasetFile,
   memberFolder,
   type MemberOutcome,
@@ -11,13 +13,17 @@ import {
   planFile,
   prepareRun,
   requirePretrained,
+  splitsFile,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
@@ -34,7 +40,7 @@ import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -50,9 +56,8 @@ interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
 export function allMembersCommand(): Command {
   const command = new Command('all-members')
     .description('Trains every member of a recipe. Started again, it continues where it stopped.')
-    .addOption(
-      dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, which are made first'),
-    )
+    .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
@@ -74,6 +79,10 @@ const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
+  if (options.labels !== undefined && options.data === undefined)
+    throw new UserError('--labels names a table of scans, but there is no data set', {
+      remedy: 'name the folder of the scans with --data',
+    });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -86,6 +95,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
+      ...datasetChoice(options),
       recipe,
       run,
       devices: options.devices,
@@ -127,14 +137,18 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, report, state }: PreparedRun) {
-  const { scans, classes, root } = plan.dataset;
+function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+  const { classes, root, layout, splits } = plan.dataset;
   console.log(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
   console.log(
-    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+    `Layout ${layout}, ${classes.length} classes; ` +
+      (splits === 'data'
+        ? 'splits as the data set has them'
+        : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
+  console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
   const findings = report.findings.length;
   if (findings > 0)
     console.log(
