@@ -1,4 +1,5 @@
 // Distributes the members over the devices: one worker thread a device, one member a worker at a time.
+import { rm } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { messageOf, readJson, writeJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
@@ -53,8 +54,12 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   };
   const waiting: MemberPlan[] = [];
   for (const member of plan.members) {
-    const done = (await readJson(doneFile(run, member.name))) as { macroF1: number | null } | undefined;
-    if (done === undefined) waiting.push(member);
+    const done = (await readJson(doneFile(run, member.name))) as
+      { macroF1: number | null; epochs?: number } | undefined;
+    // The recipe has more epochs than before: until the member has them too, it is not done.
+    const isExtended = done?.epochs !== undefined && done.epochs < plan.recipe.training.epochs;
+    if (isExtended) await rm(doneFile(run, member.name));
+    if (done === undefined || isExtended) waiting.push(member);
     else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
   }
   const pool = new Piscina<MemberTask, MemberResult>({

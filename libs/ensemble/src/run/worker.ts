@@ -12,6 +12,7 @@ import {
   predictionStep,
   predictScans,
   type Progress,
+  requireBest,
   StoppedError,
   trainMember,
 } from '@ct-ensemble/training';
@@ -99,6 +100,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const predict = predictionStep(model, { precision });
     const state = await trainMember({
       model,
+      member: member.name,
       folder,
       seed: member.seed,
       classes,
@@ -117,8 +119,10 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
       onProgress: (progress) => void observer.progress(progress),
+      onWarning: (message) => console.error(`${member.name}: ${message}`),
       stop,
     });
+    const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
     for (const split of ['val', 'test'] as const) {
       const chosen = usable(split);
       const rows = await predictScans({
@@ -126,19 +130,21 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
         scans: chosen,
         store,
         batchSize: training.batchSize,
+        epoch: state.best!.epoch,
         stop,
       });
       const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
       await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
     }
     predict.dispose();
-    const macroF1 = state.best?.macroF1 ?? null;
-    const bestEpoch = state.best === null ? null : state.best.epoch + 1;
+    const { macroF1 } = state.best!;
+    await requireBest(folder, best);
     await writeJson(doneFile(run, member.name), {
       epochs: state.epochs,
-      bestEpoch,
+      bestEpoch: best.bestEpoch,
       macroF1,
       weights: join('checkpoints', 'best.safetensors'),
+      sha256: best.sha256,
     });
     return { status: 'done', macroF1 };
   } catch (error) {
