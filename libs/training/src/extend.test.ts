@@ -16,7 +16,7 @@ test.each<[string, Change, Change?]>([
   ['another list with the same rates', { epochs: 9, learningRate: steps([0, 0.01], [1, 0.01], [3, 0.001]) }],
   ['a step that the old training did not reach', { epochs: 9 }, { learningRate: steps([0, 0.01], [3, 0.001], [4, 5]) }],
   ['the same cosine over the same epochs', { learningRate: cosine }, { learningRate: cosine }],
-])('can be extended: %s', (_, now, old) => expect(reason(now, old)).toBeNull()); // prettier-ignore
+])('can be extended: %s', (...[, now, old]) => expect(reason(now, old)).toBeNull()); // prettier-ignore
 
 test.each<[string, Change, RegExp, Change?]>([
   ['fewer epochs', { epochs: 3 }, /^training\.epochs was 4 and is now 3; epochs can be added/],
@@ -25,4 +25,4 @@ test.each<[string, Change, RegExp, Change?]>([
   ['steps instead of a cosine', { epochs: 9 }, /^training\.learningRate was \{"schedule":"cosine"/, { learningRate: cosine }],
   ['another batch size', { epochs: 9, batchSize: 2 }, /^training\.batchSize was 4 and is now 2$/],
   ['a field that was absent', { gradientClip: 1 }, /^training\.gradientClip was absent and is now 1$/],
-])('cannot be extended: %s', (_, now, message, old) => expect(reason(now, old)).toMatch(message)); // prettier-ignore
+])('cannot be extended: %s', (...[, now, message, old]) => expect(reason(now, old)).toMatch(message)); // prettier-ignore

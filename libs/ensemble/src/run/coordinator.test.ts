@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { writeJson } from '@ct-ensemble/core';
@@ -59,6 +60,22 @@ test('a member that is done is not trained again', async () => {
   const { outcomes, events } = await train(['a', 'b'], { run });
   expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
   expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
+});
+
+test('a member that is done with fewer epochs than the recipe has is trained on, and is not done until then', async () => {
+  const run = await temporaryRun();
+  const { epochs } = planOf(['a']).recipe.training;
+  await writeJson(doneFile(run, 'a'), { macroF1: 0.75, epochs: epochs - 1 });
+  await writeJson(doneFile(run, 'b'), { macroF1: 0.5, epochs });
+  const { outcomes, events } = await train(['a', 'b'], {
+    run,
+    onEvent: ({ member, kind }) => {
+      if (member === 'a' && kind === 'started') expect(existsSync(doneFile(run, 'a'))).toBe(false);
+    },
+  });
+  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.1, 0.5]);
+  expect(events.map(({ member, kind }) => `${member} ${kind}`)).toContain('a started');
+  expect(events.filter(({ member }) => member === 'b').map(({ kind }) => kind)).toEqual(['skipped']);
 });
 
 test('a request to stop reaches the members at work and keeps the others from starting', async () => {
