@@ -74,7 +74,8 @@ function narrowest(evaluation: Evaluation): Naming {
   return [named, numbered].find((naming) => width(naming) <= WIDEST) ?? short;
 }
 
-function scoreTable({ failed, constant, classes, subsets }: Evaluation, naming: Naming): string {
+function scoreTable(evaluation: Evaluation, naming: Naming): string {
+  const { failed, constant, classes, subsets } = evaluation;
   const others = failed.length > 0;
   const row = (name: string, { macroF1, f1, accuracy }: Scores, withoutFailed: string) => [
     name,
@@ -86,12 +87,12 @@ function scoreTable({ failed, constant, classes, subsets }: Evaluation, naming: 
   const whole = subsets.at(-1)!;
   const singles = subsets.filter(isSingle);
   const between = subsets.filter((each) => !isSingle(each) && each !== whole);
-  const submissions = subsets.flatMap((each) =>
-    each.submissions
-      // A submission of one member that has the member's name is that member's row.
-      .filter((name) => !(isSingle(each) && each.subset[0] === name))
-      .map((name) => rowOf(`${name} = ${naming.mean(each.subset)}`, each)),
-  );
+  const submissions = evaluation.submissions.flatMap((name) => {
+    const each = subsets.find((subset) => subset.submissions.includes(name))!;
+    // A submission of one member that has the member's name is that member's row.
+    if (isSingle(each) && each.subset[0] === name) return [];
+    return [rowOf(`${name} = ${naming.mean(each.subset)}`, each)];
+  });
   const unnamed = singles.length <= MOST_MEMBERS_WITH_SUBSETS ? between : [];
   const rest = [...unnamed, ...(isSingle(whole) ? [] : [whole])].filter(
     (each) => each.submissions.length === 0,

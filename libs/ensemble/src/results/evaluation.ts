@@ -40,6 +40,8 @@ export interface Evaluation {
   unlabelled: number;
   /** The best that answering one class for every scan can do. */
   constant: { class: string; scores: Scores };
+  /** Names of the submissions, in the recipe's order; each is one of `subsets`. */
+  submissions: string[];
   subsets: SubsetScores[];
 }
 
@@ -119,6 +121,7 @@ export function evaluate(
     failed: first.failed.filter(isLabelled).map(({ key, reason }) => ({ key, reason })),
     unlabelled: first.scans.length + first.failed.length - truth.length,
     constant: constants.reduce((best, next) => (next.scores.macroF1 > best.scores.macroF1 ? next : best)),
+    submissions: submissions.map(({ name }) => name),
     subsets,
   };
 }
@@ -131,6 +134,7 @@ function subsetsOf<T>(members: readonly T[]): T[][] {
 /** All choices of `size` items, in lexicographic order of their positions. */
 function combinations<T>(items: readonly T[], size: number): T[][] {
   if (size === 0) return [[]];
+  if (size > items.length) return []; // Without this, all of 30 items take 2^30 calls.
   return items.flatMap((item, i) =>
     combinations(items.slice(i + 1), size - 1).map((rest) => [item, ...rest]),
   );
