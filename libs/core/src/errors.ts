@@ -1,5 +1,7 @@
 // The error of this house: something outside the program is not as it must be, and the reader can mend it.
 
+import { printable, printableLines } from './printable.ts';
+
 export interface UserErrorOptions {
   /** What to do about it, one sentence. */
   remedy?: string;
@@ -8,16 +10,22 @@ export interface UserErrorOptions {
   cause?: unknown;
 }
 
-/** Bad input, told in one line: what is wrong, where (file, field), and the remedy. Shown without a stack. */
+/**
+ * Bad input, reported in one line: what is wrong, where (file, field), and the remedy. Shown without a stack. Control
+ * characters, which hostile file names may hold, are escaped in the message (see `printable`), not in the fields.
+ */
 export class UserError extends Error {
+  /** What is wrong, without the file and the remedy. */
+  readonly problem: string;
   readonly file: string | undefined;
   readonly remedy: string | undefined;
 
   constructor(problem: string, options: UserErrorOptions = {}) {
-    const where = options.file === undefined ? '' : `${options.file}: `;
+    const where = options.file === undefined ? '' : `${printable(options.file)}: `;
     const remedy = options.remedy === undefined ? '' : ` → ${options.remedy}`;
-    super(`${where}${problem}${remedy}`, { cause: options.cause });
+    super(printableLines(`${where}${problem}${remedy}`), { cause: options.cause });
     this.name = 'UserError';
+    this.problem = problem;
     this.file = options.file;
     this.remedy = options.remedy;
   }

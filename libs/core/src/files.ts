@@ -1,10 +1,10 @@
 // Files that are whole or absent: written to a temporary name, synced, renamed; and what is asked of them.
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, UserError } from './errors.ts';
+import { MAX_BYTES, readRegularText, regularFileChunks } from './regular-files.ts';
 
 /** Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part. */
 export async function writeFileAtomic(path: string, content: string | Uint8Array | readonly Uint8Array[]) {
@@ -38,11 +38,11 @@ export async function writeJson(path: string, value: unknown) {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Reads a JSON file; undefined when there is none, a UserError when it is not JSON. */
+/** Reads a JSON file; undefined when there is none, a UserError when it is not a regular file or not JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readRegularText(path, { maxBytes: MAX_BYTES.record });
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
@@ -72,9 +72,9 @@ async function syncFolder(folder: string) {
   }
 }
 
-/** SHA-256 of a file's bytes, in hexadecimal digits. */
+/** SHA-256 of a regular file's bytes, in hexadecimal digits. Throws like `openRegularFile`; any size is read. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await pipeline(regularFileChunks(path), hash);
   return hash.digest('hex');
 }
