@@ -1,7 +1,6 @@
 // Training data of the lung segmenter: DIR/images/X with its lung mask DIR/masks/X, JPEG or PNG slices or NIfTI volumes.
-import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
 import { isSystemFile, listFolder, niftiName } from '../layouts/layout.ts';
 import { readNifti } from '../readers/nifti/nifti.ts';
@@ -156,8 +155,9 @@ async function* readVolumes(
  */
 export async function readSlice(file: string): Promise<GreyImage> {
   try {
-    return (await decodeSlice(await readFile(file))).image;
+    return (await decodeSlice(await readRegularFile(file, { maxBytes: MAX_BYTES.slice }))).image;
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`cannot be read (${messageOf(error)})`, {
       file,
       remedy: 'replace or remove it',
