@@ -47,8 +47,8 @@ function requireSmallSheet(content: Uint8Array) {
   const fail = () => {
     throw new Error(`a sheet of it has more than ${XLSX_BOUNDS.rows} rows or ${XLSX_BOUNDS.columns} columns`);
   };
-  let rows = 0;
-  for (const _ of text.matchAll(/<[\w:]*\brow\b/g)) if (++rows > XLSX_BOUNDS.rows) fail();
+  const row = /<[\w:]*\brow\b/g;
+  for (let rows = 0; row.test(text); rows++) if (rows === XLSX_BOUNDS.rows) fail();
   for (const [, address] of text.matchAll(/\br\s*=\s*["']([^"']*)["']/g)) {
     const parts = /^([A-Z]{0,3})(\d{1,7})$/.exec(address!);
     if (parts === null)

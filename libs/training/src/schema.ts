@@ -2,7 +2,7 @@
 import { fields } from '@ct-ensemble/core';
 import { z } from 'zod';
 
-const { above0, count, decay, flag, from0, mapping, probability, sequence, whole } = fields;
+const { above0, countUpTo, decay, flag, from0, mapping, probability, sequence, whole } = fields;
 
 const gainSchema = mapping({
   factor: above0.describe('Grey values are multiplied by this.'),
@@ -19,10 +19,14 @@ const augmentationSchema = mapping({
   rotate: from0.default(0).describe('Rotation by an angle drawn from ±this, in degrees; 0: none.'),
   flipHorizontal: probability.default(0).describe('Probability of a horizontal flip.'),
   flipVertical: sequence(probability)
+    .max(100, 'must have at most 100 items')
     .default([])
     .describe('Probability of each vertical flip, drawn in turn.'),
   blur: probability.default(0).describe('Probability of a 3×3 blur.'),
-  gain: sequence(gainSchema).default([]).describe('Gains, drawn in turn, each by itself.'),
+  gain: sequence(gainSchema)
+    .max(100, 'must have at most 100 items')
+    .default([])
+    .describe('Gains, drawn in turn, each by itself.'),
   interpolation: z
     .enum(['linear', 'nearest'], 'must be linear or nearest')
     .optional()
@@ -39,8 +43,8 @@ const rateSchema = mapping({
 
 /** How a member is trained: `training` in a recipe. */
 export const trainingSchema = mapping({
-  epochs: count.describe('Passes over the training scans.'),
-  batchSize: count.describe('Scans per step.'),
+  epochs: countUpTo(100_000).describe('Passes over the training scans.'),
+  batchSize: countUpTo(4096).describe('Scans per step.'),
   loss: mapping({
     name: z.enum(['focal'], 'must be focal'),
     gamma: from0.describe('Focusing exponent γ; 0 is plain cross entropy.'),
@@ -53,6 +57,7 @@ export const trainingSchema = mapping({
   }).describe('Without weight decay.'),
   learningRate: sequence(rateSchema)
     .min(1, 'needs at least one rate')
+    .max(1000, 'must have at most 1000 rates')
     .describe('Step schedule: the first rate from epoch 0, each later one from a later epoch.'),
   augmentation: z.preprocess((value) => (value === 'none' ? {} : value), augmentationSchema),
 });

@@ -4,13 +4,25 @@ import { trainingSchema } from '@ct-ensemble/training';
 import { z } from 'zod';
 import { isSafeName, safeNameRule } from '../names.ts';
 
-const { count, flag, mapping, seed, sequence, text } = fields;
+const { count, countUpTo, flag, mapping, seed, sequence, text } = fields;
 const safeName = z.string('must be text').refine(isSafeName, `must be a safe folder name: ${safeNameRule}`);
+
+/** Bounds of what a recipe may ask for, far above what the memory of a machine holds. */
+export const RECIPE_BOUNDS = {
+  /** Slices of a volume, all views together; pixels of an edge; pixels by which a mask grows. */
+  size: 4096,
+  /** Voxels of a volume, one byte each: 256 MiB. */
+  volume: 2 ** 28,
+  /** Voxels of a batch, on the device four bytes each: 8 GiB. */
+  batch: 2 ** 31,
+  members: 100,
+} as const;
 
 const maskSchema = mapping({
   dilate: z
     .int('must be an odd number')
     .min(1, 'must be an odd number')
+    .max(RECIPE_BOUNDS.size, `must be at most ${RECIPE_BOUNDS.size}`)
     .refine((edge) => edge % 2 === 1, 'must be an odd number')
     .default(5)
     .describe('The mask grows by a square of so many of its pixels a side; 1: not at all.'),
@@ -49,9 +61,10 @@ export const recipeSchema = mapping({
       .union([count, sequence(count).length(2, 'must be one number, or two for two views')], {
         error: 'must be a whole number, 1 or more, or two of them for two views',
       })
+      .refine((depth) => slicesOf(depth) <= RECIPE_BOUNDS.size, `must be at most ${RECIPE_BOUNDS.size}`)
       .describe('Slices; [32, 16]: two views, of 32 and of 16 slices.'),
-    height: count.describe('Pixels.'),
-    width: count.describe('Pixels.'),
+    height: countUpTo(RECIPE_BOUNDS.size).describe('Pixels.'),
+    width: countUpTo(RECIPE_BOUNDS.size).describe('Pixels.'),
     slices: z
       .enum(['all', 'lung'], 'must be all or lung')
       .default('all')
@@ -76,6 +89,7 @@ export const recipeSchema = mapping({
   }).describe('What a scan is resampled to.'),
   members: sequence(memberSchema)
     .min(1, 'needs at least one member')
+    .max(RECIPE_BOUNDS.members, `has more than ${RECIPE_BOUNDS.members} members`)
     .describe('The networks that are trained.'),
   training: trainingSchema,
   submissions: sequence(submissionSchema)
@@ -85,6 +99,19 @@ export const recipeSchema = mapping({
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
+
+/** Number of voxels of a volume. */
+export function voxelsOf({
+  depth,
+  height,
+  width,
+}: Pick<Recipe['volume'], 'depth' | 'height' | 'width'>): number {
+  return slicesOf(depth) * height * width;
+}
+
+function slicesOf(depth: number | number[]): number {
+  return [depth].flat().reduce((sum, slices) => sum + slices, 0);
+}
 
 /** What its members' volumes are prepared to, and whose they are: one for most recipes. */
 export function preparationsOf({ volume, members }: Recipe) {
