@@ -4,7 +4,7 @@ import nx from '@nx/eslint-plugin';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
-const layers = ['app', 'ensemble', 'training', 'data', 'models', 'engine', 'core'];
+const layers = ['docs', 'app', 'ensemble', 'training', 'data', 'models', 'engine', 'core'];
 const native = ['koffi', '@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node-gpu/*'];
 const depConstraints = layers.map((layer, i) => ({
   sourceTag: `layer:${layer}`,
@@ -27,6 +27,23 @@ export default tseslint.config(
       'max-params': ['error', 3],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
+    },
+  },
+  {
+    // A path that a user gives, or that lies in the user's folders, may lead to a pipe, a device or a huge file.
+    files: ['libs/{data,ensemble,models,training}/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/*.fixture.ts', '**/testing/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['fs', 'node:fs', 'fs/promises', 'node:fs/promises'].map((name) => ({
+            name,
+            importNames: ['createReadStream', 'open', 'openAsBlob', 'openSync', 'readFile', 'readFileSync'],
+            message: 'Use readRegularFile, readRegularText or openRegularFile of @ct-ensemble/core.',
+          })),
+        },
+      ],
     },
   },
   {

@@ -1,5 +1,5 @@
-// Small tables people hand out, as rows of text: CSV (comma, semicolon or tab) and the first sheet of an XLSX file.
-import { MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
+// Small tables as rows of text: CSV with commas, semicolons or tabs, and the first sheet of an XLSX file.
+import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import { parse } from 'csv-parse/sync';
 import { readSheet } from 'read-excel-file/node';
 import { boundedXlsx } from './xlsx.ts';
@@ -14,14 +14,20 @@ export interface TableRow {
 const CSV_BOUNDS = { lines: 4_000_000, cells: 60_000_000, charactersPerLine: 1_000_000 } as const;
 
 /**
- * Every row that is not empty, cells trimmed. Throws a UserError for a file that is not such a table, is not a regular
- * file, or exceeds `CSV_BOUNDS` or `XLSX_BOUNDS`.
+ * Every row that is not empty, cells trimmed. Throws a UserError if the file is missing, not a regular file or no such
+ * table, or exceeds `CSV_BOUNDS` or `XLSX_BOUNDS`.
  */
 export async function readRows(file: string): Promise<TableRow[]> {
   try {
     return file.toLowerCase().endsWith('.xlsx') ? await readXlsxRows(file) : await readCsvRows(file);
   } catch (error) {
     if (error instanceof UserError) throw error;
+    if (codeOf(error) === 'ENOENT')
+      throw new UserError('there is no such file', {
+        file,
+        remedy: 'give the path of a table',
+        cause: error,
+      });
     throw new UserError(`cannot be read as a table (${messageOf(error)})`, {
       file,
       remedy: 'save it again as CSV (UTF-8) or XLSX',
@@ -30,7 +36,7 @@ export async function readRows(file: string): Promise<TableRow[]> {
   }
 }
 
-/** The columns in which the header has these names, in any case; undefined where one is missing. */
+/** Positions of the columns with these names in the header, in any case; undefined if one is missing. */
 export function columnsOf(header: TableRow | undefined, names: readonly string[]): number[] | undefined {
   const present = header?.cells.map((cell) => cell.toLowerCase()) ?? [];
   const columns = names.map((name) => present.indexOf(name.toLowerCase()));
@@ -49,7 +55,7 @@ async function readCsvRows(file: string): Promise<TableRow[]> {
   const text = bytes.toString('utf8');
   const records = parse(text, {
     bom: true,
-    delimiter: [';', ',', '\t'],
+    delimiter: delimiterOf(text),
     info: true,
     max_record_size: CSV_BOUNDS.charactersPerLine,
     relax_column_count: true,
@@ -68,6 +74,14 @@ function requireFewCells(bytes: Uint8Array) {
   }
   if (lines > CSV_BOUNDS.lines || lines + cells > CSV_BOUNDS.cells)
     throw new Error(`it has ${lines} lines and ${lines + cells} cells, too many for a table of scans`);
+}
+
+/** The one of comma, semicolon and tab that the header has most often outside quotes; of equals the first. */
+function delimiterOf(text: string): string {
+  const header = text.split(/\r\n|\r|\n/).find((line) => line.trim() !== '') ?? '';
+  const bare = header.replaceAll(/"[^"]*"/g, '');
+  const count = (delimiter: string) => bare.split(delimiter).length;
+  return [',', ';', '\t'].reduce((best, next) => (count(next) > count(best) ? next : best));
 }
 
 async function readXlsxRows(file: string): Promise<TableRow[]> {

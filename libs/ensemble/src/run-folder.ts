@@ -1,20 +1,30 @@
 // The folder of a run: where everything lies, and who is at work in it.
 //
 //   plan.json              recipe, data set, members, devices
-//   dataset.json           what the data set holds and everything odd about it
+//   dataset.json           layout, classes, counts, all findings, every scan
+//   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
-import { readFile } from 'node:fs/promises';
+//   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { join } from 'node:path';
-import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  type Claim,
+  claimFolder,
+  type ClaimOptions,
+  MAX_BYTES,
+  readRegularFile,
+  writeFileAtomic,
+} from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack, unpack } from 'msgpackr';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
+export const splitsFile = (run: string) => join(run, 'splits.csv');
 export const scansFile = (run: string) => join(run, 'scans.msgpack');
 export const submissionFolder = (run: string, name: string) => join(run, 'submissions', name);
+export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
@@ -35,7 +45,7 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 
 /** The scans with the volumes that the member sees. */
 export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const all = unpack(await readFile(scansFile(run))) as MemberScans[];
+  const all = unpack(await readRegularFile(scansFile(run), { maxBytes: MAX_BYTES.record })) as MemberScans[];
   return all.find(({ members }) => members.includes(member))!.scans;
 }
 

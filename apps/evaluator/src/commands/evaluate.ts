@@ -1,4 +1,5 @@
-// The command evaluate: scores of members and subsets, in tables like 3 and 5 of the paper.
+// The command evaluate: tables of scores of every member and every subset, as in tables 3 and 5 of the paper.
+import { print } from '@ct-ensemble/core';
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
@@ -9,7 +10,7 @@ interface EvaluateOptions {
 
 export function evaluateCommand(): Command {
   return new Command('evaluate')
-    .description('Scores every member and every subset of members.')
+    .description('Scores every member and every subset of the members of a run.')
     .requiredOption('--run <dir>', 'folder of the run')
     .option('--json', 'print the scores as JSON')
     .action(evaluate);
@@ -18,13 +19,13 @@ export function evaluateCommand(): Command {
 async function evaluate({ run, json }: EvaluateOptions) {
   const evaluation = await evaluateRun(run);
   if (json) {
-    console.log(JSON.stringify(evaluation, null, 2));
+    print(JSON.stringify(evaluation, null, 2));
     return;
   }
-  console.log(`Run ${run}, recipe ${evaluation.recipe}`);
+  print(`Run ${run}, recipe ${evaluation.recipe}`);
   if (evaluation.missing.length > 0)
-    console.log(`Not done, so not in the tables: ${evaluation.missing.join(', ')}`);
-  console.log(`\nValidation scans (each member's best epoch was chosen on them)\n`);
-  console.log(renderEvaluation(evaluation.val));
-  if (evaluation.test) console.log(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
+    print(`Not trained yet, so not in the tables: ${evaluation.missing.join(', ')}`);
+  print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
+  print(renderEvaluation(evaluation.val));
+  if (evaluation.test) print(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
 }

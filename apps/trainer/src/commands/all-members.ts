@@ -1,9 +1,11 @@
-// The command all-members: data set, volumes, plan, members, summary.
+// The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
+  classTable,
   datasetFile,
   memberFolder,
   type MemberOutcome,
@@ -11,28 +13,36 @@ import {
   planFile,
   prepareRun,
   requirePretrained,
+  splitsFile,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
   filterOption,
   fromScratchOption,
   masksOption,
+  type NumericsOptions,
+  numericsOptions,
   type PreparationNetworkOptions,
   recipeOption,
+  scanDeadlineOption,
   volumesOption,
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
+  scanDeadline: number;
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -46,32 +56,40 @@ interface AllMembersOptions extends PreparationNetworkOptions {
 }
 
 export function allMembersCommand(): Command {
-  return new Command('all-members')
-    .description('Trains every member of a recipe; started again, it continues.')
-    .addOption(dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, made when needed'))
+  const command = new Command('all-members')
+    .description('Trains every member of a recipe. Started again, it continues where it stopped.')
+    .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
     .addOption(devicesOption())
     .addOption(engineOption())
     .addOption(volumesOption('--volumes'))
+    .addOption(scanDeadlineOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
+  for (const option of numericsOptions()) command.addOption(option);
+  return command;
 }
 
-/** Phantom scans are made here, with this seed, when no data set is given. */
+/** Folder and seed of the phantom scans that are used when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
-/** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
+  if (options.labels !== undefined && options.data === undefined)
+    throw new UserError('--labels names a table of scans, but there is no data set', {
+      remedy: 'name the folder of the scans with --data',
+    });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const claim = await claimRun(run);
@@ -80,6 +98,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
+      ...datasetChoice(options),
       recipe,
       run,
       devices: options.devices,
@@ -88,6 +107,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       ...(options.filter !== undefined && { filter: options.filter }),
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
+      scanDeadline: options.scanDeadline,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });
@@ -105,7 +125,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     return summarise(run, outcomes);
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. The same command continues.');
+    print('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();
@@ -115,37 +135,42 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
 
 async function phantomScans(): Promise<string> {
   if (!existsSync(join(phantoms.folder, 'phantoms.json')))
-    console.log(`No --data given: making phantom scans in ${phantoms.folder}`);
+    print(`No --data given: making phantom scans in ${phantoms.folder}`);
   const count = counter('Making phantom scans');
   await makePhantoms({ ...phantoms, onProgress: (done, total) => count(done, total) });
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, report, state }: PreparedRun) {
-  const { scans, classes, root } = plan.dataset;
-  console.log(
+function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+  const { classes, root, layout, splits } = plan.dataset;
+  print(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
-  console.log(
-    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+  print(
+    `Layout ${layout}, ${classes.length} classes; ` +
+      (splits === 'data'
+        ? 'splits as the data set has them'
+        : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
-  if (report.findings.length > 0)
-    console.log(`${report.findings.length} odd things in the data set: see ${datasetFile(run)}`);
-  console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
+  print(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
+  const findings = report.findings.length;
+  if (findings > 0)
+    print(`${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`);
+  print(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
 function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
-  console.log('');
+  print('');
   for (const { member, macroF1 } of of('done')) {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
-    console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
+    print(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
-  for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
-  console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
+  for (const { member } of of('stopped')) print(`stopped  ${member}: run the same command again to continue`);
+  for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
+  print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;
   if (of('stopped').length > 0) return 130;
-  console.log(`next: nx run evaluator:submit -- --run ${run}`);
+  print(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
 }

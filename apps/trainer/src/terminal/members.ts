@@ -1,4 +1,5 @@
 // Progress of the members' training: one line per member on a terminal, plain lines elsewhere.
+import { print, printable } from '@ct-ensemble/core';
 import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
 import { Listr, type ListrTaskWrapper } from 'listr2';
 import { duration } from './progress.ts';
@@ -7,7 +8,7 @@ type Line = ListrTaskWrapper<unknown, never, never>;
 
 export interface Display {
   event: (event: MemberEvent) => void;
-  /** Call after the last event. */
+  /** Waits until everything is printed. Call it after the last event. */
   end: () => Promise<void>;
 }
 
@@ -15,26 +16,26 @@ export function memberDisplay(plan: Plan, state: 'new' | 'continued'): Display {
   return process.stdout.isTTY ? liveDisplay(plan) : plainDisplay(state);
 }
 
-/** A line for each epoch and each turn of events. */
+/** Prints a line for each epoch and each change of a member's state. */
 function plainDisplay(state: 'new' | 'continued'): Display {
   return {
     event(event) {
       if (event.kind === 'progress' && event.progress.kind === 'step') return;
       if (event.kind === 'skipped' && state === 'new') return;
-      console.log(`${event.member}: ${describe(event)}`);
+      print(`${event.member}: ${describe(event)}`);
     },
     end: async () => {},
   };
 }
 
-/** One line a member, rewritten in place. */
+/** One line per member, rewritten in place. */
 function liveDisplay(plan: Plan): Display {
   const lines = new Map<string, { line: Line; finish: (error?: Error) => void }>();
   const early: MemberEvent[] = [];
   const show = (event: MemberEvent) => {
     const shown = lines.get(event.member);
     if (shown === undefined) return void early.push(event);
-    (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
+    (shown.line as { title: string }).title = printable(`${event.member}: ${describe(event)}`);
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
     if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
   };
@@ -57,7 +58,7 @@ function liveDisplay(plan: Plan): Display {
   return { event: show, end: async () => void (await ended) };
 }
 
-/** An event in words, without the member's name. */
+/** The text of an event, without the member's name. */
 export function describe(event: MemberEvent): string {
   switch (event.kind) {
     case 'skipped':

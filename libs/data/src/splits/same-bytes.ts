@@ -1,6 +1,7 @@
 // Finds scans that are made of the very same slice files, reading as little as possible.
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readRegularFile } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 
 interface Sliced {
@@ -8,7 +9,7 @@ interface Sliced {
 }
 
 /**
- * Groups of two or more scans with byte-identical slices in the same order. Scans are told apart by the number of
+ * Groups of two or more scans with byte-identical slices in the same order. Scans are distinguished by the number of
  * slices, then by file sizes; only those still alike are read.
  */
 export async function scansOfSameBytes<T extends Sliced>(scans: readonly T[]): Promise<T[][]> {
@@ -38,9 +39,9 @@ async function hashOf(scan: Sliced) {
   const hash = createHash('sha256');
   for (const slice of scan.slices) {
     try {
-      hash.update(await readFile(slice));
+      hash.update(await readRegularFile(slice));
     } catch {
-      return slice; // What cannot be read is like nothing else.
+      return slice; // A file that cannot be read equals no other.
     }
   }
   return hash.digest('hex');

@@ -1,11 +1,12 @@
-// models:round-trip: files of every network, read by PyTorch (strict) and ONNX Runtime, and their logits beside ours.
+// models:round-trip: writes files of every network, lets PyTorch (strict=True) and ONNX Runtime compute logits from them, and
+// compares these with the logits computed here.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { codeOf, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { codeOf, messageOf, print, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { z } from 'zod';
@@ -16,7 +17,7 @@ const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta
 const record = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
 const limit = 1e-4;
 
-/** What is no number comes as null. */
+/** Infinite values and NaN are null in the script's JSON. */
 const logits = z.array(z.number().nullable());
 
 const answer = z.object({
@@ -33,13 +34,13 @@ const answer = z.object({
 
 export function roundTripCommand(): Command {
   return new Command('round-trip')
-    .description('Has PyTorch and ONNX Runtime read what is written here: exit code 1 where logits differ.')
+    .description('Lets PyTorch and ONNX Runtime read the files written here: exit code 1 if logits differ.')
     .option(
       '--python <path>',
       'a Python that has torch, torchvision, timm, safetensors, onnx and onnxruntime',
       'python3',
     )
-    .option('--record', 'keep the result for the tests')
+    .option('--record', 'write the result to the fixture of the tests')
     .action(async ({ python, record: keeps }: { python: string; record?: boolean }) => {
       const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-round-trip-'));
       try {
@@ -50,12 +51,12 @@ export function roundTripCommand(): Command {
           const { pytorch, onnxruntime, probabilities } = networks[name]!;
           const far = [pytorch && distance(own, pytorch), distance(own, onnxruntime), probabilities];
           if (!far.every((value) => value === null || value <= limit)) ok = false;
-          const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not there');
-          console.log(
+          const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not available');
+          print(
             `${name}: greatest |Δ| of logits, PyTorch ${strict}, ONNX Runtime ${onnx}; probabilities ${softmax}`,
           );
         }
-        console.log(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
+        print(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
         if (!ok) process.exitCode = 1;
         else if (keeps) await writeFileAtomic(record, recorded(versions, ours, networks));
       } finally {
@@ -95,7 +96,7 @@ const distance = (ours: readonly number[], theirs: readonly (number | null)[]) =
     ? Math.max(...ours.map((value, i) => Math.abs(value - (theirs[i] ?? NaN))))
     : NaN;
 
-/** A line for each network. */
+/** The fixture's text: one line for each network. */
 function recorded(
   versions: object,
   ours: Record<string, RoundTrip>,

@@ -1,7 +1,9 @@
-// The safetensors file format: eight bytes of header length, a JSON header, then the tensors' bytes end to end.
-// https://huggingface.co/docs/safetensors (little endian, C order).
-import { messageOf, UserError, writeFileAtomic, codeOf } from '@ct-ensemble/core';
-import { readFile } from 'node:fs/promises';
+// Reads and writes the safetensors file format (https://huggingface.co/docs/safetensors): the header's length in eight bytes, a
+// JSON header, then the tensors' bytes one after the other, little endian, in C order.
+import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError, writeFileAtomic } from '@ct-ensemble/core';
+
+/** Bounds of the JSON header. The networks of this project have headers of at most 200 kB with 3 levels and 4 sizes a shape. */
+const HEADER_BOUNDS = { bytes: 2 ** 24, levels: 8, rank: 16 } as const;
 
 const arrays = {
   F64: Float64Array,
@@ -15,14 +17,15 @@ const arrays = {
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
-  /** IEEE half precision and bfloat16, as their bits. */
+  /** IEEE half precision and bfloat16 have no typed array of their own: their bits. */
   F16: Uint16Array,
   BF16: Uint16Array,
 } as const;
 
+/** Type of a tensor's values, as the format names it. */
 export type Dtype = keyof typeof arrays;
 type ArrayOf<D extends Dtype> = InstanceType<(typeof arrays)[D]>;
-/** A tensor as it lies in the file: C order, the typed array of its dtype. */
+/** A tensor of a file: its values in C order, in the typed array that belongs to its dtype. */
 export type StoredTensor = { [D in Dtype]: StoredTensorOf<D> }[Dtype];
 export interface StoredTensorOf<D extends Dtype> {
   readonly dtype: D;
@@ -32,21 +35,24 @@ export interface StoredTensorOf<D extends Dtype> {
 export type StoredTensors = ReadonlyMap<string, StoredTensor>;
 export type Metadata = Readonly<Record<string, string>>;
 
+/** The content of a file. */
 export interface Safetensors {
   tensors: Map<string, StoredTensor>;
   metadata: Metadata;
 }
 
 /**
- * Reads a safetensors file, or the bytes of one. Tensors are views of the one buffer where they lie aligned.
- * @throws {UserError} naming what is malformed, and the file when a path was given.
+ * Reads a safetensors file from a path or from its bytes. Tensors that are aligned in the file are views of one buffer; others
+ * are copies.
+ * @throws {UserError} if the file does not exist or is malformed.
  */
 export async function readSafetensors(source: string | Uint8Array): Promise<Safetensors> {
   if (typeof source !== 'string') return decode(source);
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(source);
+    bytes = await readRegularFile(source, { maxBytes: MAX_BYTES.weights });
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const problem =
       codeOf(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${messageOf(error)})`;
     throw new UserError(problem, { file: source, remedy: 'check the path', cause: error });
@@ -54,12 +60,12 @@ export async function readSafetensors(source: string | Uint8Array): Promise<Safe
   return decode(bytes, source);
 }
 
-/** Writes tensors, and metadata if given, to a safetensors file, atomically. The same input gives the same bytes. */
+/** Writes tensors and metadata to a safetensors file, atomically. Equal arguments give equal bytes. */
 export async function writeSafetensors(path: string, tensors: StoredTensors, metadata: Metadata = {}) {
   await writeFileAtomic(path, encode(tensors, metadata));
 }
 
-/** Wide dtypes first, so that every tensor lies aligned; then by name. */
+/** The parts of the file. Tensors are sorted by the width of their type, wide ones first, so that each is aligned; then by name. */
 function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
   const width = (tensor: StoredTensor) => tensor.data.BYTES_PER_ELEMENT;
   const sorted = [...tensors].sort(([a, s], [b, t]) => width(t) - width(s) || (a < b ? -1 : 1));
@@ -84,7 +90,7 @@ function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
 
 function decode(bytes: Uint8Array, file?: string): Safetensors {
   const fail = (problem: string): never => {
-    throw new UserError(`is not a sound safetensors file: ${problem}`, {
+    throw new UserError(`is not a valid safetensors file: ${problem}`, {
       ...(file === undefined ? {} : { file }),
       remedy: 'fetch or write the file again',
     });
@@ -94,10 +100,13 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
     const python =
       "import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); " +
       "save_file({k: v.clone().contiguous() for k, v in w.get('state_dict', w).items()}, sys.argv[2])";
-    throw new UserError('is a file of torch.save, which may hold programs: it is not read', {
-      ...(file === undefined ? {} : { file }),
-      remedy: `convert it where PyTorch is: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
-    });
+    throw new UserError(
+      'is a file written by torch.save, which can contain executable code and is therefore not read',
+      {
+        ...(file === undefined ? {} : { file }),
+        remedy: `convert it on a machine with PyTorch: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
+      },
+    );
   }
   if (length === undefined) {
     return fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
@@ -142,13 +151,20 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
 const headerLength = (bytes: Uint8Array) =>
   new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
 
-/** A zip archive or a pickle; the first bytes alone may also be the length of a header. */
+/**
+ * Whether the bytes start like a zip archive or a pickle, as torch.save writes. The length of a valid header can start with the
+ * same bytes; the caller checks that first.
+ */
 function isPyTorch(bytes: Uint8Array): boolean {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1');
   return start === 'PK\x03\x04' || (start[0] === '\x80' && '\x02\x03\x04\x05'.includes(start[1] ?? ' '));
 }
 
 function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {
+  if (bytes.length > HEADER_BOUNDS.bytes)
+    fail(`the header has ${bytes.length} bytes, more than ${HEADER_BOUNDS.bytes}`);
+  if (levelsOf(bytes) > HEADER_BOUNDS.levels)
+    fail(`the header has objects and lists more than ${HEADER_BOUNDS.levels} levels deep`);
   let text = '';
   let header: unknown;
   try {
@@ -157,12 +173,31 @@ function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Recor
   } catch (error) {
     fail(`the header is not JSON (${messageOf(error)})`);
   }
-  const twice = duplicateKey(text);
+  let twice: string | undefined;
+  try {
+    twice = duplicateKey(text);
+  } catch (error) {
+    fail(`the header has a text of too many characters (${messageOf(error)})`); // more than a regular expression can match
+  }
   if (twice !== undefined) fail(`the header has the key ${twice} twice`);
   return isObject(header) ? header : fail('the header is not a JSON object');
 }
 
-/** The first key that an object of this valid JSON text has twice: JSON.parse keeps the last one in silence. */
+/** How deep objects and lists lie within each other in this JSON text, outside of strings. */
+function levelsOf(json: Uint8Array): number {
+  let [level, deepest, inString] = [0, 0, false];
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (inString && byte === 0x5c)
+      i++; // a backslash: the next character is not the end of the string
+    else if (byte === 0x22) inString = !inString;
+    else if (!inString && (byte === 0x5b || byte === 0x7b)) deepest = Math.max(deepest, ++level);
+    else if (!inString && (byte === 0x5d || byte === 0x7d)) level--;
+  }
+  return deepest;
+}
+
+/** The first key that occurs twice in one object of a valid JSON text; JSON.parse would silently keep the last value. */
 function duplicateKey(json: string): string | undefined {
   const open: Set<string>[] = [];
   for (const [token, text, colon] of json.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
@@ -185,7 +220,7 @@ function view(dtype: Dtype, bytes: Uint8Array) {
   return new TypedArray(buffer as ArrayBuffer, byteOffset, length / TypedArray.BYTES_PER_ELEMENT);
 }
 
-/** The values of a tensor of floating-point numbers as float32; undefined where it holds none. */
+/** Converts a tensor of any floating-point type to float32; returns undefined for other types. */
 export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefined {
   const { dtype, shape, data } = tensor;
   switch (dtype) {
@@ -193,7 +228,7 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
       return tensor as StoredTensorOf<'F32'>;
     case 'F64':
       return { dtype: 'F32', shape, data: Float32Array.from(data as Float64Array) };
-    case 'BF16': // the upper half of a float32
+    case 'BF16': // the upper 16 bits of a float32
       return {
         dtype: 'F32',
         shape,
@@ -207,10 +242,10 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
 }
 
 let table: Float32Array | undefined;
-/** The value of each of the 65,536 half-precision numbers. */
+/** The values of all 65,536 half-precision numbers, by their bits. */
 const halves = () => (table ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => ofHalf(bits)));
 
-/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
+/** The value of an IEEE 754 binary16 number: one sign bit, five bits of exponent, ten bits of fraction. */
 function ofHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
@@ -229,7 +264,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isMetadata = (value: unknown): value is Metadata =>
   isObject(value) && Object.values(value).every((text) => typeof text === 'string');
 const isSizes = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  Array.isArray(value) &&
+  value.length <= HEADER_BOUNDS.rank &&
+  value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 interface Entry {
   dtype: string;
