@@ -13,6 +13,7 @@ import {
   claimFolder,
   type ClaimOptions,
   MAX_BYTES,
+  printableLines,
   readRegularFile,
   writeFileAtomic,
 } from '@ct-ensemble/core';
@@ -58,8 +59,8 @@ export async function readScans(run: string, member: string): Promise<StoredScan
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   return claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
 }

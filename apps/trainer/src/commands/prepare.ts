@@ -105,8 +105,9 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
           `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
       print(classTable(prepared, { classes: index.classes, training: recipe.training }));
-      for (const { kind, path, message } of report.findings) print(`${kind}: ${printable(path)}: ${message}`);
-      for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${failure}`);
+      for (const { kind, path, message } of report.findings)
+        print(`${kind}: ${printable(path)}: ${printable(message)}`);
+      for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${printable(failure ?? '')}`);
     }
     return failed.length > 0 ? 1 : 0;
   } catch (error) {

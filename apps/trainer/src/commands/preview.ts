@@ -169,7 +169,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
     print(
       `${scans.length} scans, ${selected.size} contact sheets, ${failed.length} failed, ${findings.length} findings: ${page}`,
     );
-    for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${failure}`);
+    for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${printable(failure ?? '')}`);
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -117,11 +117,16 @@ function gapBetween(before: number, after: number): string[] {
   return [after - before === 2 ? `${before + 1}` : `${before + 1}–${after - 1}`];
 }
 
-/** Reports the files of a folder of scans that belong to no scan. */
-export function reportStrays(folder: string, listing: FolderListing, findings: Finding[]) {
-  const { files, system, unusable } = listing;
+/** Reports the names in a folder that are not UTF-8. */
+export function reportUnusable(folder: string, { unusable }: FolderListing, findings: Finding[]) {
   if (unusable.length > 0)
     findings.push({ kind: 'unusable-name', path: folder, message: unusableMessage(unusable) });
+}
+
+/** Reports the files of a folder of scans that belong to no scan. */
+export function reportStrays(folder: string, listing: FolderListing, findings: Finding[]) {
+  const { files, system } = listing;
+  reportUnusable(folder, listing, findings);
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
   const strays = files.filter((file) => niftiName(file) === undefined);

@@ -85,7 +85,12 @@ async function pairsOf(data: string): Promise<Pair[]> {
 async function filesBelow(root: string) {
   const found = new Map<string, Pick<Pair, 'kind'> & { path: string }>();
   const walk = async (below: string) => {
-    const { folders, files } = await listFolder(join(root, below));
+    const { folders, files, unusable } = await listFolder(join(root, below));
+    if (unusable.length > 0)
+      throw new UserError(`holds ${listed(unusable)}, a name that is not UTF-8`, {
+        file: join(root, below),
+        remedy: 'rename it',
+      });
     for (const file of files.filter((name) => !isSystemFile(name))) {
       const path = join(root, below, file);
       const volume = niftiName(file);

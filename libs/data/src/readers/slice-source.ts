@@ -77,7 +77,7 @@ export async function openSlices(
   if (format === 'nifti') {
     const { bytes, problem } = files[0]!;
     if (bytes === null)
-      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'make it readable' });
+      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'put a readable file in its place' });
     return scanSlices(await readNifti(slices[0]!, bytes), []);
   }
   const unread = files.flatMap(({ problem }, i) =>

@@ -14,7 +14,7 @@ import {
   type Split,
 } from '../layout.ts';
 import { listFolder, niftiName, type FolderListing } from '../listing.ts';
-import { readScanFolder, reportStrays } from '../scan-folder.ts';
+import { readScanFolder, reportStrays, reportUnusable } from '../scan-folder.ts';
 import { readPatients } from './patients.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { classOf, COMPETITION_TASKS, scanName, type ClassFolder, type CompetitionTask } from './spelling.ts';
@@ -110,6 +110,7 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
       scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, file), isFile: true });
     }
   };
+  reportUnusable(root, rootListing, findings);
   for (const splitFolder of rootListing.folders) {
     const split = splitOf(splitFolder);
     const splitPath = join(root, splitFolder);
