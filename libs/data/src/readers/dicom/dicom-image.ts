@@ -32,12 +32,16 @@ export interface ImageHeader {
   study: string | null;
   /** SeriesInstanceUID. */
   series: string | null;
-  /** SOPInstanceUID. */
-  uid: string | null;
   patient: string | null;
   frameOfReference: string | null;
   /** AcquisitionNumber. */
   acquisition: number | null;
+  /** ImageType, its values joined by a backslash. */
+  imageType: string;
+  /** ConvolutionKernel. */
+  kernel: string;
+  /** AcquisitionTime. */
+  time: string | null;
   /** InstanceNumber. */
   instance: number | null;
   /** Index of the frame in its file. */
@@ -134,10 +138,12 @@ function headerOf(
     ...where,
     study: elements.text('StudyInstanceUID'),
     series: elements.text('SeriesInstanceUID'),
-    uid: elements.text('SOPInstanceUID'),
     patient: elements.text('PatientID'),
     frameOfReference: elements.text('FrameOfReferenceUID'),
     acquisition: elements.numbers('AcquisitionNumber', 1)?.[0] ?? null,
+    imageType: elements.texts('ImageType').join('\\'),
+    kernel: elements.texts('ConvolutionKernel').join('\\'),
+    time: elements.text('AcquisitionTime'),
     instance: elements.numbers('InstanceNumber', 1)?.[0] ?? null,
     secondaryCapture: elements.text('SOPClassUID')?.startsWith(SECONDARY_CAPTURE) ?? false,
     geometry,
