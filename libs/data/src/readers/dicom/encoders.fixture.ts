@@ -1,5 +1,5 @@
 // Compressed frames made for tests: by the encoders beside the decoders (JPEG-LS, JPEG 2000), by sharp (JPEG), and by a
-// small encoder of lossless JPEG, whose images were decoded to the same samples by libjpeg (pylibjpeg-libjpeg 2.5.0).
+// small encoder of lossless JPEG, whose images GDCM 3.2.6 decodes to the same samples.
 import { createRequire } from 'node:module';
 import sharp from 'sharp';
 

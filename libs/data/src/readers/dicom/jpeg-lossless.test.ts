@@ -1,4 +1,4 @@
-// Lossless JPEG against the samples it was made of, by an encoder that libjpeg confirms (see encoders.fixture.ts).
+// Lossless JPEG against the samples it was made of, by an encoder that GDCM confirms (see encoders.fixture.ts).
 import { jpegLossless, type LosslessOptions, type Picture } from './encoders.fixture.ts';
 import { decodeJpegLossless } from './jpeg-lossless.ts';
 
