@@ -4,7 +4,7 @@ import nx from '@nx/eslint-plugin';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
-const layers = ['app', 'ensemble', 'training', 'data', 'models', 'engine', 'core'];
+const layers = ['docs', 'app', 'ensemble', 'training', 'data', 'models', 'engine', 'core'];
 const native = ['koffi', '@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node-gpu/*'];
 const depConstraints = layers.map((layer, i) => ({
   sourceTag: `layer:${layer}`,

@@ -1,7 +1,7 @@
 # The authors' training batches of the detection task (2nd-COV19D-Competition, Train_Val_Denesent.py): their Dataset's
-# __getitem__ and transforms, and PyTorch's DataLoader. Makes the scans for both sides first; then speaks JSON, a line
-# each way: {"workers": N} in, {"seconds": of a batch of 16} out.
-# Written for albumentations 1.3 and OpenCV 4: python authors-batches.py FOLDER [FOLDER OF FOLDERS OF SLICES K.jpg]
+# __getitem__ and transforms, and PyTorch's DataLoader. First makes the scans for both sides; then answers each line
+# {"workers": N} on standard input with a line {"seconds": S}, the time of a batch of 16.
+# Needs albumentations 1.3 and OpenCV 4. Usage: python authors-batches.py FOLDER [FOLDER WITH FOLDERS OF SLICES K.jpg]
 import json
 import os
 import sys
@@ -53,7 +53,7 @@ class Scans(data.Dataset):
 
 
 def phantoms():
-    """A body with two lungs that change from slice to slice, and noise; 512 x 512 x about 120."""
+    """Scans of 512 x 512 x about 120: a body with two lungs whose size changes from slice to slice, and noise."""
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
     for seed in range(SCANS):
         random = np.random.default_rng(seed)
@@ -67,7 +67,7 @@ def phantoms():
 
 
 def series(folder):
-    """Each folder of slices as a scan, in turn until there are 16."""
+    """Each folder of slices as a scan; the folders are repeated in turn until there are 16."""
     found = []
     for at, _, names in sorted(os.walk(folder)):
         names = sorted((n for n in names if n[:-4].isdigit() and n.endswith(".jpg")), key=lambda n: int(n[:-4]))
@@ -80,7 +80,7 @@ def series(folder):
 
 
 def make(folder, scans):
-    """Scans as the authors store them, and as our store holds them: 64 x 224 x 224."""
+    """Writes the scans as the authors store them, and as volumes of 64 x 224 x 224 for this project's store."""
     os.makedirs(os.path.join(folder, "store"))
     np.save(os.path.join(folder, "labels.npy"), np.arange(SCANS) % 2)
     depths = []
@@ -99,7 +99,7 @@ versions = dict(albumentations=A.__version__, opencv=cv2.__version__, torch=torc
 print(json.dumps(dict(depths=depths, versions=versions)), flush=True)
 for line in sys.stdin:
     workers = json.loads(line)["workers"]
-    batches = max(1, workers)  # a batch is one worker's
+    batches = max(1, workers)  # each worker loads a whole batch
     loader = data.DataLoader(Scans(folder, SCANS * batches), batch_size=SCANS, num_workers=workers)
     start = time.perf_counter()
     for images, labels in loader:

@@ -1,6 +1,7 @@
 # The authors' preparation of scans without its networks (2nd-COV19D-Competition, PrepareDataset.py and
 # Prepare_Dataset.py of the severity task): the same calls of torchvision, albumentations and OpenCV in the same order.
-# Every slice counts as lung and every mask is full. Speaks JSON: {"scans": [[file, …], …]} in, seconds out, a line each.
+# Every slice counts as lung and every mask is full. Answers each line {"task": …, "scans": [[file, …], …]} on standard input
+# with a line {"seconds": S}.
 import json
 import os
 import sys

@@ -1,7 +1,8 @@
-"""PyTorch's side of a comparison, a process of one member: the peer of src/own-side.ts.
+"""PyTorch's side of a comparison: a process with one member, the peer of src/own-side.ts.
 
-Its argument is its settings; each line {"steps": n} on standard input has it do that many steps. channels_last, PyTorch's
-best layout; the input is ready as floats on the device; torch.optim.Adam; focal loss as the authors wrote it.
+Its argument is its settings as JSON. For each line {"steps": n} on standard input it does n steps and prints one line. The tensors
+are channels_last, PyTorch's fastest layout; the input is on the device as floats before the first step; the optimizer is
+torch.optim.Adam, the loss the focal loss as the authors wrote it.
 """
 
 import json
@@ -27,7 +28,7 @@ torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settin
 
 
 def read_safetensors(path):
-    """https://huggingface.co/docs/safetensors: header length, JSON header, the tensors' bytes."""
+    """Reads https://huggingface.co/docs/safetensors without the package: header length, JSON header, the tensors' bytes."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     start = 8 + int.from_bytes(data[:8], "little")
@@ -43,7 +44,7 @@ def read_safetensors(path):
 
 
 def peak_memory():
-    """VmHWM: the most physical memory this process has held, bytes. Only Linux tells."""
+    """The process's peak resident memory in bytes (VmHWM); None where the system is not Linux."""
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))

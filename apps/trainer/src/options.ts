@@ -1,34 +1,86 @@
 // The options that several commands share, each defined once, and the parsers of option values.
-import type { EngineKind } from '@ct-ensemble/engine';
-import { InvalidArgumentError, Option } from 'commander';
+import { layoutNames, type TableField } from '@ct-ensemble/data';
+import type { EngineKind, Precision } from '@ct-ensemble/engine';
+import type { DatasetChoice } from '@ct-ensemble/ensemble';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
-/** Values of the options that say which networks take part in the preparation. */
+/** Values of the options that choose the networks of the preparation. */
 export interface PreparationNetworkOptions {
   filter?: string;
   masks?: string;
 }
 
-/** Required unless `optional` says what is used instead. */
+/** Values of the options that say how the data set is laid out. */
+export interface DatasetOptions {
+  layout?: string;
+  labels?: string;
+  scanColumn?: string;
+  labelColumn?: string;
+  patientColumn?: string;
+  splitColumn?: string;
+  groupColumn?: string;
+}
+
+/** Required, unless `optional` describes what is used instead. */
 export function dataOption(what: string, optional?: string): Option {
   const option = new Option('--data <dir>', optional === undefined ? what : `${what} (default: ${optional})`);
   return option.makeOptionMandatory(optional === undefined);
 }
 
+/** Adds the options that say how the data set is laid out, and where its table of scans is. */
+export function addDatasetOptions(command: Command): Command {
+  const column = (field: TableField, usual: string) =>
+    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${usual})`);
+  const options = [
+    new Option(
+      '--layout <name>',
+      'how the data set is laid out (default: table with --labels, else as the recipe says)',
+    ).choices(layoutNames),
+    new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
+    column('scan', 'scan or path'),
+    column('label', 'label, class or category'),
+    column('patient', 'patient or patient_id'),
+    column('split', 'split'),
+    column('group', 'group, site or centre'),
+  ];
+  return options.reduce((to, option) => to.addOption(option), command);
+}
+
+/** The values of the data set's options as the library takes them. */
+export function datasetChoice(options: DatasetOptions): DatasetChoice {
+  const { layout, labels, scanColumn, labelColumn, patientColumn, splitColumn, groupColumn } = options;
+  const columns = {
+    ...(scanColumn !== undefined && { scan: scanColumn }),
+    ...(labelColumn !== undefined && { label: labelColumn }),
+    ...(patientColumn !== undefined && { patient: patientColumn }),
+    ...(splitColumn !== undefined && { split: splitColumn }),
+    ...(groupColumn !== undefined && { group: groupColumn }),
+  };
+  return {
+    ...(layout !== undefined && { layout }),
+    ...(labels !== undefined && { labels }),
+    columns,
+  };
+}
+
 export function recipeOption(recipe: string): Option {
-  return new Option('--recipe <name|file>', 'name of a built-in recipe, or a YAML file').default(recipe);
+  return new Option(
+    '--recipe <name|file>',
+    'name of a built-in recipe, or path of a recipe file (YAML)',
+  ).default(recipe);
 }
 
 export function filterOption(): Option {
   return new Option(
     '--filter <area|weights>',
-    'how slices that show lung are found: by the area of the lung, or by a trained network (its weights file)',
+    'how slices that show lung are found: area (by the area of the lung) or the weights file of a trained network',
   ).default('area');
 }
 
 export function masksOption(): Option {
   return new Option(
     '--masks <threshold|weights>',
-    'how the lung is found in a slice: by a threshold, or by a trained network (its weights file)',
+    'how the lung is found in a slice: threshold or the weights file of a trained network',
   ).default('threshold');
 }
 
@@ -36,35 +88,62 @@ export function masksOption(): Option {
 export function volumesOption(flag: '--volumes' | '--out'): Option {
   return new Option(
     `${flag} <dir>`,
-    'folder of the prepared volumes (default: volumes in the cache folder of this user)',
+    "folder of the prepared volumes (default: volumes in the user's cache folder)",
   );
 }
 
 export function allowLeaksOption(): Option {
   return new Option(
     '--allow-leaks',
-    'report a patient, equal files or nearly equal scans in two splits, and go on (default: this is an error)',
+    'continue if two splits share a patient, equal files or nearly equal scans, and only report it (default: this is an error)',
   );
 }
 
 export function devicesOption(): Option {
   return new Option(
     '--devices <list>',
-    "devices, one for each member that trains at the same time: a list such as gpu:0,gpu:1 or cpu:2 (two threads), or 'auto'",
+    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
   ).default('auto');
 }
 
 export function deviceOption(): Option {
-  return new Option('--device <device>', "device: gpu:0, cpu:2 (two threads), or 'auto'").default('auto');
+  return new Option(
+    '--device <device>',
+    'device to train on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
+  ).default('auto');
 }
 
 export function engineOption(): Option {
   return new Option(
     '--engine <engine>',
-    "what computes: TensorFlow's native library, or the far slower CPU backend of TensorFlow.js",
+    'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
   )
     .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
     .default('tensorflow');
+}
+
+/** Values of the options that say how the engine computes; each takes the place of the recipe's. */
+export interface NumericsOptions {
+  precision?: Precision;
+  tf32?: boolean;
+  deterministic?: boolean;
+  memoryLimit?: string;
+}
+
+export function numericsOptions(): Option[] {
+  return [
+    new Option(
+      '--precision <precision>',
+      'precision of convolutions and matrix products: 32 bits, 16 bits where the device has them, or float16',
+    ).choices(['float32', 'mixed', 'mixed-float16'] satisfies Precision[]),
+    new Option('--tf32', 'let GPUs compute float32 with TensorFloat-32: faster, less exact (default: off)'),
+    new Option('--no-tf32', 'do not, whatever the recipe says'),
+    new Option(
+      '--deterministic',
+      'equal bytes in every run on a GPU, somewhat slower; CPUs always give them (default: off)',
+    ),
+    new Option('--memory-limit <size>', "GPU memory for each member's tensors, such as 8GiB or 500MiB"),
+  ];
 }
 
 export function fromScratchOption(what: string): Option {

@@ -34,9 +34,9 @@ export interface SliceNetworkOptions {
   batch: number;
   learningRate?: number;
   seed: number;
-  /** Share of the patients that are held out. */
+  /** Share of the patients that is held out, between 0 and 1. */
   holdOut: number;
-  /** Those that are held out, instead. */
+  /** Patients that are held out instead. */
   val?: string[];
   device: string;
   engine: EngineKind;
@@ -52,42 +52,42 @@ interface Defaults {
 /** Adds the options that both networks take. */
 export function addSliceNetworkOptions(command: Command, task: SliceTask, defaults: Defaults): Command {
   return command
-    .requiredOption('--out <file>', 'the file of the trained weights, .safetensors', weightsFile)
+    .requiredOption('--out <file>', 'file of the trained weights, .safetensors', weightsFile)
     .addOption(
       new Option('--architecture <name>', 'architecture of the network')
         .choices(sliceArchitectures(task))
         .default(defaults.architecture),
     )
-    .option('--size <px>', 'height and width in pixels to which slices are resized', count, 224)
+    .option('--size <px>', 'height and width that slices are resized to, in pixels', count, 224)
     .option('--epochs <n>', 'number of epochs', count, defaults.epochs)
-    .option('--batch <n>', 'slices in a mini-batch', count, defaults.batch)
+    .option('--batch <n>', 'number of slices in a mini-batch', count, defaults.batch)
     .option(
       '--learning-rate <rate>',
-      "Adam's learning rate (default: 0.001; 0.0001 from published weights)",
+      'learning rate of Adam (default: 0.001, or 0.0001 when training starts from published weights)',
       positive,
     )
     .option(
       '--seed <n>',
-      'seed of the initial weights, the hold-out, the order and the augmentation',
+      'seed of the initial weights, the held-out patients, the order of slices and the augmentation',
       wholeNumber,
       0,
     )
     .option(
       '--hold-out <share>',
-      'share of the patients, drawn with the seed, that is held out for validation',
+      'share of the patients that is held out for validation, drawn at random with the seed',
       share,
       0.2,
     )
-    .option('--val <names>', 'hold out these patients instead, separated by commas', names)
+    .option('--val <names>', 'names of the patients that are held out instead, separated by commas', names)
     .addOption(deviceOption())
     .addOption(engineOption())
-    .option('--json', 'print only a report as JSON: slices, scores of each epoch');
+    .option('--json', 'print nothing but a report as JSON: slices, and scores of each epoch');
 }
 
-/** The rate of Adam where none is given: published weights are only tuned. */
+/** Adam's learning rate when none is given: smaller when published weights are fine-tuned. */
 const RATES = { published: 1e-4, scratch: 1e-3 };
 
-/** Trains the network on the slices that `read` returns; returns the exit code: 0 done, 130 stopped. */
+/** Trains the network on the slices that `read` returns. Returns the exit code: 0 if it is done, 130 if it was stopped. */
 export async function runSliceNetwork(
   task: SliceTask,
   options: SliceNetworkOptions & { pretrained?: string },
@@ -110,7 +110,7 @@ export async function runSliceNetwork(
     });
     const groups = { train: groupsOf(train), val: groupsOf(val) };
     for (const { kind, path, message } of findings) say(`${kind}: ${path}: ${message}`);
-    for (const [why, count] of Object.entries(leftOut)) say(`left out: ${count} slices of ${why}`);
+    for (const [why, count] of Object.entries(leftOut)) say(`left out: ${count} slices (${why})`);
     say(
       `slices of ${edge}×${edge}: ${train.length} of ${groups.train.length} patients to train on, ${val.length} of ${groups.val.length} held out`,
     );
@@ -129,7 +129,7 @@ export async function runSliceNetwork(
       out,
       onEpoch: (record, { epochs, resumed }) =>
         say(
-          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${inWords(record)}, ${record.seconds.toFixed(1)} s`,
+          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}, ${record.seconds.toFixed(1)} s`,
         ),
       stop: () => stopping.signal.aborted,
     });
@@ -140,11 +140,11 @@ export async function runSliceNetwork(
         JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1),
       );
     }
-    say(`best epoch ${best.epoch + 1}, ${inWords(best)}: ${out}`);
+    say(`best epoch ${best.epoch + 1}, ${scoresText(best)}: ${out}`);
     return 0;
   } catch (error) {
     if (!(error instanceof StoppedError)) throw error;
-    console.error('Stopped. The same command continues.');
+    console.error('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     engine.close();
@@ -155,7 +155,7 @@ export async function runSliceNetwork(
 
 const groupsOf = (samples: readonly SliceSample[]) => Array.from(new Set(samples.map(({ group }) => group)));
 
-function inWords({ scores }: SliceEpoch): string {
+function scoresText({ scores }: SliceEpoch): string {
   return Object.entries(scores)
     .map(([name, value]) => `${name} ${value.toFixed(4)}`)
     .join(', ');

@@ -1,14 +1,18 @@
-// The error of this house: something outside the program is not as it must be, and the reader can mend it.
+// UserError, which reports a problem that the user can fix, and helpers for errors of unknown type.
 
 export interface UserErrorOptions {
-  /** What to do about it, one sentence. */
+  /** How to fix the problem, as one phrase. */
   remedy?: string;
-  /** The file or folder it is about. */
+  /** The file or folder that the problem is in. */
   file?: string;
+  /** The error that led to this one. */
   cause?: unknown;
 }
 
-/** Bad input, told in one line: what is wrong, where (file, field), and the remedy. Shown without a stack. */
+/**
+ * Invalid input or another problem that the user can fix. The message is one line, `FILE: PROBLEM → REMEDY`; programs print it
+ * without a stack trace.
+ */
 export class UserError extends Error {
   readonly file: string | undefined;
   readonly remedy: string | undefined;
@@ -23,12 +27,12 @@ export class UserError extends Error {
   }
 }
 
-/** The text of anything that was thrown. */
+/** The message of an error, or of any other value that was thrown. */
 export function messageOf(error: unknown): string {
   return isObject(error) && typeof error['message'] === 'string' ? error['message'] : String(error);
 }
 
-/** The `code` of a Node system error (`ENOENT`, `EEXIST`, …), or undefined. */
+/** The `code` of a Node.js system error (`ENOENT`, `EEXIST`, …); undefined for other values. */
 export function codeOf(error: unknown): string | undefined {
   return isObject(error) && typeof error['code'] === 'string' ? error['code'] : undefined;
 }

@@ -1,4 +1,4 @@
-// Files that are whole or absent: written to a temporary name, synced, renamed; and what is asked of them.
+// Reads JSON, hashes files, and writes files atomically: to a temporary name, which is synced and then renamed.
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
@@ -6,7 +6,10 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, UserError } from './errors.ts';
 
-/** Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part. */
+/**
+ * Writes a file atomically: a reader, or the machine after a crash at any moment, finds either the old or the new content, never a
+ * part of it. Missing folders are created. An array is written as its parts one after the other.
+ */
 export async function writeFileAtomic(path: string, content: string | Uint8Array | readonly Uint8Array[]) {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
@@ -33,12 +36,12 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
   await syncFolder(folder);
 }
 
-/** Writes a value as indented JSON, atomically. */
+/** Writes a value as indented JSON, atomically as `writeFileAtomic`. */
 export async function writeJson(path: string, value: unknown) {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Reads a JSON file; undefined when there is none, a UserError when it is not JSON. */
+/** Reads a JSON file; returns undefined if it does not exist. @throws {UserError} if its content is not JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
@@ -58,7 +61,7 @@ export async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** Makes a rename in this folder survive a power cut. Where folders cannot be synced, does nothing. */
+/** Makes a rename in this folder durable across a power failure. Does nothing on platforms that cannot sync folders. */
 async function syncFolder(folder: string) {
   try {
     const handle = await open(folder, 'r');
@@ -68,11 +71,11 @@ async function syncFolder(folder: string) {
       await handle.close();
     }
   } catch {
-    // Not every platform lets a folder be opened; the rename itself is done.
+    // Some platforms cannot open a folder; the rename itself has succeeded.
   }
 }
 
-/** SHA-256 of a file's bytes, in hexadecimal digits. */
+/** The SHA-256 hash of a file's content, in hexadecimal digits. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);

@@ -1,4 +1,4 @@
-// Randomness, files and errors: what every room needs and no room owns.
+// Randomness, files, claims and errors: used by every other package of the project.
 export { type Claim, claimFolder, type ClaimOptions } from './claim.ts';
 export { codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
 export * as fields from './fields.ts';

@@ -1,24 +1,25 @@
-// All randomness of the project: Philox 4×32-10, a counter-based generator (Salmon et al., SC 2011, "Parallel random
-// numbers: as easy as 1, 2, 3"). A stream is a function of its key alone, so the order in which streams are read,
-// the number of workers and a restart change nothing.
+// The source of all randomness of the project: Philox 4×32-10, a counter-based generator (Salmon et al., SC 2011, "Parallel random
+// numbers: as easy as 1, 2, 3"). A stream depends only on its key, so results do not depend on the order in which streams are
+// read, on the number of workers, or on restarts.
 
-// Looked up once: a global's property is slow to reach where Jest runs the code.
+// Looked up once, because access to a global's property is slow under Jest.
 const { cos, floor, imul, log, PI, sqrt } = Math;
 
-/** What a stream of random numbers is for. The same key gives the same numbers, on every machine. */
+/** Identifies a stream of random numbers. Equal keys give equal numbers, on every machine. */
 export interface RandomKey {
-  /** Seed of the run or of the member: an integer, 0 … 2³²−1. */
+  /** Seed of the run or of the member, an integer in 0 … 2³²−1. */
   seed: number;
-  /** What is drawn: `'shuffle'`, `'augment'`, `'init'`, …: any text. */
+  /** What the numbers are used for: any text, such as `'shuffle'`, `'augment'` or `'init'`. */
   purpose: string;
-  /** Epoch, 0 … 2³²−1. */
+  /** Epoch, an integer in 0 … 2³²−1; default 0. */
   epoch?: number;
-  /** Index of the sample, or its name. */
+  /** Index of the sample, or its name; default 0. */
   sample?: number | string;
 }
 
+/** A stream of random numbers; each call advances it. */
 export interface RandomStream {
-  /** A number in [0, 1) with 24 random bits, exact in float32. */
+  /** A number in [0, 1) with 24 random bits, which float32 represents exactly. */
   uniform(): number;
   /** An integer in [0, n). */
   integer(n: number): number;
@@ -28,6 +29,7 @@ export interface RandomStream {
   bits(): number;
 }
 
+/** The stream of a key, from its beginning. */
 export function randomStream(key: RandomKey): RandomStream {
   const keyWords: [number, number] = [key.seed >>> 0, hash32(key.purpose)];
   const sample = typeof key.sample === 'string' ? hash32(key.sample) : (key.sample ?? 0);
@@ -63,7 +65,7 @@ export function permutation(n: number, key: RandomKey): number[] {
 
 type Words = [number, number, number, number];
 
-/** Ten rounds of Philox 4×32: counter and key in, four random 32-bit words out. */
+/** Philox 4×32 with ten rounds: from a counter and a key, as unsigned 32-bit words, to four random words. */
 export function philox4x32(counter: Words, key: [number, number]): Words {
   let [a, b, c, d] = counter;
   let [k0, k1] = key;
@@ -91,7 +93,7 @@ function multiplyHigh(x: number, y: number): number {
   return xh * yh + floor(middle / 0x10000) + floor(middle2 / 0x10000);
 }
 
-/** FNV-1a, 32 bits, of the text's UTF-8 bytes. */
+/** The 32-bit FNV-1a hash of the text's UTF-8 bytes. */
 export function hash32(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = imul(hash ^ byte, 0x01000193);

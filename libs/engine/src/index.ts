@@ -19,7 +19,19 @@ export { listDevices } from './devices/devices.ts';
 export { type Engine, type EngineKind, type EngineOptions, openEngine } from './engine.ts';
 export { EngineError } from './errors.ts';
 export { dropout, type DropoutOptions } from './training/dropout.ts';
-export { type Adam, type AdamOptions, type AdamSlots, createAdam } from './training/optimizer.ts';
+export {
+  type AdamOptions,
+  adamRule,
+  type AdamRuleOptions,
+  createAdam,
+  createOptimizer,
+  type Optimizer,
+  type OptimizerOptions,
+  type OptimizerRule,
+  type OptimizerSlot,
+  updateInPlace,
+  type VariableUpdate,
+} from './training/optimizer.ts';
 export { createLossScale, type LossScale, type LossScaleOptions } from './training/loss-scale.ts';
 export { onlyIf } from './ops/only-if.ts';
 export type { Precision, PrecisionChoice } from './capture/precision.ts';

@@ -1,10 +1,12 @@
 // The folder of a run: where everything lies, and who is at work in it.
 //
 //   plan.json              recipe, data set, members, devices
-//   dataset.json           what the data set holds and everything odd about it
+//   dataset.json           layout, classes, counts, all findings, every scan
+//   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
+//   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
@@ -13,8 +15,10 @@ import { pack, unpack } from 'msgpackr';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
+export const splitsFile = (run: string) => join(run, 'splits.csv');
 export const scansFile = (run: string) => join(run, 'scans.msgpack');
 export const submissionFolder = (run: string, name: string) => join(run, 'submissions', name);
+export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');

@@ -1,4 +1,4 @@
-// What a file of weights says of the network that it is for, as metadata: all texts, lists as JSON.
+// The metadata of a weights file, which describes the network that the weights belong to. All values are texts; lists are JSON.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { z } from 'zod';
 import type { Metadata } from './weights/safetensors.ts';
@@ -21,9 +21,9 @@ const count = z.int().positive();
 const schema = z
   .object({
     architecture: z.string(),
-    /** Slices of each view. */
+    /** Number of slices of each view. */
     views: json(z.array(count).max(2)),
-    /** Names, in the order of the logits. */
+    /** Names of the classes, in the order of the logits. */
     classes: json(z.array(z.string()).min(1)),
     /** Height and width of a slice, in pixels. */
     size: json(z.tuple([count, count])),
@@ -31,11 +31,12 @@ const schema = z
   })
   .partial();
 
+/** The description of a network; fields that the metadata lacks are undefined. */
 export type Described = z.infer<typeof schema>;
 
 /**
- * What the metadata says, but for the fields of `except`, which are not looked at.
- * @throws {UserError} for a field that is not what it should be.
+ * Reads the description from a file's metadata. Fields named in `except` are neither read nor checked. `file` is named in errors.
+ * @throws {UserError} if a field is malformed.
  */
 export function describedIn(
   metadata: Metadata,
@@ -52,9 +53,10 @@ export function describedIn(
   });
 }
 
-/** Every field told. */
+/** A description in which every field is given. */
 type Complete = { [Key in keyof Described]-?: NonNullable<Described[Key]> };
 
+/** The metadata that describes a network: the inverse of `describedIn`. */
 export function describing({ architecture, views, classes, size, recipe }: Complete): Metadata {
   return {
     architecture,

@@ -1,4 +1,5 @@
-// Reference values from PyTorch in float64, for weights and inputs that are made of their names alone.
+// Goldens: reference values computed by PyTorch in float64. No file of weights is needed, because every weight and input value
+// is a function of a seed and of the name of its parameter.
 import { hash32, messageOf, readJson, UserError } from '@ct-ensemble/core';
 import tf, { type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { fileURLToPath } from 'node:url';
@@ -11,22 +12,29 @@ import { importTensors } from './weights/weights.ts';
 const logits = z.union([z.array(z.array(z.number()).min(1)).min(1), z.array(z.number()).min(1)]);
 
 const goldenSchema = z.object({
-  /** N, C, H, W. */
+  /** Shape of the input: N, C, H, W. */
   shape: z.tuple([z.int().positive(), z.int().positive(), z.int().positive(), z.int().positive()]),
-  /** A class for each image; of a segmenter a phrase: the target is where the mean of the input's channels is above 0.5. */
+  /**
+   * Classifier: the class of each image. Segmenter: a text for people; the target is always 1 where the mean of the input's
+   * channels is above 0.5, and 0 elsewhere.
+   */
   labels: z.union([z.array(z.int().nonnegative()), z.string()]),
-  /** Slices of each view; default: two thirds and one third of C where the network has two, else C. */
+  /** Slices of each view. Default for a network with two views: two thirds and one third of C; with one view: C. */
   views: z.array(z.int().positive()).max(2).optional(),
+  /** Number of trainable parameters. */
   parameters: z.int().positive(),
-  /** Of a segmenter: every k-th of the map, flattened as N, C, H, W; k = ⌊size / number of values⌋. */
+  /**
+   * Logits in evaluation mode. Segmenter: every k-th value of the output flattened as N, C, H, W, with
+   * k = ⌊size of the output / number of values⌋.
+   */
   evalLogits: logits,
-  /** After one forward pass in training mode. */
+  /** The same after one forward pass in training mode, which moves the running statistics. */
   evalLogitsAfterTrainForward: logits,
-  /** In training mode: focal loss, of a segmenter binary cross entropy on logits. */
+  /** Loss in training mode: focal loss with γ 1.5; for a segmenter binary cross entropy on logits. */
   firstLoss: z.number(),
-  /** Of that loss, by state-dict name: L2 norm and sum. */
+  /** Gradient of that loss with respect to each parameter, by state-dict name: its L2 norm and its sum. */
   gradients: z.record(z.string(), z.tuple([z.number(), z.number()])),
-  /** How far PyTorch's own float32 is from these values. */
+  /** How far PyTorch's own float32 results are from these values. */
   float32Deviation: z
     .object({
       evalLogits: z.number(),
@@ -38,21 +46,42 @@ const goldenSchema = z.object({
     .optional(),
 });
 
-const fileSchema = z.object({ nets: z.record(z.string(), goldenSchema) });
+const fileSchema = z.object({
+  /** First part of every name that values are drawn from. */
+  seed: z
+    .union([z.string().min(1), z.int()])
+    .transform(String)
+    .default('golden'),
+  nets: z.record(z.string(), goldenSchema),
+});
 
+/** The reference values of one network. */
 export type Golden = z.infer<typeof goldenSchema>;
 
-/** The goldens beside the checkout. */
+/** A goldens file. `seed` is `golden` where the file has none; `nets` maps a network's name to its reference values. */
+export type Goldens = z.infer<typeof fileSchema>;
+
+/**
+ * What the values of a network are drawn from: a parameter's values from the name `<seed>/<net>/<state-dict name>`, the input
+ * from `<seed>/input/<net>`.
+ */
+export interface GoldenKey {
+  seed: string;
+  net: string;
+}
+
+/** Path of the goldens file of the six full-size networks, which lies beside the checkout. */
 export const sharedGoldens =
   (process.env['CT_ENSEMBLE_SHARED'] ?? fileURLToPath(new URL('../../../../shared', import.meta.url))) +
   '/goldens/goldens.json';
 
 /**
- * The goldens of a file, by network; undefined where there is no such file.
- * @throws {UserError} for what is not a file of goldens.
+ * Reads a goldens file; returns undefined if the file does not exist.
+ * @throws {UserError} if the file is not JSON, or lacks a field or has a wrong value in one.
  */
-export async function readGoldens(file: string): Promise<Record<string, Golden> | undefined> {
-  const remedy = 'give a file that has for each network what goldens.json has';
+export async function readGoldens(file: string): Promise<Goldens | undefined> {
+  const remedy =
+    'give a file in the format of goldens.json: { "seed": "golden", "nets": { "<network>": { … } } }';
   let value: unknown;
   try {
     value = await readJson(file);
@@ -62,38 +91,43 @@ export async function readGoldens(file: string): Promise<Record<string, Golden> 
   }
   if (value === undefined) return undefined;
   const parsed = fileSchema.safeParse(value);
-  if (parsed.success) return parsed.data.nets;
+  if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new UserError(`${issue!.path.join('.')}: ${issue!.message}`, { file, remedy });
 }
 
-/** One figure of a comparison and how large it may be. */
+/** One error measure of a comparison, and the largest value that is accepted. */
 export interface Figure {
   name: 'evalLogits' | 'evalLogitsAfterTrainForward' | 'firstLoss' | 'gradientMedian' | 'gradient95';
   value: number;
   limit: number;
 }
 
+/** The result of comparing one network with its reference values. */
 export interface Comparison {
   net: string;
+  /** Number of trainable parameters of the network here, and according to the goldens. */
   parameters: number;
   expectedParameters: number;
   figures: Figure[];
+  /** Whether the numbers of parameters are equal and every figure is within its limit. */
   ok: boolean;
 }
 
 /**
- * Builds the network on tfjs's current backend, filled from its names, and compares: greatest |Δ| of logits, relative error of
- * the loss, median and 95th percentile of the relative error of the norms of those gradients that are above 1e-3 of
- * the largest. Where PyTorch's own float32 deviates by more than a limit, the limit is three times that deviation.
+ * Builds a network on tfjs's current backend, fills it with the values that its key determines, and compares its results with
+ * the goldens. The figures are: the greatest absolute difference of a logit; the relative error of the loss; the median and the
+ * 95th percentile of the relative errors of the gradients' norms, over those gradients whose norm exceeds 1e-3 of the largest.
+ * If PyTorch's own float32 deviates by more than a limit, the limit is three times that deviation.
  *
- * @throws {UserError} for an unknown network, and for names of gradients that are not the network's.
+ * @throws {UserError} for an unknown network, and if the goldens name a gradient that the network does not have.
  */
-export function compareGolden(net: string, golden: Golden): Comparison {
+export function compareGolden(key: GoldenKey, golden: Golden): Comparison {
+  const { net } = key;
   const model = modelOf(net, golden);
   try {
-    fillGolden(model.parameters, net);
-    const found = runGolden(model, net, golden);
+    fillGolden(model.parameters, key);
+    const found = runGolden(model, key, golden);
     const ownDeviation = golden.float32Deviation ?? {};
     const limited = (limit: number, deviation = 0) => (deviation > limit ? 3 * deviation : limit);
     const errors = gradientErrors(found.gradients, golden.gradients);
@@ -134,7 +168,7 @@ export function compareGolden(net: string, golden: Golden): Comparison {
   }
 }
 
-/** The network that the goldens are of: its views from their names, its classes from their logits. */
+/** Builds the network that the goldens describe. Its views follow from the gradients' names, its classes from the logits. */
 function modelOf(net: string, { shape, views, evalLogits, gradients }: Golden) {
   const [, channels] = shape;
   const encoders = Object.keys(gradients).filter((name) => /^encoder\d\.weight$/.test(name)).length;
@@ -145,25 +179,26 @@ function modelOf(net: string, { shape, views, evalLogits, gradients }: Golden) {
   return buildNetwork(net, { views: views ?? usual, channels, classes });
 }
 
-/** Fills every parameter from its name. */
-export function fillGolden(parameters: Parameters, net: string) {
+/** Sets every parameter and running statistic to the values that its name determines. */
+export function fillGolden(parameters: Parameters, { seed, net }: GoldenKey) {
   const tensors = new Map<string, StoredTensor>();
   for (const { name, layout, variable } of parameters.byName.values()) {
     const shape = pytorchShape(variable.shape, layout);
-    const u = uniformOf(`golden/${net}/${name}`);
+    const u = uniformOf(`${seed}/${net}/${name}`);
     const data = new Float32Array(variable.size).map(valueRule(name, shape, u));
     tensors.set(name, { dtype: 'F32', shape, data });
   }
   importTensors(parameters, tensors);
 }
 
-/** [N, H, W, C] in [0, 1), made of the network's name. `shape`: N, C, H, W. */
-export function goldenInput(net: string, shape: Golden['shape']): Tensor4D {
-  const u = uniformOf(`golden/input/${net}`);
+/** The input that the key determines: [N, H, W, C], values in [0, 1). `shape` is N, C, H, W. */
+export function goldenInput({ seed, net }: GoldenKey, shape: Golden['shape']): Tensor4D {
+  const u = uniformOf(`${seed}/input/${net}`);
   const nchw = new Float32Array(tf.util.sizeFromShape(shape)).map(() => (u() + 1) / 2);
   return tf.tidy(() => tf.transpose(tf.tensor4d(nchw, shape), [0, 2, 3, 1]));
 }
 
+/** Returns a function that gives a parameter's values one after the other, from numbers u in [−1, 1). `shape` is PyTorch's. */
 function valueRule(name: string, shape: readonly number[], u: () => number): () => number {
   if (shape.length > 1) {
     const bound = Math.sqrt(3 / shape.slice(1).reduce((product, size) => product * size, 1));
@@ -174,9 +209,9 @@ function valueRule(name: string, shape: readonly number[], u: () => number): () 
   return () => 0.1 * u();
 }
 
-const { imul } = Math; // in Jest, looking up a global is slow
+const { imul } = Math; // looked up once, because access to a global is slow under Jest
 
-/** mulberry32, seeded with the name, mapped to [−1, 1). */
+/** The mulberry32 stream seeded with the FNV-1a hash of the name, mapped to [−1, 1). */
 function uniformOf(name: string): () => number {
   let state = hash32(name) | 0;
   return () => {
@@ -187,11 +222,11 @@ function uniformOf(name: string): () => number {
   };
 }
 
-/** What the goldens hold, computed by a model of ours that `fillGolden` has filled. */
-export function runGolden(model: Model<Tensor2D | Tensor4D>, net: string, golden: Golden) {
+/** Computes the values that goldens hold with a model that `fillGolden` has filled. */
+export function runGolden(model: Model<Tensor2D | Tensor4D>, key: GoldenKey, golden: Golden) {
   return tf.tidy(() => {
-    const x = goldenInput(net, golden.shape);
-    const evaluated = () => listed(model.forward(x, { training: false }), golden.evalLogits.length);
+    const x = goldenInput(key, golden.shape);
+    const evaluated = () => sampledLogits(model.forward(x, { training: false }), golden.evalLogits.length);
     const evalLogits = evaluated();
     const { value, grads } = tf.variableGrads(
       () => lossOf(model.forward(x, { training: true }), x, golden.labels),
@@ -214,8 +249,8 @@ export function runGolden(model: Model<Tensor2D | Tensor4D>, net: string, golden
   });
 }
 
-/** All logits, or `count` of a map, evenly apart in the order N, C, H, W. */
-export function listed(output: Tensor2D | Tensor4D, count: number): number[] {
+/** All logits of a classifier; of a segmenter `count` evenly spaced values of its output flattened as N, C, H, W. */
+export function sampledLogits(output: Tensor2D | Tensor4D, count: number): number[] {
   if (output.rank === 2) return [...output.dataSync()];
   const map = tf.transpose(output as Tensor4D, [0, 3, 1, 2]).dataSync();
   const every = Math.floor(map.length / count);
@@ -228,14 +263,18 @@ function lossOf(output: Tensor2D | Tensor4D, x: Tensor4D, labels: Golden['labels
   return tf.losses.sigmoidCrossEntropy(target, output as Tensor).asScalar();
 }
 
-/** Mean of (1 − p)^1.5 · cross entropy, p the probability of the true class; the gradient goes through p too. */
+/** Mean of (1 − p)^1.5 · cross entropy, where p is the probability of the true class; the gradient also flows through p. */
 function focalLoss(logits: Tensor2D, labels: readonly number[]) {
   const truth = tf.oneHot(tf.tensor1d([...labels], 'int32'), logits.shape[1]);
   const crossEntropy: Tensor1D = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), truth), 1));
   return tf.mean(tf.mul(tf.pow(tf.sub(1, tf.exp(tf.neg(crossEntropy))), 1.5), crossEntropy)).asScalar();
 }
 
-/** |a − b| / |b| of the gradients' norms, for those above 1e-3 of the largest. */
+/**
+ * Relative errors of the gradients' norms, |found − expected| / expected, for each gradient whose expected norm exceeds 1e-3 of
+ * the largest.
+ * @throws {UserError} if the network has no parameter of an expected name.
+ */
 export function gradientErrors(gradients: Golden['gradients'], expected: Golden['gradients']): number[] {
   const largest = Math.max(...Object.values(expected).map(([norm]) => norm));
   return Object.entries(expected)
@@ -249,13 +288,13 @@ export function gradientErrors(gradients: Golden['gradients'], expected: Golden[
     });
 }
 
-/** The smallest of the numbers that at least so many per cent of them do not exceed. */
+/** The nearest-rank percentile: the smallest of the numbers such that at least `percent` per cent of them are not greater. */
 export function percentile(numbers: readonly number[], percent: number): number {
   const sorted = [...numbers].sort((a, b) => a - b);
   return sorted[Math.max(Math.ceil((percent / 100) * sorted.length), 1) - 1]!;
 }
 
-/** The greatest |a − b|; NaN where a number is none. */
+/** The greatest |a − b| over all values of b; NaN if a lacks a value or a value is not a number. */
 export function greatestError(a: Golden['evalLogits'], b: Golden['evalLogits']): number {
   const [first, second] = [a.flat(), b.flat()];
   return Math.max(...second.map((value, i) => Math.abs((first[i] ?? NaN) - value)));

@@ -1,7 +1,7 @@
-// First values of parameters, by PyTorch's rules. Shapes are PyTorch's: [out, in, height, width] or [out, in].
+// Initial values of parameters, by PyTorch's rules. Shapes are PyTorch's: [out, in, height, width] or [out, in].
 import type { RandomStream } from '@ct-ensemble/core';
 
-/** Gives, for one parameter, the function that draws its values one by one. */
+/** Returns, for a parameter of this shape, a function that draws its values one after the other. */
 export type Init = (shape: readonly number[], random: RandomStream) => () => number;
 
 export const constant =
@@ -17,25 +17,26 @@ export const uniform =
   () =>
     (2 * random.uniform() - 1) * bound;
 
-/** `kaiming_normal_` as it is called by default: variance 2 / fan_in. */
+/** PyTorch's `kaiming_normal_` with its default arguments: normal distribution with variance 2 / fan_in. */
 export const kaimingNormal: Init = (shape, random) => {
   const deviation = Math.sqrt(2 / fanIn(shape));
   return () => random.normal() * deviation;
 };
 
-/** `kaiming_normal_` with `mode="fan_out"`: variance 2 / (outputs × kernel's area). */
+/** PyTorch's `kaiming_normal_` with `mode="fan_out"`: variance 2 / (output channels × kernel area). */
 export const kaimingNormalFanOut: Init = ([outputs, , ...kernel], random) => {
   const deviation = Math.sqrt(2 / kernel.reduce((product, size) => product * size, outputs!));
   return () => random.normal() * deviation;
 };
 
+/** Normal distribution with mean 0 and this standard deviation. */
 export const normal =
   (deviation: number): Init =>
   (_shape, random) =>
   () =>
     random.normal() * deviation;
 
-/** What PyTorch's Conv2d and Linear start from, weight and bias alike: uniform within 1/√fan_in of the weight. */
+/** The default of PyTorch's Conv2d and Linear for weight and bias: uniform in [−b, b) with b = 1/√(fan_in of the weight). */
 export const pytorchDefault = (weightShape: readonly number[]): Init =>
   uniform(1 / Math.sqrt(fanIn(weightShape)));
 

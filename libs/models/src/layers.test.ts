@@ -1,4 +1,4 @@
-// Layers against numbers worked by hand from PyTorch's definitions.
+// Layers against numbers that were computed by hand from PyTorch's definitions.
 import { openEngine, type Engine } from '@ct-ensemble/engine';
 import tf, { type Rank } from '@tensorflow/tfjs';
 import { constant } from './inits.ts';
@@ -64,7 +64,7 @@ test('pools are padded on all four sides', () => {
   ]);
 });
 
-test('what a maximum pool pads is never the maximum', () => {
+test('the padding of a maximum pool is never the maximum', () => {
   const max = maxPool({ size: 3, stride: 2, padding: 1 });
   expect(rowsOf(max(tf.sub(count(), 20), evaluation))).toEqual([
     [-15, -13],
@@ -105,7 +105,7 @@ test('upsampling makes four of each pixel', () => {
   ]); // prettier-ignore
 });
 
-test('a kernel need not be square, and pads the sides it is told to', () => {
+test('a kernel that is not square, with padding on two sides', () => {
   const { root } = createParameters(1);
   const row = conv2d(root, { in: 1, out: 1, kernel: [1, 3], padding: [0, 1], init: constant(1) });
   expect(rowsOf(row(count(), evaluation))).toEqual([
@@ -116,7 +116,7 @@ test('a kernel need not be square, and pads the sides it is told to', () => {
   ]);
 });
 
-test('groups of channels are convolved apart', () => {
+test('groups of channels are convolved separately', () => {
   const { parameters, root } = createParameters(1);
   const conv = conv2d(root, { in: 4, out: 2, kernel: 1, groups: 2 });
   const weight = { dtype: 'F32' as const, shape: [2, 2, 1, 1], data: Float32Array.of(1, 10, 100, 1000) };
@@ -124,12 +124,12 @@ test('groups of channels are convolved apart', () => {
   expect(conv(tf.tensor4d([1, 2, 3, 4], [1, 1, 1, 4]), evaluation).arraySync()).toEqual([[[[21, 4300]]]]);
 });
 
-test('branches lie side by side, in their order', () => {
+test('branches are concatenated in their order', () => {
   const x = tf.tensor4d([-1, 2], [1, 1, 1, 2]);
   expect(branches((y) => y, relu)(x, evaluation).arraySync()).toEqual([[[[-1, 2, 0, 2]]]]);
 });
 
-test('dropout drops in training with a seed alone, as often as told, and keeps the mean', () => {
+test('dropout acts only in training with a seed, at the given rate, and keeps the mean', () => {
   const x = tf.ones<Rank.R1>([10_000]);
   const drop = dropout<typeof x>({ rate: 0.25, layer: 0 });
   const seed = (value: number) => tf.tensor1d([value, 0], 'int32');

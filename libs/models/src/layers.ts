@@ -1,21 +1,27 @@
-// Layers with PyTorch's meaning on NHWC tensors. A constructor makes the parameters and gives the layer, a function
-// that reads no value and draws no number, so that a training step can be traced once and replayed.
+// Layers that compute what PyTorch's layers of the same names compute, on NHWC tensors. A constructor creates the parameters and
+// returns the layer as a function. The function reads no tensor's values and draws no random numbers, so that a training step can
+// be traced once and replayed.
 import { batchNormTraining, dropout as dropped, groupedConv2d } from '@ct-ensemble/engine';
 import tf, { type Rank, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, pytorchDefault, type Init } from './inits.ts';
 import type { Scope } from './weights/parameters.ts';
 
 export interface Mode {
-  /** Batch normalisation by the batch's own statistics, which move the running ones; otherwise by the running ones. */
+  /**
+   * true: batch normalisation uses the batch's statistics and updates the running statistics. false: it uses the running
+   * statistics.
+   */
   readonly training: boolean;
-  /** Less memory for more time: dense layers keep no inner results for the backward pass but compute them again. */
+  /** Saves memory at the cost of time: DenseNet's layers recompute their inner results in the backward pass. Default false. */
   readonly recompute?: boolean;
-  /** [2] int32, an input of the step, from which dropout draws in training; without it nothing is dropped. */
+  /** Seed of dropout in training, [2] int32; an input of the captured step. Without a seed dropout does nothing. */
   readonly seed?: Tensor1D;
 }
 
+/** Computes a layer's output; images are [batch, height, width, channels]. */
 export type Layer<X = Tensor4D, Y = Tensor4D> = (x: X, mode: Mode) => Y;
 
+/** Applies the layers one after the other. */
 export const sequential =
   (...layers: readonly Layer[]): Layer =>
   (x, mode) =>
@@ -23,29 +29,30 @@ export const sequential =
 
 export const relu: Layer = (x) => tf.relu(x);
 
-/** One number for both, or [height, width]. */
+/** A size for height and width: one number for both, or [height, width]. */
 export type Pair = number | readonly [height: number, width: number];
 
 const both = (pair: Pair): readonly [height: number, width: number] =>
   typeof pair === 'number' ? [pair, pair] : pair;
 
 export interface Conv2dOptions {
+  /** Input and output channels. */
   in: number;
   out: number;
   kernel: Pair;
   /** Default 1. */
   stride?: number;
-  /** Zeros above and below, left and right; default 0. */
+  /** Rows of zeros added above and below, and columns added left and right; default 0. */
   padding?: Pair;
-  /** The channels fall into so many groups, each with outputs of its own; default 1. */
+  /** Number of groups that input and output channels are divided into, as in PyTorch; default 1. */
   groups?: number;
-  /** Default false. */
+  /** Whether the convolution has a bias; default false. */
   bias?: boolean;
-  /** First values of the weight; default PyTorch's. */
+  /** Initial values of the weight; default: PyTorch's. */
   init?: Init;
 }
 
-/** [N, H, W, in] → [N, ⌊(H + 2·padding − kernel) / stride⌋ + 1, …, out]. */
+/** Convolution: [N, H, W, in] → [N, ⌊(H + 2·padding − kernel) / stride⌋ + 1, …, out]. */
 export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
   const { kernel, stride = 1, padding = 0, groups = 1, bias = false } = options;
   const shape = [options.out, options.in / groups, ...both(kernel)];
@@ -72,13 +79,16 @@ const explicit = ([height, width]: readonly [number, number]) =>
   [[0, 0], [height, height], [width, width], [0, 0]] as [[0, 0], [number, number], [number, number], [0, 0]]; // prettier-ignore
 
 export interface BatchNormOptions {
-  /** Default 1e-5. */
+  /** Added to the variance; default 1e-5. */
   epsilon?: number;
-  /** For the first of a network; see libs/engine. Default false. */
+  /**
+   * For layers near a network's input, whose channels' means are far from 0 compared with their deviations: see
+   * `batchNormTraining` in libs/engine. Default false.
+   */
   offCentre?: boolean;
 }
 
-/** Batch normalisation over N, H and W; momentum 0.1 and, unless told otherwise, ε 1e-5, as in PyTorch. */
+/** Batch normalisation over N, H and W, as in PyTorch: momentum 0.1, default ε 1e-5. The running variance is unbiased. */
 export function batchNorm(
   scope: Scope,
   channels: number,
@@ -103,7 +113,7 @@ export function batchNorm(
 
 const momentum = 0.1;
 
-/** [N, in] → [N, out]. */
+/** Fully connected layer: [N, in] → [N, out]. */
 export function linear(
   scope: Scope,
   options: { in: number; out: number; init?: Init; biasInit?: Init },
@@ -122,21 +132,21 @@ export function linear(
 export interface PoolOptions {
   size: number;
   stride: number;
-  /** On each of the four sides; default 0. */
+  /** Rows and columns added on each of the four sides; default 0. */
   padding?: number;
 }
 
-/** Maximum of windows; what is padded never is one. */
+/** Maximum of each window; padding is never the maximum. */
 export function maxPool({ size, stride, padding = 0 }: PoolOptions): Layer {
   return (x) => tf.maxPool(x, size, stride, padding);
 }
 
-/** Mean of windows; padded zeros count, as in PyTorch by default. */
+/** Mean of each window; padded zeros count as values, which is PyTorch's default. */
 export function avgPool({ size, stride, padding = 0 }: PoolOptions): Layer {
   return (x) => tf.avgPool(padImage(x, padding), size, stride, 'valid');
 }
 
-/** Mean of the pixels that a window of odd size around each pixel has within the image: `count_include_pad=False`. */
+/** Mean around each pixel, over those pixels of the window that lie inside the image: PyTorch's `count_include_pad=False`. */
 export function avgPoolInside(size: number): Layer {
   return (x) => tf.avgPool(x, size, 1, 'same');
 }
@@ -147,18 +157,18 @@ function padImage(x: Tensor4D, padding: number): Tensor4D {
   return tf.pad(x, [[0, 0], sides, sides, [0, 0]]);
 }
 
-/** Drops elements in training where the step brings a seed; `layer` tells a network's dropouts apart. */
+/** Dropout in training if `mode.seed` is given. `layer` distinguishes the dropout layers of a network. */
 export function dropout<T extends Tensor>({ rate, layer }: { rate: number; layer: number }): Layer<T, T> {
   return (x, { training, seed }) => (training && seed ? dropped(x, { rate, seed, layer }) : x);
 }
 
-/** [N, H, W, C] → [N, C]: each channel's mean. */
+/** Mean of each channel: [N, H, W, C] → [N, C]. */
 export const globalAvgPool: Layer<Tensor4D, Tensor2D> = (x) => tf.mean(x, [1, 2]);
 
-/** Twice the height and width, each pixel four times: nn.Upsample's default. */
+/** Doubles height and width by repeating each pixel (nearest neighbour, the default of `nn.Upsample`). */
 export const upsample: Layer = (x) => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]);
 
-/** Branches side by side: their channels in a row. */
+/** Applies all branches to the same input and concatenates their output channels in order. */
 export const branches =
   (...layers: readonly Layer[]): Layer =>
   (x, mode) =>

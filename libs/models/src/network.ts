@@ -1,48 +1,51 @@
-// What a network's file gives to the registry.
+// The types by which a file of `architectures/` describes its networks to the registry.
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Layer } from './layers.ts';
 import type { Scope } from './weights/parameters.ts';
 
 export interface NetworkOptions {
-  /** Of the image: 3 behind a front, and for published weights. */
+  /** Channels of the image: 3 behind a front and for published weights. */
   channels: number;
   classes: number;
 }
 
 interface Described {
-  /** The image it is meant for: `edge` × `edge` pixels. Any edge of at least `minimumEdge` works. */
+  /** Image size in pixels: `edge` × `edge` is the size it was designed for; each edge must be at least `minimumEdge`. */
   readonly input: { readonly edge: number; readonly minimumEdge: number };
-  /** The layer that has one output a class, by its name in the state dict. */
+  /** Name in the state dict of the last layer, which has one output per class. */
   readonly head: string;
-  /** The published weights that it takes; `_small` variants have none. */
+  /** The published weights that fit this network; `_small` variants have none. */
   readonly pretrained?: Pretrained;
 }
 
-/** Published weights: what they are, whose, and how their images were made from values 0 … 1: (v − mean) / std. */
+/** Published weights: their source, their licence, and how values in 0 … 1 were normalised for their training. */
 export interface Pretrained {
   /** Repository on the Hugging Face hub. */
   readonly repository: string;
-  /** SPDX identifier. */
+  /** SPDX identifier of the licence. */
   readonly licence: string;
+  /** Normalisation of each colour: (value − mean) / std. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
-  /** Prefixes of names in the file that the network has no place for. */
+  /** Prefixes of tensor names in the file that are ignored, because the network has no such layers. */
   readonly skipped?: readonly string[];
 }
 
 /** A network that classifies an image: [N, H, W, channels] → logits [N, classes]. */
 export interface Classifier extends Described {
   readonly output: 'classes';
-  /** Channels before the head, after the mean over all pixels. */
+  /** Number of features that the head receives, after the mean over all pixels. */
   readonly features: number;
+  /** Creates the parameters below `scope` and returns the network. */
   readonly build: (scope: Scope, options: NetworkOptions) => Layer<Tensor4D, Tensor2D>;
 }
 
 /** A network that classifies every pixel: [N, H, W, channels] → logits [N, H, W, classes]. */
 export interface Segmenter extends Described {
   readonly output: 'map';
-  /** H and W must be multiples of this. */
+  /** Height and width must be multiples of this. */
   readonly multiple: number;
+  /** Creates the parameters below `scope` and returns the network. */
   readonly build: (scope: Scope, options: NetworkOptions) => Layer;
 }
 

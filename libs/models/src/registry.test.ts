@@ -11,7 +11,7 @@ afterAll(() => engine.close());
 const options = { views: [4], classes: 3, seed: 1 };
 const volume = (...shape: [number, number, number]) => tf.fill<Rank.R4>([2, ...shape], 0.5) as Tensor4D;
 
-test('an unknown architecture is refused with the list of those there are', () => {
+test('an unknown architecture is refused with the list of known ones', () => {
   expect(() => buildModel('densenet', options)).toThrow(
     `unknown architecture "densenet" → choose one of ${architectureNames().join(', ')}`,
   );
@@ -19,7 +19,7 @@ test('an unknown architecture is refused with the list of those there are', () =
   expect(() => buildModel('constructor', options)).toThrow('unknown architecture');
 });
 
-test('a volume of another depth, or too small for the network, is refused; the smallest is not', () => {
+test('a volume of another depth or below the minimum size is refused; one of the minimum size is accepted', () => {
   const model = buildModel('densenet_small', options);
   const { minimumEdge } = architectures['densenet_small']!.input;
   const forward = (...shape: [number, number, number]) =>
@@ -45,7 +45,7 @@ test('a forward pass leaves its logits and nothing else, a disposed model nothin
   expect(tf.memory().numTensors).toBe(empty);
 });
 
-test('a segmenter is built by buildNetwork, and wants edges that can be halved', () => {
+test('a segmenter is built by buildNetwork, and needs edges that can be halved', () => {
   expect(() => buildModel('att_unet_small', options)).toThrow('att_unet_small classifies pixels, not images');
   const model = buildNetwork('att_unet_small', { views: [], classes: 2 });
   const forward = (edge: number) => model.forward(volume(edge, edge + 4, 3), { training: false });
@@ -53,7 +53,7 @@ test('a segmenter is built by buildNetwork, and wants edges that can be halved',
   expect(() => forward(10)).toThrow(/at least 4 pixels a side, a multiple of 4; the volume is 10 × 14 × 3/);
 });
 
-test('two views are two encoders and one that joins them', () => {
+test('two views have an encoder each, and a third one joins them', () => {
   const model = buildModel('resnext_small', { views: [4, 2], classes: 2, seed: 1 });
   const names = [...model.parameters.byName.keys()].filter((name) => name.startsWith('encoder'));
   expect(names).toEqual(['1', '2', '3'].flatMap((i) => [`encoder${i}.weight`, `encoder${i}.bias`]));

@@ -1,4 +1,4 @@
-// The architectures by name, and the models made of them: front, backbone, logits.
+// The registry: all architectures by name, and the models built from them (optional front, backbone, head).
 import { UserError } from '@ct-ensemble/core';
 import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { attUNet, attUNetSmall } from './architectures/att-unet.ts';
@@ -12,6 +12,7 @@ import type { Architecture } from './network.ts';
 import { createParameters, type Parameters } from './weights/parameters.ts';
 import { resnext50, resnextSmall } from './architectures/resnext.ts';
 
+/** Every network by its name. Tests compare each network whose name ends in `_small` on two engines. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   densenet161,
   densenet_small: densenetSmall,
@@ -27,16 +28,17 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   att_unet_small: attUNetSmall,
 };
 
+/** The names of all networks, in the order of the registry. */
 export function architectureNames(): string[] {
   return Object.keys(architectures);
 }
 
-/** Those that classify a volume: what a recipe's members are made of. */
+/** The names of the networks that classify images, which are those that a recipe's members can use. */
 export function classifierNames(): string[] {
   return architectureNames().filter((name) => architectures[name]!.output === 'classes');
 }
 
-/** @throws {UserError} for an unknown name. */
+/** The architecture of this name. @throws {UserError} for an unknown name. */
 export function architectureOf(name: string): Architecture {
   if (Object.hasOwn(architectures, name)) return architectures[name]!;
   throw new UserError(`unknown architecture ${JSON.stringify(name)}`, {
@@ -45,21 +47,23 @@ export function architectureOf(name: string): Architecture {
 }
 
 export interface ModelOptions {
-  /** Slices of each view: [64] is one view, [32, 16] are two; none: the network sees an image, without a front. */
+  /** Number of slices of each view: [64] is one view, [32, 16] are two views, [] is an image without a front. */
   views: readonly number[];
-  /** Of the image where there is no front; default 3. */
+  /** Channels of the image if there is no front; default 3. */
   channels?: number;
   classes: number;
-  /** Seed of the first values: an integer, 0 … 2³²−1; left out where a file brings the values: they are 0 till then. */
+  /** Seed of the initial values, 0 … 2³²−1. Without a seed all parameters are 0, to be set from a file of weights. */
   seed?: number;
 }
 
+/** A network with its parameters, on the tfjs backend that was current when it was built. */
 export interface Model<Y extends Tensor2D | Tensor4D = Tensor2D> {
   readonly architecture: string;
   readonly options: ModelOptions;
   /**
-   * x: [batch, height, width, slices of all views, or channels] float32 in [0, 1] → logits [batch, classes]; those of
-   * a segmenter are [batch, height, width, classes].
+   * Computes logits: [batch, classes], for a segmenter [batch, height, width, classes]. `x` is float32 in [0, 1] of shape
+   * [batch, height, width, depth]; depth is the number of slices of all views together, or the channels of the image.
+   * @throws {UserError} if `x` has another depth than the model was built for, or is too small.
    */
   forward(x: Tensor4D, mode: Mode): Y;
   readonly parameters: Parameters;
@@ -67,9 +71,9 @@ export interface Model<Y extends Tensor2D | Tensor4D = Tensor2D> {
 }
 
 /**
- * Builds a classifier on tfjs's current backend: `encoder1` … and, behind them, `model`; without views the backbone
- * alone, its names without a prefix.
- * @throws {UserError} for an unknown architecture, and one that does not classify images.
+ * Builds a classifier on tfjs's current backend. With views, the parameters' names start with `encoder1.` … (the front) and
+ * `model.` (the backbone); without views, they are the backbone's own names.
+ * @throws {UserError} for an unknown architecture, or one that does not classify images.
  */
 export function buildModel(architecture: string, options: ModelOptions): Model {
   if (architectureOf(architecture).output === 'classes') return buildNetwork(architecture, options) as Model;
@@ -78,12 +82,15 @@ export function buildModel(architecture: string, options: ModelOptions): Model {
   });
 }
 
-/** Slices of all views, or channels of the image. */
+/** Channels of a model's input: the slices of all views together, or the channels of the image. */
 export function inputChannels({ views, channels = 3 }: Pick<ModelOptions, 'views' | 'channels'>): number {
   return views.length === 0 ? channels : views.reduce((sum, depth) => sum + depth, 0);
 }
 
-/** Builds any network of the registry, as `buildModel` does a classifier. */
+/**
+ * Builds any network of the registry, classifier or segmenter; otherwise as `buildModel`.
+ * @throws {UserError} for an unknown architecture.
+ */
 export function buildNetwork(architecture: string, options: ModelOptions): Model<Tensor2D | Tensor4D> {
   const { views, classes, channels = 3 } = options;
   const described = architectureOf(architecture);

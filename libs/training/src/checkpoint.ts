@@ -1,9 +1,10 @@
-// Checkpoints: everything a run needs to go on, in one safetensors file, with a JSON copy of its state for a reader.
+// Checkpoints: one safetensors file with everything that resuming a run needs, and a JSON copy of the state for people.
 import { UserError, writeJson } from '@ct-ensemble/core';
 import {
   exportTensors,
   fromPyTorch,
   importTensors,
+  type Layout,
   type Metadata,
   type Parameters,
   pytorchShape,
@@ -13,7 +14,8 @@ import {
   toPyTorch,
   writeSafetensors,
 } from '@ct-ensemble/models';
-import type { Adam } from '@ct-ensemble/engine';
+import type { Optimizer } from '@ct-ensemble/engine';
+import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -23,16 +25,16 @@ const epochRecord = z.object({
   learningRate: z.number(),
   /** Mean of the steps' losses. */
   loss: z.number(),
-  /** On the validation scans; null when there are none. */
+  /** Macro F1 on the validation scans; null if there are none. */
   macroF1: z.number().nullable(),
   seconds: z.number(),
-  /** Of these, seconds in which a step waited for its volumes to be read; older runs do not know. */
+  /** Part of `seconds`: how long steps waited for volumes to be read. Absent in checkpoints of older versions. */
   waited: z.number().optional(),
 });
-const runState = z.object({
-  /** Epochs that are done. */
+export const runState = z.object({
+  /** Number of finished epochs. */
   epochs: z.int(),
-  /** Optimizer steps that are done. */
+  /** Number of finished optimizer steps. */
   steps: z.int(),
   best: z.object({ epoch: z.int(), macroF1: z.number().nullable() }).nullable(),
   history: z.array(epochRecord),
@@ -40,45 +42,76 @@ const runState = z.object({
 
 /** One epoch of a member's history. Epochs count from 0. */
 export type EpochRecord = z.infer<typeof epochRecord>;
-/** Where a run stands. */
+/** State of a run: how far it is, its best epoch, its history. */
 export type RunState = z.infer<typeof runState>;
-
-export const freshState = (): RunState => ({ epochs: 0, steps: 0, best: null, history: [] });
 
 export const lastCheckpoint = (folder: string) => join(folder, 'checkpoints', 'last.safetensors');
 export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'best.safetensors');
 
-/** Writes weights and state, and the optimizer's moments where given. */
+/** Writes the weights and the run's state; with an optimizer also the optimizer's state, averages and loss scale. */
 export async function saveCheckpoint(
   path: string,
-  content: { parameters: Parameters; optimizer?: Adam; state: unknown; about?: Metadata },
+  content: { parameters: Parameters; optimizer?: Optimizer; state: unknown; about?: Metadata },
 ) {
-  const tensors: Map<string, StoredTensor> = await exportTensors(content.parameters);
-  for (const [name, { first, second }] of content.optimizer?.slots ?? []) {
-    const { layout } = content.parameters.byName.get(name)!;
-    tensors.set(`adam.exp_avg.${name}`, await toPyTorch(first, layout));
-    tensors.set(`adam.exp_avg_sq.${name}`, await toPyTorch(second, layout));
-  }
+  const { parameters, optimizer } = content;
+  const tensors: Map<string, StoredTensor> = await exportTensors(parameters);
+  for (const { name, variable, layout } of optimizer ? kept(optimizer, parameters) : [])
+    tensors.set(name, await storedOf(variable, layout));
   await writeSafetensors(path, tensors, {
     ...content.about,
+    ...(optimizer && { optimizer: optimizer.name }),
     state: JSON.stringify(content.state),
   });
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
 }
 
-/** Loads a member's checkpoint; undefined when there is none. */
+/** Prefixes of tensor names. The prefix of the optimizer's own state is the optimizer's name. */
+const AVERAGE = 'average.';
+const LOSS_SCALE = 'loss_scale.';
+
+/** All variables of the optimizer under their names in the file. */
+function kept(
+  { name: optimizer, slots, averages, lossScale }: Optimizer,
+  { byName }: Parameters,
+): { name: string; variable: Variable; layout: Layout }[] {
+  const layoutOf = (name: string) => byName.get(name)!.layout;
+  const states = [...slots].flatMap(([name, { state }]) =>
+    Object.entries(state).map(([which, variable]) => ({
+      name: `${optimizer}.${which}.${name}`,
+      variable,
+      layout: layoutOf(name),
+    })),
+  );
+  const means = [...averages].map(([name, { average: variable }]) => ({
+    name: `${AVERAGE}${name}`,
+    variable,
+    layout: layoutOf(name),
+  }));
+  const scale = Object.entries(lossScale?.variables ?? {}).map(([name, variable]) => ({
+    name: `${LOSS_SCALE}${name}`,
+    variable,
+    layout: 'vector' as const,
+  }));
+  return [...states, ...means, ...scale];
+}
+
+/** Loads a member's checkpoint; undefined if there is none. Throws as `loadCheckpointOf`. */
 export function loadCheckpoint(
   path: string,
-  into: { parameters: Parameters; optimizer?: Adam },
+  into: { parameters: Parameters; optimizer?: Optimizer },
 ): Promise<RunState | undefined> {
   return loadCheckpointOf(runState, path, into);
 }
 
-/** Loads a checkpoint whose state is as the schema says; undefined when there is none. */
+/**
+ * Loads a checkpoint whose state has this schema; undefined if there is none.
+ *
+ * @throws {UserError} if the file is not a checkpoint, or its tensors do not fit the network and the optimizer.
+ */
 export async function loadCheckpointOf<State>(
   schema: z.ZodType<State>,
   path: string,
-  into: { parameters: Parameters; optimizer?: Adam },
+  into: { parameters: Parameters; optimizer?: Optimizer },
 ): Promise<State | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
@@ -86,34 +119,41 @@ export async function loadCheckpointOf<State>(
   if (!state.success) {
     throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
       file: path,
-      remedy: 'delete the file to start anew',
+      remedy: 'delete the file to start this member from its first epoch',
     });
   }
-  const moments = new Map<string, StoredTensor>();
-  for (const name of [...tensors.keys()].filter((key) => key.startsWith('adam.'))) {
-    moments.set(name, tensors.get(name)!);
+  const prefixes = [`${metadata['optimizer'] ?? 'adam'}.`, AVERAGE, LOSS_SCALE];
+  const others = new Map<string, StoredTensor>();
+  for (const name of [...tensors.keys()]) {
+    if (into.parameters.byName.has(name) || !prefixes.some((prefix) => name.startsWith(prefix))) continue;
+    others.set(name, tensors.get(name)!);
     tensors.delete(name);
   }
   importTensors(into.parameters, tensors, path);
-  for (const [name, { first, second }] of into.optimizer?.slots ?? []) {
-    for (const [kind, variable] of [
-      ['exp_avg', first],
-      ['exp_avg_sq', second],
-    ] as const) {
-      const stored = moments.get(`adam.${kind}.${name}`);
-      const { layout } = into.parameters.byName.get(name)!;
-      if (stored?.dtype !== 'F32' || String(stored.shape) !== String(pytorchShape(variable.shape, layout))) {
-        throw new UserError(`has no optimizer state adam.${kind}.${name}`, {
-          file: path,
-          remedy: 'delete the file to start anew',
-        });
-      }
-      const values = fromPyTorch(stored as StoredTensorOf<'F32'>, layout);
-      variable.assign(values);
-      values.dispose();
+  for (const { name, variable, layout } of into.optimizer ? kept(into.optimizer, into.parameters) : []) {
+    const stored = others.get(name);
+    const shape = variable.rank === 0 ? [] : pytorchShape(variable.shape, layout);
+    if (stored?.dtype !== 'F32' || String(stored.shape) !== String(shape)) {
+      throw new UserError(`has no optimizer state ${name}`, {
+        file: path,
+        remedy: 'delete the file to start this member from its first epoch',
+      });
     }
+    const values = valuesOf(stored as StoredTensorOf<'F32'>, layout);
+    variable.assign(values);
+    values.dispose();
   }
   return state.data;
+}
+
+async function storedOf(variable: Variable, layout: Layout): Promise<StoredTensor> {
+  if (variable.rank > 0) return toPyTorch(variable, layout);
+  return { dtype: 'F32', shape: [], data: Float32Array.from(await variable.data()) };
+}
+
+/** Scalars are not transposed. */
+function valuesOf(stored: StoredTensorOf<'F32'>, layout: Layout): Tensor {
+  return stored.shape.length === 0 ? tf.scalar(stored.data[0]!) : fromPyTorch(stored, layout);
 }
 
 function parsed(json: string | undefined): unknown {

@@ -1,5 +1,5 @@
-// One member's run: loss, schedule, loop, checkpoints.
-export { augment, type DrawKey, drawAugmentation, type Draws } from './augment.ts';
+// Training of one network: losses, optimizers, schedules, augmentations, the loop, checkpoints.
+export { augment, type DrawKey, drawAugmentation, type Draws } from './augmentations/augment.ts';
 export {
   bestCheckpoint,
   type EpochRecord,
@@ -8,17 +8,13 @@ export {
   type RunState,
   saveCheckpoint,
 } from './checkpoint.ts';
-export { binaryCrossEntropy, focalLoss } from './loss.ts';
+export type { Augmentation } from './augmentations/index.ts';
+export { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
+export { computeLoss, type LossOptions } from './losses/index.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
-export {
-  type Augmentation,
-  type FactorRange,
-  type Interpolation,
-  learningRateAt,
-  type TrainingOptions,
-} from './options.ts';
 export { predictScans, StoppedError } from './predict.ts';
-export { trainingSchema } from './schema.ts';
+export { learningRateAt, type Schedule } from './schedules/index.ts';
+export { trainingSchema, type TrainingOptions } from './schema.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
 export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
 export {
@@ -27,5 +23,13 @@ export {
   trainingFolder,
   trainSliceNetwork,
 } from './slice-training.ts';
-export { memberOptimizer, predictionStep, trainingStep, volumesTensor } from './step.ts';
+export {
+  accumulationStep,
+  memberOptimizer,
+  type OptimizerSettings,
+  predictionStep,
+  trainingStep,
+  type TrainingStepOptions,
+  volumesTensor,
+} from './step.ts';
 export { type Progress, trainMember, type TrainOptions } from './train.ts';

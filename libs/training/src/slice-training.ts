@@ -1,17 +1,18 @@
-// The training of the slice filter or the lung segmenter, from its first epoch or its last checkpoint to its best weights.
+// Trains the slice filter or the lung segmenter, from the first epoch or the last checkpoint, and writes the best weights.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { permutation, readJson, UserError, writeJson } from '@ct-ensemble/core';
+import { readJson, UserError, writeJson } from '@ct-ensemble/core';
 import type { SliceSample } from '@ct-ensemble/data';
-import { type Adam, tensorOfBytes } from '@ct-ensemble/engine';
+import { tensorOfBytes } from '@ct-ensemble/engine';
 import { loadPretrained, saveWeights } from '@ct-ensemble/models';
 import tf from '@tensorflow/tfjs';
 import { z } from 'zod';
-import { drawAugmentation } from './augment.ts';
-import { bestCheckpoint, lastCheckpoint, loadCheckpointOf, saveCheckpoint } from './checkpoint.ts';
-import { type Augmentation, learningRateAt } from './options.ts';
-import { StoppedError } from './predict.ts';
+import { drawAugmentation } from './augmentations/augment.ts';
+import type { Augmentation } from './augmentations/index.ts';
+import { lastCheckpoint } from './checkpoint.ts';
+import { runLoop } from './loop.ts';
+import type { Schedule } from './schedules/index.ts';
 import {
   buildSliceModel,
   decide,
@@ -27,26 +28,26 @@ import { memberOptimizer } from './step.ts';
 export interface SliceTrainingOptions {
   task: SliceTask;
   architecture: string;
-  /** Of the slices, in pixels. */
+  /** Height and width of the slices, in pixels. */
   edge: number;
   epochs: number;
   batchSize: number;
-  /** Of Adam; a tenth of it in the last third of the epochs. */
+  /** Learning rate of Adam; it is divided by 10 for the last third of the epochs. */
   learningRate: number;
   seed: number;
   /** A file of published weights to start from. */
   pretrained?: string;
   train: readonly SliceSample[];
   val: readonly SliceSample[];
-  /** The file of the best weights. Beside it, in the folder of its name with `.training` for the ending, lie the checkpoints. */
+  /** File for the best weights. Checkpoints are beside it, in a folder of the same name with the ending `.training`. */
   out: string;
-  /** After each epoch, and once for those that a checkpoint brought. */
-  onEpoch?: (record: SliceEpoch, told: { epochs: number; resumed: boolean }) => void;
-  /** Asked between steps; true ends the run with a StoppedError. */
+  /** Called after each epoch, and once when a run resumes, with its last finished epoch. */
+  onEpoch?: (record: SliceEpoch, run: { epochs: number; resumed: boolean }) => void;
+  /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Of both networks' slices. */
+/** Augmentation of the slices of both networks. */
 const AUGMENTATION: Augmentation = {
   rotate: 10,
   flipHorizontal: 0.5,
@@ -55,19 +56,21 @@ const AUGMENTATION: Augmentation = {
   gain: [{ factor: 1.2, probability: 0.2 }, { factor: 0.8, probability: 0.2 }], // prettier-ignore
 };
 
+const ADAM = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+
 const epochRecord = z.object({
   epoch: z.int(),
   learningRate: z.number(),
-  /** Mean over the training slices. */
+  /** Mean loss over the training slices. */
   loss: z.number(),
-  /** On the slices held out. */
+  /** Scores on the slices held out. */
   scores: z.record(z.string(), z.number()),
   seconds: z.number(),
 });
 const trainingState = z.object({
-  /** Epochs that are done. */
+  /** Number of finished epochs. */
   epochs: z.int(),
-  /** Optimizer steps that are done. */
+  /** Number of finished optimizer steps. */
   steps: z.int(),
   best: z.object({ epoch: z.int(), score: z.number() }).nullable(),
   history: z.array(epochRecord),
@@ -76,22 +79,22 @@ const trainingState = z.object({
 /** One epoch; epochs count from 0. */
 export type SliceEpoch = z.infer<typeof epochRecord>;
 
-/** Where the checkpoints of a file of weights lie. */
+/** The folder of the checkpoints that belong to a weights file. */
 export const trainingFolder = (out: string) => `${out.replace(/\.safetensors$/, '')}.training`;
 
 /**
- * Trains, or goes on from the last checkpoint, and writes the weights of the best epoch: the highest score on the slices held
- * out, the earlier of equals. Adam on the binary cross entropy of lung.
+ * Trains with Adam on the binary cross entropy, from the first epoch or the last checkpoint, and writes the weights of the
+ * best epoch: the one with the highest score on the slices held out, and of equal scores the earliest.
  *
  * @returns the best epoch and the history
- * @throws StoppedError when asked to stop; UserError for another training's checkpoints, slices that are all lung or all not, and a loss that is not finite.
+ * @throws {StoppedError} when asked to stop
+ * @throws {UserError} if the checkpoints are of another training, a class has no training slices, or the loss is not finite
  */
 export async function trainSliceNetwork(
   options: SliceTrainingOptions,
 ): Promise<{ best: SliceEpoch; history: SliceEpoch[] }> {
-  const { task, edge, epochs, train, val, out, onEpoch } = options;
+  const { task, edge, epochs, train, val, out, pretrained, onEpoch } = options;
   const folder = trainingFolder(out);
-  const last = lastCheckpoint(folder);
   requireSliceNetwork(task, options.architecture, edge);
   for (const [value, what] of ['anything but lung', 'lung'].entries()) {
     if (train.some(({ truth }) => truth.includes(value))) continue;
@@ -101,37 +104,47 @@ export async function trainSliceNetwork(
   }
   await adoptSettings(join(folder, 'settings.json'), options);
   const model = buildSliceModel(task, options.architecture, options);
-  const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  const optimizer = memberOptimizer(model, { optimizer: ADAM });
   const step = sliceTrainingStep({ task, model, optimizer });
   const predict = slicePredictionStep(task, model);
   try {
-    const resumed = await loadCheckpointOf(trainingState, last, { parameters: model.parameters, optimizer });
-    if (resumed === undefined && options.pretrained !== undefined)
-      await loadPretrained(model, options.pretrained);
-    let state = resumed ?? { epochs: 0, steps: 0, best: null, history: [] };
-    const before = state.history.at(-1);
-    if (before !== undefined) onEpoch?.(before, { epochs, resumed: true });
-    for (let epoch = state.epochs; epoch < epochs; epoch++) {
-      const started = performance.now();
-      const loss = await trainEpoch({ ...options, step, optimizer, epoch, steps: state.steps });
-      const scores = await scoresOf({ ...options, predict });
-      const best =
-        state.best === null || scores.score > state.best.score ? { epoch, score: scores.score } : state.best;
-      const record: SliceEpoch = {
+    const state = await runLoop({
+      folder,
+      parameters: model.parameters,
+      optimizer,
+      seed: options.seed,
+      samples: train.length,
+      batchSize: options.batchSize,
+      epochs,
+      schedule: scheduleOf(options),
+      state: trainingState,
+      begin: async () => void (pretrained === undefined || (await loadPretrained(model, pretrained))),
+      batches: batchesOf,
+      async step({ samples }, { epoch, rates }) {
+        const chosen = samples.map((sample) => train[sample]!);
+        const inputs = inputsOf(options, chosen, epoch);
+        const { loss } = await step({ ...inputs, rates: rates! });
+        const [value] = await loss.data();
+        tf.dispose([inputs, loss]);
+        return value!;
+      },
+      async judge() {
+        const scores = await scoresOf({ ...options, predict });
+        return { score: scores.score, scores };
+      },
+      record: ({ epoch, learningRate, loss, seconds }, { scores }): SliceEpoch => ({
         epoch,
-        learningRate: rateAt(options, epoch),
+        learningRate,
         loss,
         scores,
-        seconds: (performance.now() - started) / 1000,
-      };
-      const steps = state.steps + Math.ceil(train.length / options.batchSize);
-      state = { epochs: epoch + 1, steps, best, history: [...state.history, record] };
-      const { parameters } = model;
-      if (best.epoch === epoch) await saveCheckpoint(bestCheckpoint(folder), { parameters, state });
-      await saveCheckpoint(last, { parameters, optimizer, state });
-      onEpoch?.(record, { epochs, resumed: false });
-    }
-    await loadCheckpointOf(trainingState, bestCheckpoint(folder), { parameters: model.parameters });
+        seconds,
+      }),
+      best: { of: (epoch, score) => ({ epoch, score: score! }), score: ({ score }) => score },
+      onResume: ({ history }) => onEpoch?.(history.at(-1)!, { epochs, resumed: true }),
+      onEpoch: ({ history }) => onEpoch?.(history.at(-1)!, { epochs, resumed: false }),
+      remedy: 'give a lower --learning-rate and another --out',
+      stop: options.stop,
+    });
     const best = state.history[state.best!.epoch]!;
     const counts = { slices: val.length, trainedOn: train.length, epoch: best.epoch + 1 };
     const about = describeSliceNetwork(task, model, { edge, scores: { ...best.scores, ...counts } });
@@ -145,7 +158,11 @@ export async function trainSliceNetwork(
   }
 }
 
-/** Writes down what is trained, or finds it written: checkpoints of other data or other settings are not gone on from. */
+/**
+ * Writes the settings of a new training, or compares them with those of the checkpoints.
+ *
+ * @throws {UserError} if the checkpoints were made with other data or other settings
+ */
 async function adoptSettings(file: string, options: SliceTrainingOptions) {
   const { task, architecture, edge, epochs, batchSize, learningRate, seed, pretrained } = options;
   const settings: Record<string, string | number> = {
@@ -166,7 +183,7 @@ async function adoptSettings(file: string, options: SliceTrainingOptions) {
   const other = Object.keys(settings).filter((name) => found[name] !== settings[name]);
   if (other.length > 0) {
     const each = other.map((name) => `${name} ${found[name]}, now ${settings[name]}`);
-    throw new UserError(`was begun otherwise: ${each.join('; ')}`, {
+    throw new UserError(`was written with other settings: ${each.join('; ')}`, {
       file,
       remedy: 'give the same settings, another --out, or delete this folder',
     });
@@ -179,54 +196,32 @@ function digestOf(samples: readonly SliceSample[]): string {
   return `${samples.length} (${hash.digest('hex').slice(0, 16)})`;
 }
 
-function rateAt({ learningRate, epochs }: SliceTrainingOptions, epoch: number): number {
+function scheduleOf({ learningRate, epochs }: SliceTrainingOptions): Schedule {
   const drop = { from: Math.ceil((2 / 3) * epochs), rate: learningRate / 10 };
-  return learningRateAt([{ from: 0, rate: learningRate }, drop], epoch);
+  return [{ from: 0, rate: learningRate }, drop];
 }
 
-interface EpochOptions extends SliceTrainingOptions {
-  step: ReturnType<typeof sliceTrainingStep>;
-  optimizer: Adam;
-  epoch: number;
-  /** Optimizer steps done before this epoch. */
-  steps: number;
+function* batchesOf(order: readonly number[], size: number): Generator<{ samples: number[] }> {
+  for (let first = 0; first < order.length; first += size)
+    yield { samples: order.slice(first, first + size) };
 }
 
-/** One epoch; returns the mean of the slices' losses. */
-async function trainEpoch(options: EpochOptions): Promise<number> {
-  const { train, edge, batchSize, seed, epoch, steps, stop } = options;
-  const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
-  const rate = rateAt(options, epoch);
-  let sum = 0;
-  for (let first = 0, done = 1; first < order.length; first += batchSize, done++) {
-    if (stop?.()) throw new StoppedError('stopped as asked');
-    const samples = order.slice(first, first + batchSize).map((i) => train[i]!);
-    const draws = drawAugmentation(AUGMENTATION, {
-      seed,
-      epoch,
-      scans: samples.map(({ name }) => name),
-      depth: 1,
-      height: edge,
-      width: edge,
-    });
-    const truths = samples.map(({ truth }) => truth);
-    const size = truths[0]!.length === 1 ? [1] : [edge, edge];
-    const inputs = {
-      ...draws,
-      images: tensorOfBytes(joined(samples.map(({ image }) => image)), [samples.length, edge, edge]),
-      truth: tensorOfBytes(joined(truths), [samples.length, ...size]),
-      rates: options.optimizer.rates(rate, steps + done),
-    };
-    const result = await options.step(inputs);
-    const [loss] = await result.loss.data();
-    tf.dispose([inputs, result]);
-    if (!Number.isFinite(loss))
-      throw new UserError(`the loss is ${loss} in epoch ${epoch + 1}, step ${done}`, {
-        remedy: 'give a lower --learning-rate and another --out',
-      });
-    sum += loss! * samples.length;
-  }
-  return sum / train.length;
+function inputsOf({ edge, seed }: SliceTrainingOptions, samples: readonly SliceSample[], epoch: number) {
+  const draws = drawAugmentation(AUGMENTATION, {
+    seed,
+    epoch,
+    scans: samples.map(({ name }) => name),
+    depth: 1,
+    height: edge,
+    width: edge,
+  });
+  const truths = samples.map(({ truth }) => truth);
+  const size = truths[0]!.length === 1 ? [1] : [edge, edge];
+  return {
+    ...draws,
+    images: tensorOfBytes(joined(samples.map(({ image }) => image)), [samples.length, edge, edge]),
+    truth: tensorOfBytes(joined(truths), [samples.length, ...size]),
+  };
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -12,8 +12,10 @@ afterAll(() => engine.close());
 
 test('equal seeds drop the same, others others, none nothing', async () => {
   const model = buildModel('inception_v3_small', { views: [2], classes: 2, seed: 1 });
-  const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const step = trainingStep({ model, optimizer, gamma: 0 });
+  const optimizer = memberOptimizer(model, {
+    optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  });
+  const step = trainingStep({ model, optimizer, loss: { name: 'focal', gamma: 0 } });
   const shape = [4, 2, 75, 75];
   const bytes = Uint8Array.from({ length: 4 * 2 * 75 * 75 }, (_, i) => (i * i) >> 5);
   const lossOf = async (seed?: [number, number]) => {

@@ -1,84 +1,149 @@
-// The training step and the prediction step: plain tfjs, captured as one function each where the engine can.
+// Training and prediction steps in plain tfjs; the engine captures each of them as one TensorFlow function.
 import {
-  type Adam,
-  type AdamOptions,
   capture,
   type CapturedStep,
   type CaptureOptions,
-  createAdam,
   createLossScale,
-  type Precision,
+  createOptimizer,
+  type Optimizer,
   precisionOf,
   tensorOfBytes,
 } from '@ct-ensemble/engine';
 import type { Model } from '@ct-ensemble/models';
-import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
-import { augment, type Draws } from './augment.ts';
-import { focalLoss } from './loss.ts';
-import type { Interpolation } from './options.ts';
+import tf, {
+  type NamedTensorMap,
+  type Scalar,
+  type Tensor,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor4D,
+  type Variable,
+} from '@tensorflow/tfjs';
+import { augment, type Draws } from './augmentations/augment.ts';
+import type { Augmentation } from './augmentations/index.ts';
+import { mixedImages } from './augmentations/mixup.ts';
+import { computeLoss, type LossOptions } from './losses/index.ts';
+import { ruleOf } from './optimizers/index.ts';
+import type { TrainingOptions } from './schema.ts';
 
 // Type aliases, not interfaces: a captured step takes records of tensors.
-export type TrainingInputs = {
+export type AccumulationInputs = {
   /** [batch, depth, height, width], unsigned bytes */
   volumes: Tensor;
-  /** [batch, classes], one-hot */
+  /** [batch, classes], one-hot; with mixup the mixed rows */
   truth: Tensor2D;
-  /** The optimizer's, for this step. */
-  rates: Tensor1D;
-  /** [2] int32, from which dropout draws; without it nothing is dropped. */
+  /** [2] int32, the seed of dropout; without it nothing is dropped. */
   dropout?: Tensor1D;
+  /** Factor of the loss if a step has several micro-batches. */
+  share?: Scalar;
+  /** For mixup: λ, and for each scan the index of its partner in the batch, int32. */
+  mixShare?: Scalar;
+  mixPartners?: Tensor1D;
 } & Draws;
+export type TrainingInputs = AccumulationInputs & {
+  /** The optimizer's rates for this step. */
+  rates: Tensor1D;
+};
 export type TrainingOutputs = { loss: Scalar };
 
-/** Adam on everything that a loss moves, under PyTorch's names; with loss scaling where the step computes in float16. */
+/** The fields of a recipe's `training` that define the optimizer. */
+export type OptimizerSettings = Pick<TrainingOptions, 'optimizer'> &
+  Partial<Pick<TrainingOptions, 'gradientClip' | 'accumulate' | 'averageWeights' | 'precision'>>;
+
+/**
+ * The optimizer of all trainable parameters, by their names in PyTorch's state dict. It scales the loss if the step computes
+ * in float16. Averaged weights include the running statistics of batch normalisation.
+ */
 export function memberOptimizer(
-  model: Pick<Model, 'parameters'>,
-  options: AdamOptions,
-  precision: Precision = 'float32',
-): Adam {
+  { parameters }: Pick<Model, 'parameters'>,
+  { optimizer, gradientClip, accumulate, averageWeights, precision = 'float32' }: OptimizerSettings,
+): Optimizer {
+  const all = [...parameters.byName.values()];
+  const variables = (isTrainable: boolean) =>
+    new Map(
+      all
+        .filter(({ variable }) => variable.trainable === isTrainable)
+        .map(({ name, variable }) => [name, variable]),
+    );
   const isHalf = precisionOf(precision).compute === 'float16';
-  return createAdam(new Map(model.parameters.trainable().map(({ name, variable }) => [name, variable])), {
-    ...options,
-    ...(isHalf ? { lossScale: createLossScale() } : {}),
+  const lossScale = isHalf ? createLossScale() : undefined;
+  const made = createOptimizer(variables(true), ruleOf(optimizer), {
+    ...(gradientClip !== undefined && { clipNorm: gradientClip }),
+    ...(accumulate !== undefined && { accumulate }),
+    ...(averageWeights && { averageDecay: averageWeights.decay, alsoAveraged: variables(false) }),
+    ...(lossScale && { lossScale }),
   });
+  return {
+    ...made,
+    dispose() {
+      made.dispose();
+      lossScale?.dispose();
+    },
+  };
 }
 
-/** One step: volumes in, parameters and moments updated, loss out. */
-export function trainingStep(options: {
-  model: Model;
-  optimizer: Adam;
-  gamma: number;
+export interface TrainingStepOptions {
+  model: Pick<Model, 'parameters' | 'forward'>;
+  optimizer: Optimizer;
+  loss: LossOptions;
+  /** Weights of the classes; see `classWeightsOf`. */
+  classWeights?: readonly number[] | undefined;
+  /** The settings that the draws were made with. */
+  augmentation?: Partial<Augmentation>;
   capture?: CaptureOptions;
-  /** Less memory for more time; see Mode in libs/models. */
+  /** Recomputes activations in the backward pass: less memory, more time; see Mode in libs/models. */
   recompute?: boolean;
-  /** Of the draws' turns; default `linear`. */
-  interpolation?: Interpolation | undefined;
-}): CapturedStep<TrainingInputs, TrainingOutputs> {
-  const { model, optimizer, gamma, recompute = false, interpolation } = options;
-  const { lossScale } = optimizer;
-  const variables = model.parameters.trainable().map(({ variable }) => variable);
-  return capture(({ volumes, truth, rates, dropout, ...draws }: TrainingInputs) => {
-    const x = unitRange(augment(volumes, draws, interpolation));
-    const lossOf = () =>
-      focalLoss(
-        model.forward(x, { training: true, recompute, ...(dropout && { seed: dropout }) }),
-        truth,
-        gamma,
-      );
-    const { value, grads } = tf.variableGrads(
-      () => (lossScale ? lossScale.times(lossOf()) : lossOf()),
-      variables,
-    );
-    const loss = lossScale ? tf.div<Scalar>(value, lossScale.variables.scale) : value;
-    optimizer.update(grads, rates);
+}
+
+/** One training step: takes volumes, updates parameters and optimizer state, returns the loss. */
+export function trainingStep(options: TrainingStepOptions): CapturedStep<TrainingInputs, TrainingOutputs> {
+  const gradientsOf = gradientsFunction(options);
+  return capture(({ rates, ...inputs }: TrainingInputs) => {
+    const { loss, gradients } = gradientsOf(inputs as AccumulationInputs);
+    options.optimizer.update(gradients, rates);
     return { loss };
   }, options.capture);
+}
+
+/** A micro-batch that is not the last of its step: adds its gradients to those that the next `trainingStep` applies. */
+export function accumulationStep(
+  options: TrainingStepOptions,
+): CapturedStep<AccumulationInputs, TrainingOutputs> {
+  const gradientsOf = gradientsFunction(options);
+  return capture((inputs: AccumulationInputs) => {
+    const { loss, gradients } = gradientsOf(inputs);
+    options.optimizer.accumulate(gradients);
+    return { loss };
+  }, options.capture);
+}
+
+function gradientsFunction(options: TrainingStepOptions) {
+  const { model, optimizer, loss, classWeights, augmentation = {}, recompute = false } = options;
+  const { lossScale } = optimizer;
+  const variables: Variable[] = model.parameters.trainable().map(({ variable }) => variable);
+  return (inputs: AccumulationInputs): { loss: Scalar; gradients: NamedTensorMap } => {
+    const { volumes, truth, dropout, share, mixShare, mixPartners, ...draws } = inputs;
+    const images = unitRange(augment(volumes, draws, augmentation));
+    const isMixed = mixShare !== undefined && mixPartners !== undefined;
+    const x = isMixed ? mixedImages(images, { mixShare, mixPartners }) : images;
+    const lossOf = () => {
+      const logits = model.forward(x, { training: true, recompute, ...(dropout && { seed: dropout }) });
+      const value = computeLoss(loss, { logits, truth, weights: classWeights, isMixed });
+      const shared = share ? tf.mul<Scalar>(value, share) : value;
+      return lossScale ? lossScale.times(shared) : shared;
+    };
+    const { value, grads } = tf.variableGrads(lossOf, variables);
+    return {
+      loss: lossScale ? tf.div<Scalar>(value, lossScale.variables.scale) : value,
+      gradients: grads,
+    };
+  };
 }
 
 export type PredictionInputs = { volumes: Tensor };
 export type PredictionOutputs = { probabilities: Tensor2D };
 
-/** Softmax of the logits in evaluation mode, [batch, classes]. */
+/** The prediction step: softmax of the logits in evaluation mode, [batch, classes]. */
 export function predictionStep(
   model: Model,
   options: CaptureOptions = {},

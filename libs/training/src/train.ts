@@ -1,211 +1,196 @@
-// The training of one member, from its first epoch or its last checkpoint to its best weights.
-import { permutation, randomStream, UserError, writeFileAtomic } from '@ct-ensemble/core';
-import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
+// Trains one member, from the first epoch or the last checkpoint, and keeps the best weights.
+import { messageOf, randomStream, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { type Batch, readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
+import type { CaptureOptions } from '@ct-ensemble/engine';
 import type { Metadata, Model } from '@ct-ensemble/models';
-import type { Adam } from '@ct-ensemble/engine';
-import tf, { type Scalar } from '@tensorflow/tfjs';
+import tf, { type Scalar, type Tensor2D } from '@tensorflow/tfjs';
 import { join } from 'node:path';
-import { drawAugmentation } from './augment.ts';
+import { drawAugmentation } from './augmentations/augment.ts';
+import { drawMix, mixedTruth, mixTensors } from './augmentations/mixup.ts';
+import { type EpochRecord, type RunState, runState } from './checkpoint.ts';
+import { runLoop, type StepTime, stepsPerEpoch } from './loop.ts';
+import { classWeightsOf, weightOf } from './losses/loss.ts';
+import { predictScans } from './predict.ts';
+import type { TrainingOptions } from './schema.ts';
 import {
-  bestCheckpoint,
-  type EpochRecord,
-  freshState,
-  lastCheckpoint,
-  loadCheckpoint,
-  type RunState,
-  saveCheckpoint,
-} from './checkpoint.ts';
-import { learningRateAt, type TrainingOptions } from './options.ts';
-import { predictScans, StoppedError } from './predict.ts';
-import {
+  type AccumulationInputs,
+  accumulationStep,
   memberOptimizer,
   type predictionStep,
   trainingStep,
-  type TrainingInputs,
   volumesTensor,
 } from './step.ts';
 
 export interface TrainOptions {
   model: Model;
-  /** Where checkpoints and history go. */
+  /** The member's folder, for checkpoints and history. */
   folder: string;
   seed: number;
   classes: number;
   training: TrainingOptions;
-  /** What the best weights' file says of the model. */
+  /** Metadata for the file of the best weights. */
   about?: Metadata;
   /** The model's prediction step; the caller disposes it. */
   predict: ReturnType<typeof predictionStep>;
-  /** Scans with a volume and a label. */
+  /** Training scans; each has a volume and a label. So do the validation scans, `val`. */
   train: readonly StoredScan[];
   val: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
-  /** Planes of each view, where the second shows slices of the first; see DrawKey. */
+  /** Options of capturing the steps; a precision here overrides the recipe's. */
+  capture?: CaptureOptions;
+  /** Number of planes in each view, if the second view shows slices of the first; see DrawKey. */
   views?: readonly number[];
-  /** The score that chooses the best epoch, from true and predicted labels. */
+  /** Computes the score that decides which epoch is the best, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;
-  /** Asked between steps; true ends the run with a StoppedError. */
+  /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Where a member is. Epochs and steps count from 1 here: they are for a person. */
+/** Progress of a member, for display: epochs and steps count from 1 here. */
 export interface Progress {
   kind: 'resumed' | 'step' | 'epoch';
   epoch: number;
   epochs: number;
   step: number;
   stepsPerEpoch: number;
-  /** Of the last step, or the mean of the epoch. */
+  /** Loss of the last step, or the mean loss of the epoch. */
   loss: number | null;
-  /** Of the last finished epoch. */
+  /** Macro F1 of the last finished epoch. */
   macroF1: number | null;
   best: number | null;
-  /** Of the last step, or of the whole epoch with validation and checkpoint. */
+  /** Duration of the last step, or of the whole epoch with validation and checkpoint. */
   seconds: number;
 }
 
 /**
- * Trains until the last epoch; resumes from the folder's last checkpoint. Afterwards the model holds the weights of
- * the best epoch: the highest score on the validation scans, the earlier of equals; without validation scans, the last.
+ * Trains from the first epoch, or from the folder's last checkpoint, to the last epoch. Afterwards the model has the weights
+ * of the best epoch (the averaged weights, if the recipe averages): the epoch with the highest score on the validation scans,
+ * and of equal scores the earliest; without validation scans the last epoch.
  *
- * @throws StoppedError when asked to stop; UserError when a checkpoint does not fit or the loss is not finite.
+ * @throws {StoppedError} when asked to stop
+ * @throws {UserError} if a checkpoint does not fit, the loss is not finite, or class weights cannot be computed because a class has no scans
  */
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
-  const optimizer = memberOptimizer(model, training.optimizer);
-  const { interpolation } = training.augmentation;
-  const step = trainingStep({ model, optimizer, gamma: training.loss.gamma, interpolation });
-  const stepsPerEpoch = Math.ceil(train.length / training.batchSize);
+  const { augmentation, precision } = training;
+  const classWeights = weightsOf(options);
+  const optimizer = memberOptimizer(model, training);
+  const made = {
+    model,
+    optimizer,
+    loss: training.loss,
+    classWeights,
+    augmentation,
+    capture: { ...(precision && { precision }), ...options.capture },
+  };
+  const [update, gather] = [trainingStep(made), accumulationStep(made)];
+  const size = { samples: train.length, batchSize: training.batchSize };
+  const report = (
+    kind: Progress['kind'],
+    { history, best }: Pick<RunState, 'history' | 'best'>,
+    now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>,
+  ) =>
+    onProgress?.({
+      kind,
+      ...now,
+      epochs: training.epochs,
+      stepsPerEpoch: stepsPerEpoch(size),
+      macroF1: history.at(-1)?.macroF1 ?? null,
+      best: best?.macroF1 ?? null,
+    });
+  let state: Pick<RunState, 'history' | 'best'> = { history: [], best: null };
   try {
-    const last = lastCheckpoint(folder);
-    const resumed = await loadCheckpoint(last, { parameters: model.parameters, optimizer });
-    let state = resumed ?? freshState();
-    const report = (kind: Progress['kind'], now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>) => {
-      const macroF1 = state.history.at(-1)?.macroF1 ?? null;
-      const rest = { epochs: training.epochs, stepsPerEpoch, macroF1, best: state.best?.macroF1 ?? null };
-      onProgress?.({ kind, ...now, ...rest });
-    };
-    if (resumed)
-      report('resumed', {
-        epoch: state.epochs,
-        step: 0,
-        loss: state.history.at(-1)?.loss ?? null,
-        seconds: 0,
-      });
-    for (let epoch = state.epochs; epoch < training.epochs; epoch++) {
-      const started = performance.now();
-      const { loss, waited } = await trainEpoch({
-        ...options,
-        step,
-        optimizer,
-        epoch,
-        steps: state.steps,
-        report,
-      });
-      const macroF1 = await scoreOf(options);
-      const best = isBetter(macroF1, state.best?.macroF1) ? { epoch, macroF1 } : state.best;
-      const record: EpochRecord = {
-        epoch,
-        learningRate: learningRateAt(training.learningRate, epoch),
-        loss,
-        macroF1,
-        seconds: (performance.now() - started) / 1000,
-        waited,
-      };
-      state = {
-        epochs: epoch + 1,
-        steps: state.steps + stepsPerEpoch,
-        best,
-        history: [...state.history, record],
-      };
-      if (best?.epoch === epoch)
-        await saveCheckpoint(bestCheckpoint(folder), {
-          parameters: model.parameters,
-          state,
-          about: options.about ?? {},
-        });
-      await saveCheckpoint(last, { parameters: model.parameters, optimizer, state });
-      await writeHistory(folder, state.history);
-      report('epoch', {
-        epoch: epoch + 1,
-        step: stepsPerEpoch,
-        loss,
-        seconds: (performance.now() - started) / 1000,
-      });
-    }
-    await loadCheckpoint(bestCheckpoint(folder), { parameters: model.parameters });
-    return state;
+    return await runLoop({
+      ...size,
+      folder,
+      ...(options.about && { about: options.about }),
+      parameters: model.parameters,
+      optimizer,
+      seed: options.seed,
+      accumulate: training.accumulate,
+      epochs: training.epochs,
+      schedule: training.learningRate,
+      state: runState,
+      batches: (order, batchSize) => readBatches({ scans: train, order, batchSize, store: options.store }),
+      async step(batch, time) {
+        const inputs = inputsOf(options, { batch, time, classWeights });
+        const { rates } = time;
+        const { loss } = await (rates ? update({ ...inputs, rates }) : gather(inputs));
+        tf.dispose(inputs);
+        return (await valueOf(loss)) / (training.accumulate ?? 1);
+      },
+      judge: async () => ({ score: await scoreOf(options) }),
+      record: ({ waited, ...epoch }, { score }) => ({ ...epoch, macroF1: score, waited }),
+      best: { of: (epoch, macroF1) => ({ epoch, macroF1 }), score: ({ macroF1 }) => macroF1 },
+      onResume(resumed) {
+        state = resumed;
+        const loss = resumed.history.at(-1)?.loss ?? null;
+        report('resumed', state, { epoch: resumed.epochs, step: 0, loss, seconds: 0 });
+      },
+      onStep: ({ epoch, ...now }) => report('step', state, { epoch: epoch + 1, ...now }),
+      async onEpoch(now, seconds) {
+        state = now;
+        await writeHistory(folder, now.history);
+        const { epoch, loss } = now.history.at(-1)!;
+        report('epoch', state, { epoch: epoch + 1, step: stepsPerEpoch(size), loss, seconds });
+      },
+      remedy: 'lower training.learningRate in the recipe, or look at the scans of this batch',
+      stop: options.stop,
+    });
   } finally {
-    step.dispose();
+    update.dispose();
+    gather.dispose();
     optimizer.dispose();
   }
 }
 
-interface EpochOptions extends TrainOptions {
-  step: ReturnType<typeof trainingStep>;
-  optimizer: Adam;
-  epoch: number;
-  /** Optimizer steps done before this epoch. */
-  steps: number;
-  report: (kind: 'step', now: Pick<Progress, 'epoch' | 'step' | 'loss' | 'seconds'>) => void;
-}
-
-/** One epoch: the mean of the scans' losses, and the seconds in which a step waited for its volumes. */
-async function trainEpoch(options: EpochOptions): Promise<{ loss: number; waited: number }> {
-  const { training, train, store, seed, epoch, stop } = options;
-  const order = permutation(train.length, { seed, purpose: 'shuffle', epoch });
-  const learningRate = learningRateAt(training.learningRate, epoch);
-  let sum = 0;
-  let done = 0;
-  let waited = 0;
-  let asked = performance.now();
-  for await (const batch of readBatches({ scans: train, order, batchSize: training.batchSize, store })) {
-    if (stop?.()) throw new StoppedError('stopped as asked');
-    const started = performance.now();
-    waited += (started - asked) / 1000;
-    done++;
-    const [, depth, height, width] = batch.shape;
-    const scans = batch.samples.map((sample) => train[sample]!.key);
-    const inputs: TrainingInputs = {
-      ...drawAugmentation(training.augmentation, {
-        seed,
-        epoch,
-        scans,
-        depth,
-        height,
-        width,
-        views: options.views,
-      }),
-      volumes: volumesTensor(batch.data, batch.shape),
-      truth: tf.tidy(() =>
-        tf
-          .cast(tf.oneHot(tf.tensor1d(batch.labels, 'int32'), options.classes), 'float32')
-          .as2D(-1, options.classes),
-      ),
-      rates: options.optimizer.rates(learningRate, options.steps + done),
-      dropout: dropoutSeed({ seed, epoch, step: done }),
-    };
-    const loss = await valueOf((await options.step(inputs)).loss);
-    tf.dispose(inputs);
-    if (!Number.isFinite(loss)) {
-      throw new UserError(`the loss is ${loss} in epoch ${epoch + 1}, step ${done}`, {
-        remedy: 'lower training.learningRate in the recipe, or look at the scans of this batch',
-      });
-    }
-    sum += loss * batch.samples.length;
-    options.report('step', {
-      epoch: epoch + 1,
-      step: done,
-      loss,
-      seconds: (performance.now() - started) / 1000,
+/** The class weights, computed from the labels of the training scans. */
+function weightsOf({ training, train, classes }: TrainOptions): number[] | undefined {
+  const counts = Array.from({ length: classes }, (_, i) => train.filter(({ label }) => label === i).length);
+  try {
+    return classWeightsOf(training.loss, counts);
+  } catch (error) {
+    throw new UserError(`training.loss.classWeights: ${messageOf(error)}`, {
+      remedy: 'change classWeights in the recipe, or add training scans of the class',
+      cause: error,
     });
-    asked = performance.now();
   }
-  return { loss: sum / train.length, waited };
 }
 
-/** [2] int32, from which the step's dropout draws. */
+/** All inputs of a micro-batch except the rates. */
+function inputsOf(
+  options: TrainOptions,
+  now: { batch: Batch; time: StepTime; classWeights: readonly number[] | undefined },
+): AccumulationInputs {
+  const { training, train, seed, classes, views } = options;
+  const { batch, time, classWeights } = now;
+  const { epoch, part } = time;
+  const { mixup } = training.augmentation;
+  const accumulate = training.accumulate ?? 1;
+  const [size, depth, height, width] = batch.shape;
+  const scans = batch.samples.map((sample) => train[sample]!.key);
+  const oneHot = Array.from(batch.labels, (label) => Array.from({ length: classes }, (_, i) => Number(i === label))); // prettier-ignore
+  const mix = mixup && drawMix(mixup, { seed, epoch, step: part, size });
+  const weight = (samples: readonly number[]) =>
+    weightOf(
+      samples.map((sample) => train[sample]!.label!),
+      classWeights,
+    );
+  return {
+    ...drawAugmentation(training.augmentation, { seed, epoch, scans, depth, height, width, views }),
+    volumes: volumesTensor(batch.data, batch.shape),
+    truth: tf.tensor2d(mix ? mixedTruth(oneHot, mix) : oneHot, [size, classes]) as Tensor2D,
+    dropout: dropoutSeed({ seed, epoch, step: part }),
+    ...(mix && mixTensors(mix)),
+    // The optimizer averages over micro-batches; this factor turns that into the mean over the scans of the step.
+    ...(accumulate > 1 && {
+      share: tf.scalar((accumulate * weight(batch.samples)) / weight(time.stepSamples)),
+    }),
+  };
+}
+
+/** The seed of the step's dropout: [2] int32. */
 function dropoutSeed({ seed, epoch, step }: { seed: number; epoch: number; step: number }) {
   const random = randomStream({ seed, purpose: 'dropout', epoch, sample: step });
   return tf.tensor1d([random.bits() >>> 1, random.bits() >>> 1], 'int32');
@@ -226,11 +211,6 @@ async function scoreOf(options: TrainOptions): Promise<number | null> {
     val.map(({ label }) => label!),
     predicted,
   );
-}
-
-/** Strictly better; without a score every epoch is better than the one before. */
-function isBetter(macroF1: number | null, best: number | null | undefined): boolean {
-  return macroF1 === null || best === undefined || best === null || macroF1 > best;
 }
 
 async function writeHistory(folder: string, history: readonly EpochRecord[]) {

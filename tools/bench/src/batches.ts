@@ -1,5 +1,6 @@
-// The benchmark of training batches: 16 volumes from the store, augmented, beside the authors' DataLoader on the same scans, in
-// turn; and the share of the augmentation in a training step. Told are medians, and the median of the pairs' ratios.
+// bench:batches: times how long a training batch takes (16 volumes read from the store and augmented), in turn with the authors'
+// DataLoader on the same scans; and the share of the augmentation in a training step. Reports medians of the times, and the median
+// of the pairs' ratios.
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,10 +27,10 @@ import { median } from './statistics.ts';
 
 const usage = `Usage: nx run bench:batches -- [options]
 
-  --data DIR     folder with folders of JPEG slices of 512 × 512 (default: phantom scans made for it)
-  --python PATH  a Python with torch, albumentations 1.3 and opencv 4 (default python3)
-  --pairs N      turns of each side (default 3)
-  --steps N      training steps with and without augmentation (default 3)
+  --data DIR     folder that holds folders of JPEG slices of 512 × 512 (default: phantom scans are made)
+  --python PATH  a Python with torch, albumentations 1.3 and opencv 4 (default: python3)
+  --pairs N      timed turns of each side (default: 3)
+  --steps N      timed training steps with and without augmentation; 0 for none (default: 3)
 `;
 
 const BATCH = 16;
@@ -41,7 +42,7 @@ const augmentation: Augmentation = {
   gain: [{ factor: 1.5, probability: 0.2 }, { factor: 0.5, probability: 0.2 }], // prettier-ignore
 };
 
-/** Asks the authors' Python; one line each way. */
+/** Starts the authors' code in Python. Each request and each answer is one line of JSON. */
 async function openAuthors(options: { python: string; folder: string; data?: string | undefined }) {
   const { python, folder, data } = options;
   const script = fileURLToPath(new URL('../authors-batches.py', import.meta.url));
@@ -49,7 +50,7 @@ async function openAuthors(options: { python: string; folder: string; data?: str
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  child.on('error', () => undefined); // told where an answer is missing
+  child.on('error', () => undefined); // reported by answer(), which then gets no line
   child.stdin.on('error', () => undefined);
   const answer = async () => {
     const { value, done } = await lines.next();
@@ -59,7 +60,9 @@ async function openAuthors(options: { python: string; folder: string; data?: str
     });
   };
   return {
+    /** Sizes of the scans, and versions of the libraries. */
     about: await answer(),
+    /** Seconds of one batch of the DataLoader with this many workers. */
     async batch(workers: number): Promise<number> {
       child.stdin.write(`${JSON.stringify({ workers })}\n`);
       return (await answer())['seconds'] as number;
@@ -73,7 +76,7 @@ const scans = Array.from({ length: BATCH }, (_, i): StoredScan => {
   return { key, label: i % 2, split: 'train', name: key, volume, failure: null, kept: 64, slices: 64 };
 });
 
-/** A batch from the store, and the draws of an epoch. */
+/** A batch read from the store, and the random draws of its augmentation in an epoch. */
 async function inputsOf(folder: string, epoch: number) {
   const store = openVolumeStore(join(folder, 'store'));
   const order = scans.map((_, i) => i);
@@ -85,7 +88,7 @@ async function inputsOf(folder: string, epoch: number) {
   throw new Error('no batch');
 }
 
-/** Reads and augments a batch: seconds of reading and of all. */
+/** Returns a function that reads and augments a batch; it returns the seconds of reading and the seconds in total. */
 function openOurs(folder: string) {
   const step = capture(({ volumes, ...draws }: { volumes: Tensor } & Draws) => ({
     x: tf.mul(augment(volumes, draws), 1 / 255),
@@ -106,11 +109,13 @@ interface Cost {
   cpuSeconds: number;
 }
 
-/** Training steps of DenseNet-161, with and without augmentation, in turn. */
+/** Times training steps of DenseNet-161 with and without augmentation, in turn. */
 async function trainingSteps(folder: string, steps: number) {
   const model = buildModel('densenet161', { views: [64], classes: 2, seed: 1 });
-  const optimizer = memberOptimizer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const step = trainingStep({ model, optimizer, gamma: 1.5 });
+  const optimizer = memberOptimizer(model, {
+    optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  });
+  const step = trainingStep({ model, optimizer, loss: { name: 'focal', gamma: 1.5 } });
   const times: { augmented: Cost; plain: Cost }[] = [];
   for (let i = 0; i <= steps; i++) {
     const { volumes, draws } = await inputsOf(folder, i);
@@ -128,7 +133,7 @@ async function trainingSteps(folder: string, steps: number) {
       return { seconds, cpuSeconds: (user + system) / 1e6 };
     };
     const pair = { augmented: await time(draws), plain: await time({}) };
-    if (i > 0) times.push(pair); // the first is traced
+    if (i > 0) times.push(pair); // the first step is traced and not counted
     tf.dispose([volumes, draws]);
   }
   return times;
@@ -144,7 +149,7 @@ async function bench(options: { data: string | undefined; python: string; pairs:
     const { cpu, cores } = await describeMachine();
     console.log(`${cpu}, ${cores} cores; ${engine.description}; ${JSON.stringify(theirs.about)}`);
     const ours = openOurs(folder);
-    await ours(0); // traced
+    await ours(0); // the first step is traced and not counted
     const rows: { reading: number; all: number; peer: number; workers: number }[] = [];
     for (let pair = 1; pair <= pairs; pair++) {
       const peer = await theirs.batch(0);
@@ -164,17 +169,17 @@ async function bench(options: { data: string | undefined; python: string; pairs:
     console.log(`| the same; peer with 2 workers | ${of('all')} | ${of('workers')} | ${ratio('workers')} |`);
     const reading = median(rows.map((row) => row.peer / row.reading)).toFixed(0);
     console.log(
-      `| of it outside the step: reading and draws | ${of('reading')} | ${of('peer')} | ${reading} |`,
+      `| of this outside the step: reading and draws | ${of('reading')} | ${of('peer')} | ${reading} |`,
     );
     if (steps === 0) return;
     const times = await trainingSteps(folder, steps);
-    const tell = (cost: keyof Cost) => {
+    const textOf = (cost: keyof Cost) => {
       const [augmented, plain] = [times.map((t) => t.augmented[cost]), times.map((t) => t.plain[cost])];
       const share = median(times.map((_, i) => 1 - plain[i]! / augmented[i]!));
       return `${seconds(median(augmented))}, ${seconds(median(plain))} without, share ${(100 * share).toFixed(1)} %`;
     };
-    console.log(`Training step of densenet161, batch 16: ${tell('seconds')}`);
-    console.log(`CPU time of the same: ${tell('cpuSeconds')}`);
+    console.log(`Training step of densenet161, batch 16: ${textOf('seconds')}`);
+    console.log(`CPU time of the same: ${textOf('cpuSeconds')}`);
   } finally {
     theirs?.close();
     engine.close();

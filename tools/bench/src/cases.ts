@@ -1,39 +1,44 @@
-// The comparisons: what each side does, what is told of it, and the targets.
+// The cases of the benchmark: what each side does, what is reported of it, and the targets.
 import { UserError } from '@ct-ensemble/core';
 import type { Settings } from './settings.ts';
 
 /**
- * What a case tells, each as a ratio: `step`, `first step` and `start` (from the process's start to the first step
- * done) are times, peer / here, above 1 where we are faster; `peak RSS` is here / peer, below 1 where we need less.
+ * What a case reports, each as a ratio. `step`, `first step` and `start` (from the start of the process to the end of its first
+ * step) are times; their ratio is peer / here, above 1 if this project is faster. `peak RSS` is here / peer, below 1 if this
+ * project needs less memory.
  */
 export type Quantity = 'step' | 'first step' | 'start' | 'peak RSS';
 
+/** The range of a ratio that meets the target. */
 export interface Target {
   atLeast?: number;
   atMost?: number;
 }
 
+/** One comparison of this project (here) with its peer. */
 export interface Case {
   name: string;
-  /** For a person. */
+  /** Description for the report. */
   what: string;
+  /** Whether it runs if no cases are named. */
   byDefault: boolean;
   here: Settings;
   peer: Settings;
   /** How often the sides take turns, and how many steps a turn has. */
   pairs: number;
   stepsPerTurn: number;
-  tells: readonly { quantity: Quantity; target?: Target }[];
+  /** What is reported, and the target of each. */
+  reports: readonly { quantity: Quantity; target?: Target }[];
 }
 
-/** What holds for all cases of a run, and what of a case its options replace. */
+/** Settings that all cases of a run have in common, and settings of a case that options of the command line replace. */
 export type Common = Pick<Settings, 'architecture' | 'depth' | 'views' | 'size' | 'device' | 'tf32'>;
 export type Replacements = Partial<Pick<Settings, 'threads' | 'batch'>> & { pairs?: number };
 
 interface Definition extends Partial<Omit<Case, 'here' | 'peer'>> {
   what: string;
-  tells: Case['tells'];
-  /** What both sides are told beyond the usual. */
+  reports: Case['reports'];
+  /** Settings of both sides, of this side, and of the peer that differ from the usual ones. */
   both?: Partial<Settings>;
   here?: Partial<Settings>;
   peer?: Partial<Settings>;
@@ -50,14 +55,14 @@ const usual = {
   recompute: false,
 } as const;
 
-/** A training step of one network of the two systems. */
+/** The case that trains one network. `size` in pixels. */
 const network = (architecture: string, views: number[], size: number): Definition => {
   const depth = views.length === 0 ? 3 : views.reduce((sum, count) => sum + count);
   return {
     what: `${architecture} ${views.length === 0 ? 'on' : 'behind'} ${views.join(' + ') || depth}×${size}×${size} trains`,
     both: { architecture, views, depth, size },
     pairs: 8,
-    tells: [{ quantity: 'step', target: { atLeast: 1 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1 } }],
   };
 };
 
@@ -67,38 +72,38 @@ const definitions: Record<string, Definition> = {
     both: { members: 2, threads: 1 },
     pairs: 10,
     stepsPerTurn: 3,
-    tells: [{ quantity: 'step', target: { atLeast: 1.4 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1.4 } }],
   },
   'one-member': {
     what: 'one member trains',
-    tells: [{ quantity: 'step', target: { atLeast: 1.1 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1.1 } }],
   },
   'one-member-16': {
     what: 'one member trains',
     both: { batch: 16 },
     pairs: 10,
-    tells: [{ quantity: 'step', target: { atLeast: 1.1 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1.1 } }],
   },
   mixed: {
     what: 'one member trains in mixed precision (PyTorch: autocast)',
     both: { precision: 'mixed' },
-    tells: [{ quantity: 'step', target: { atLeast: 1 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1 } }],
   },
   evaluation: {
     what: 'one member evaluates a batch',
     both: { task: 'evaluate' },
-    tells: [{ quantity: 'step', target: { atLeast: 1 } }],
+    reports: [{ quantity: 'step', target: { atLeast: 1 } }],
   },
   memory: {
     what: 'one member trains',
     both: { batch: 16 },
     pairs: 5,
-    tells: [{ quantity: 'peak RSS', target: { atMost: 1 } }],
+    reports: [{ quantity: 'peak RSS', target: { atMost: 1 } }],
   },
   startup: {
     what: 'process start to first training step done',
     pairs: 4,
-    tells: [{ quantity: 'start' }, { quantity: 'first step' }],
+    reports: [{ quantity: 'start' }, { quantity: 'first step' }],
   },
   resnext50_32x4d: network('resnext50_32x4d', [], 224),
   inception_v3: network('inception_v3', [32, 16], 299),
@@ -110,21 +115,21 @@ const definitions: Record<string, Definition> = {
     byDefault: false,
     here: { jit: true },
     peer: { library: 'own' },
-    tells: [{ quantity: 'first step' }, { quantity: 'step' }],
+    reports: [{ quantity: 'first step' }, { quantity: 'step' }],
   },
   recompute: {
-    what: 'one member trains, dense layers computed anew in the backward pass; peer: kept',
+    what: 'one member trains, dense layers recomputed in the backward pass; peer: kept',
     byDefault: false,
     both: { batch: 16 },
     here: { recompute: true },
     peer: { library: 'own' },
     pairs: 5,
-    tells: [{ quantity: 'peak RSS' }, { quantity: 'step' }],
+    reports: [{ quantity: 'peak RSS' }, { quantity: 'step' }],
   },
 };
 
 /**
- * The named cases, in the order of this file; without names those that run by default.
+ * The named cases, in the order of this file; `names` undefined: those that run by default.
  * @throws {UserError} for an unknown name.
  */
 export function chooseCases(

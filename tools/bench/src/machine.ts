@@ -1,15 +1,16 @@
-// The machine that a benchmark ran on, for its report.
+// Describes the machine that a benchmark runs on, for its report.
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 
 export interface Machine {
   cpu: string;
   cores: number;
-  /** What of the instruction set matters for the speed of a network. */
+  /** The instruction-set extensions that affect the speed of networks, such as `avx2`. */
   instructions: string[];
   memoryGiB: number;
 }
 
+/** Describes this machine; `instructions` is empty where there is no /proc/cpuinfo. */
 export async function describeMachine(): Promise<Machine> {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown CPU',
@@ -21,7 +22,7 @@ export async function describeMachine(): Promise<Machine> {
 
 const relevant = ['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'asimd', 'sve', 'bf16'];
 
-/** From the text of Linux's /proc/cpuinfo. */
+/** The relevant instruction-set extensions in the text of Linux's /proc/cpuinfo (x86 and Arm). */
 export function instructionsIn(cpuinfo: string): string[] {
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]?.split(' ') ?? [];
   return relevant.filter((name) => flags.includes(name));

@@ -1,4 +1,4 @@
-// The engine's benchmark: training and evaluation beside PyTorch's, in turn. A missed target is a result, not an error.
+// engine:bench: times training and evaluation in turn with PyTorch's. A missed target is a result, not an error.
 import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -20,7 +20,7 @@ async function bench({ cases: names, common, replacements, python, ...files }: O
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       rmSync(folder, { recursive: true, force: true });
-      process.exit(1); // the sides end when their standard input does
+      process.exit(1); // the sides end when their standard input is closed
     });
   }
   try {

@@ -1,4 +1,4 @@
-// Measures pretended sides, whose times are known.
+// Measures fake sides whose times are known.
 import { chooseCases } from './cases.ts';
 import { measureCase, measurement } from './measure.ts';
 import type { Settings } from './settings.ts';
@@ -19,14 +19,14 @@ const caseNamed = (name: string, pairs: number) => chooseCases([name], common, {
 interface Pretended {
   first?: number[];
   later?: number[];
-  /** Of the turns, one after the other. */
+  /** Seconds of the turns, one after the other. */
   seconds?: number[];
   starts?: number[];
   peak?: number | null;
   others?: number;
 }
 
-/** Sides that say what they are told to; `turns` collects who had one. */
+/** Fake sides that answer with the given values; `turns` records which side did what. */
 function pretend(sides: Record<Settings['library'], Pretended>) {
   const turns: string[] = [];
   let open = 0;
@@ -77,7 +77,7 @@ test('the median of the pairs’ ratios, without the warm-up', async () => {
   expect(stillOpen()).toBe(0);
 });
 
-test('the sides take turns, each first every other time; a turn of several steps is told a step', async () => {
+test('the sides take turns, each first every other time; the time of a turn is divided by its steps', async () => {
   const two = { first: [0.5, 0.5], later: [0.4, 0.4] };
   const { openSide, turns } = pretend({
     own: { ...two, seconds: [9, 9, 3, 3] },
@@ -91,7 +91,7 @@ test('the sides take turns, each first every other time; a turn of several steps
   expect(measurements[0]).toMatchObject({ here: 1, peer: 2, ratio: 2, quartiles: [2, 2], met: true });
 });
 
-test('memory is here / peer, and is not told on a GPU or where the system does not tell it', async () => {
+test('memory is here / peer, and is not measured on a GPU or where the system does not report it', async () => {
   const sides = { own: { peak: 6e9 }, pytorch: { peak: 5e9 } };
   const { measurements } = await measureCase(caseNamed('memory', 1), pretend(sides).openSide);
   expect(measurements).toMatchObject([{ quantity: 'peak RSS', ratio: 1.2, met: false }]);
@@ -145,13 +145,13 @@ test.each([
   await measureCase(caseNamed(name, 1), openSide);
 });
 
-test('a later step that gives no number ends the case', async () => {
+test('a later step whose value is not finite ends the case', async () => {
   const { openSide, stillOpen } = pretend({ own: { later: [NaN] }, pytorch: {} });
   await expect(measureCase(caseNamed('one-member', 1), openSide)).rejects.toThrow('own gives NaN');
   expect(stillOpen()).toBe(0);
 });
 
-test('a target is met at its very value', () => {
+test('a target is met if the ratio equals it', () => {
   expect(measurement('step', [{ here: 1, peer: 1.5 }], { atLeast: 1.5 }).met).toBe(true);
   expect(measurement('peak RSS', [{ here: 2, peer: 2 }], { atMost: 1 }).met).toBe(true);
   expect(measurement('step', [{ here: 1, peer: 1.4 }], { atLeast: 1.5 }).met).toBe(false);

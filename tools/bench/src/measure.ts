@@ -1,42 +1,45 @@
-// Measures a case: both sides started, their first step compared, then turns; medians of the pairs' ratios.
+// Measures a case: starts both sides, compares the values of their first steps, lets them take turns, and computes the medians of
+// the pairs' ratios.
 import { UserError } from '@ct-ensemble/core';
 import type { Case, Quantity, Target } from './cases.ts';
 import type { Settings } from './settings.ts';
 import type { OpenSide, Side, Turn } from './side.ts';
 import { mean, median, quantile } from './statistics.ts';
 
+/** A value of this project and of its peer. */
 export interface Pair<T = number> {
   here: T;
   peer: T;
 }
 
-/** One ratio of a case, with medians of both sides: seconds, or bytes. */
+/** One ratio of a case; `here` and `peer` are the medians of both sides, in seconds or bytes. */
 export interface Measurement extends Pair {
   quantity: Quantity;
   ratio: number;
-  /** First and third quartile of the pairs' ratios; null where there is one pair. */
+  /** First and third quartile of the pairs' ratios; null if there is only one pair. */
   quartiles: [number, number] | null;
   pairs: number;
   target: Target | null;
-  /** null where there is no target, or the machine was too busy to tell. */
+  /** Whether the target is met; null if there is none, or if other programs kept the machine too busy to judge. */
   met: boolean | null;
 }
 
+/** Everything that was measured of a case. */
 export interface CaseResult {
   name: string;
   what: string;
   libraries: Pair<string>;
   settings: Pair<Settings>;
-  /** What convolutions and matrix products computed in. */
+  /** Number type of convolutions and matrix products. */
   compute: Pair<string>;
   stepsPerTurn: number;
-  /** What the first and the last step gave: losses, or probabilities. */
+  /** Values of the first and of the last step: losses, or probabilities. */
   first: Pair<number[]>;
   last: Pair<number[]>;
-  /** Seconds of a turn, or of a start. */
+  /** Seconds of each turn, or of each start. */
   seconds: Pair[];
   measurements: Measurement[];
-  /** Share of the machine's CPU time that other programs took in the turns that count. */
+  /** Share of the machine's CPU time that other programs took during the counted turns, 0 … 1. */
   others: number;
   /** What could not be measured, and why. */
   unmeasured: string[];
@@ -44,15 +47,18 @@ export interface CaseResult {
 
 type Log = (line: string) => void;
 
-/** Turns that are not counted: the first steps of a shape are slower on both sides. */
+/** Number of turns before counting starts: the first steps are slower on both sides. */
 const warmUp = 2;
 
-/** With more of the CPUs in use by others no time is judged: not all libraries suffer alike from it. */
+/** If other programs take a larger share of the CPUs, times are not judged, since libraries are affected by it differently. */
 const tolerableOthers = 0.1;
 
-/** @throws {UserError} when the first steps disagree, or a later one gives no finite number. */
+/**
+ * Measures a case; `open` starts a side, `log` receives lines about the progress.
+ * @throws {UserError} if the values of the first steps differ, or a later step gives a value that is not finite.
+ */
 export async function measureCase(benchCase: Case, open: OpenSide, log: Log = () => {}): Promise<CaseResult> {
-  const starts = benchCase.tells.some(({ quantity }) => quantity === 'start');
+  const starts = benchCase.reports.some(({ quantity }) => quantity === 'start');
   return starts ? measureStarts(benchCase, open, log) : measureSteps(benchCase, open, log);
 }
 
@@ -95,12 +101,12 @@ async function measureStarts(benchCase: Case, open: OpenSide, log: Log): Promise
     return side;
   };
   const both = each(benchCase, start);
-  const told = (what: string) => (sides: Pair<Side>) => {
+  const checkAndLog = (what: string) => (sides: Pair<Side>) => {
     compareFirst(benchCase, sides);
     log(`${name}: ${what}: ${secondsText(each(sides, (side) => side.start))}`);
   };
-  await inTurns(1, both, told('warm-up'));
-  const turns = await inTurns(pairs, both, (sides, i) => told(`pair ${i + 1} of ${pairs}`)(sides));
+  await inTurns(1, both, checkAndLog('warm-up'));
+  const turns = await inTurns(pairs, both, (sides, i) => checkAndLog(`pair ${i + 1} of ${pairs}`)(sides));
   return result(benchCase, turns.at(-1)!, {
     start: turns.map((sides) => each(sides, (side) => side.start)),
     'first step': turns.map((sides) => each(sides, ({ firstStep }) => firstStep)),
@@ -110,7 +116,7 @@ async function measureStarts(benchCase: Case, open: OpenSide, log: Log): Promise
 const secondsText = ({ here, peer }: Pair<Turn>) =>
   `${here.seconds.toFixed(3)} s here, ${peer.seconds.toFixed(3)} s peer`;
 
-/** Has both sides take turns, each first every other time; what else the machine does falls on both alike. */
+/** Lets both sides take turns, each first every other time, so that other load of the machine affects both equally. */
 async function inTurns<T>(
   count: number,
   sides: Pair<() => Promise<T>>,
@@ -132,11 +138,11 @@ const each = <T, R>({ here, peer }: Pair<T>, of: (value: T) => R): Pair<R> => ({
   peer: of(peer),
 });
 
-/** The turns that count, by what they are timed for. */
+/** The counted turns, by the quantity that they measure. */
 type Turns = Partial<Record<Quantity, Pair<Turn>[]>>;
 
 function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
-  const { name, what, here, peer, stepsPerTurn, tells } = benchCase;
+  const { name, what, here, peer, stepsPerTurn, reports } = benchCase;
   const own = turns.step ?? turns.start!;
   const last = own.at(-1)!;
   const others = mean(own.flatMap((pair) => [pair.here.others, pair.peer.others]));
@@ -145,11 +151,11 @@ function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
     const steps = quantity === 'step' ? stepsPerTurn : 1;
     return turns[quantity]!.map((pair) => each(pair, ({ seconds }) => seconds / steps));
   };
-  const measurements = tells
+  const measurements = reports
     .filter(({ quantity }) => pairsOf(quantity).length > 0)
     .map(({ quantity, target }) => measurement(quantity, pairsOf(quantity), target))
-    .map((told) =>
-      told.quantity !== 'peak RSS' && others > tolerableOthers ? { ...told, met: null } : told,
+    .map((measured) =>
+      measured.quantity !== 'peak RSS' && others > tolerableOthers ? { ...measured, met: null } : measured,
     );
   return {
     name,
@@ -163,20 +169,20 @@ function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
     seconds: own.map((pair) => each(pair, ({ seconds }) => seconds)),
     others,
     measurements,
-    unmeasured: tells
-      .filter(({ quantity }) => !measurements.some((told) => told.quantity === quantity))
-      .map(({ quantity }) => `${quantity}: told on CPUs under Linux only`),
+    unmeasured: reports
+      .filter(({ quantity }) => !measurements.some((measured) => measured.quantity === quantity))
+      .map(({ quantity }) => `${quantity}: measured only on CPUs under Linux`),
   };
 }
 
-/** On a GPU the process's memory says nothing of the step's. */
+/** Peak memory of both processes; empty on a GPU, whose memory it does not include, and where the system does not report it. */
 function peaks({ device }: Settings, { here, peer }: Pair<Turn>): Pair[] {
   return device.kind === 'gpu' || here.peak === null || peer.peak === null
     ? []
     : [{ here: here.peak, peer: peer.peak }];
 }
 
-/** The median of the pairs' ratios beside its target. */
+/** The median of the pairs' ratios, and whether it meets the target. */
 export function measurement(quantity: Quantity, pairs: readonly Pair[], target?: Target): Measurement {
   const ratios = pairs.map(({ here, peer }) => (quantity === 'peak RSS' ? here / peer : peer / here));
   const ratio = median(ratios);
@@ -193,10 +199,10 @@ export function measurement(quantity: Quantity, pairs: readonly Pair[], target?:
   };
 }
 
-/** Relative to the largest value. */
+/** How much the first values may differ, relative to the largest value. */
 const toleranceOf = ({ precision, tf32 }: Settings) => (precision === 'mixed' || tf32 ? 0.03 : 1e-3);
 
-/** Nothing is timed that computes something else. */
+/** Throws a UserError if the sides' first steps do not give the same values: their times would not be comparable. */
 function compareFirst({ name, here }: Case, sides: Pair<Side>) {
   const values = each(sides, ({ firstStep }) => firstStep.values);
   const scale = Math.max(...values.peer.map(Math.abs));

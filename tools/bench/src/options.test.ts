@@ -5,7 +5,7 @@ const read = (...args: string[]) => readOptions(args) as Options;
 const casesOf = ({ cases, common, replacements }: Options) =>
   chooseCases(cases, { ...common, weights: 'w', volumes: 'v' }, replacements);
 
-test('without options: the default cases as the targets name them', () => {
+test('without options: the default cases with the settings that the targets are defined for', () => {
   const cases = casesOf(read());
   expect(cases.map(({ name }) => name)).toEqual([
     'two-members', 'one-member', 'one-member-16', 'mixed', 'evaluation', 'memory', 'startup',
@@ -55,10 +55,10 @@ test.each([
   expect(() => read(...args)).toThrow(message);
 });
 
-test('a case that does not exist is named, with those that do', () => {
+test('an unknown case is refused with the list of known ones', () => {
   expect(() => casesOf(read('--cases', 'memory,speed'))).toThrow(
     'there is no case "speed" → choose from two-members,',
   );
 });
 
-test('help is asked for', () => expect(readOptions(['-h'])).toBe('help'));
+test('-h requests help', () => expect(readOptions(['-h'])).toBe('help'));

@@ -1,25 +1,26 @@
-// The command line.
+// The command-line options of engine:bench.
 import { parseArgs } from 'node:util';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import type { Common, Replacements } from './cases.ts';
 
 export interface Options {
-  /** Names; undefined: those that run by default. */
+  /** Names of cases; undefined: those that run by default. */
   cases: string[] | undefined;
   common: Common;
   replacements: Replacements;
   /** A Python that has torch and torchvision. */
   python: string;
+  /** Files to write the measurements and the table to. */
   json: string | undefined;
   markdown: string | undefined;
 }
 
 export const usage = `Usage: nx run engine:bench -- [options]
 
-Times training and evaluation beside PyTorch's: both sides take turns, told is the median of the pairs' ratios.
+Times training and evaluation in turn with PyTorch's, and reports the median of the pairs' ratios.
 
-  --cases LIST         of two-members, one-member, one-member-16, mixed, evaluation, memory, startup, the other
-                       networks by name (all these by default), xla, recompute; separated by commas
+  --cases LIST         cases, separated by commas: two-members, one-member, one-member-16, mixed, evaluation,
+                       memory, startup, a network's name (all these by default), xla, recompute
   --steps N            pairs of turns that are timed (default: each case's own)
   --threads N          CPU threads of a member (default 2, two-members 1)
   --batch N            scans of a step (default 4; one-member-16, memory and recompute 16)
@@ -28,11 +29,11 @@ Times training and evaluation beside PyTorch's: both sides take turns, told is t
   --device DEVICE      cpu (default) or gpu:0, gpu:1, …
   --tf32               TensorFloat-32 in a GPU's float32, on both sides (default: off on both)
   --python PATH        a Python that has torch and torchvision (default python3)
-  --json FILE          writes all that was measured
-  --markdown FILE      writes the table: into the file's place for it, or as a new file
+  --json FILE          writes all measurements
+  --markdown FILE      writes the table: between the marker lines of a file, or as a new file
 `;
 
-/** @throws {UserError} for an option that is unknown or out of range. */
+/** Parses the command line. @throws {UserError} for an option that is unknown or out of range. */
 export function readOptions(args: string[]): Options | 'help' {
   const values = parse(args);
   if (values.help) return 'help';

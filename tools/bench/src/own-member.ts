@@ -1,5 +1,5 @@
-// Worker thread of own-side.ts: one member, which does as many steps as it is asked for and tells what the last one gave;
-// asked for none, it ends.
+// Worker thread of own-side.ts: one member. For each message it does the requested number of steps and answers with the values of
+// the last one; the number 0 ends it.
 import { parentPort, workerData } from 'node:worker_threads';
 import { openMember } from './own-step.ts';
 import type { Settings } from './settings.ts';

@@ -1,5 +1,5 @@
-// This project's side of a comparison, a process: members in worker threads, as in training. Its argument is its
-// settings; each line `{ steps }` on standard input has all members do that many steps at once.
+// This project's side of a comparison: a process with members in worker threads, as in training. Its argument is its settings as
+// JSON. For each line `{ "steps": N }` on standard input all members do N steps at the same time, and one line answers.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -13,20 +13,20 @@ const members = Array.from(
   { length: settings.members },
   () => new Worker(new URL('./own-member.js', import.meta.url), { workerData: settings }),
 );
-/** What each member says next; rejects with the error of one that fails. */
-const said = async <T>() =>
+/** Awaits the next message of each member; rejects with the error of a member that fails. */
+const nextMessages = async <T>() =>
   (await Promise.all(members.map((member) => once(member, 'message')))).flat() as T[];
-const say = (message: Hello | Answer) => console.log(JSON.stringify(message));
+const print = (message: Hello | Answer) => console.log(JSON.stringify(message));
 
-const [library] = await said<string>();
-say({ library: `${library}, Node ${process.version}` });
+const [library] = await nextMessages<string>();
+print({ library: `${library}, Node ${process.version}` });
 for await (const line of createInterface({ input: process.stdin })) {
   const { steps } = JSON.parse(line) as { steps: number };
-  const answers = said<StepResult>();
+  const answers = nextMessages<StepResult>();
   for (const member of members) member.postMessage(steps);
   const results = await answers;
   const { user, system } = process.cpuUsage();
-  say({
+  print({
     values: results.flatMap(({ values }) => values),
     compute: results[0]!.compute,
     cpu: (user + system) / 1e6,
@@ -35,7 +35,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 for (const member of members) member.postMessage(0);
 
-/** VmHWM: the most physical memory this process has held. Only Linux tells. */
+/** The process's peak resident memory in bytes (VmHWM); null where the system is not Linux. */
 function peakMemory(): number | null {
   try {
     const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))!;

@@ -1,5 +1,5 @@
-// One member of this project as the benchmark runs it: the very steps that members run, bytes in, weights updated.
-import { type Adam, capture, type CaptureOptions, openEngine } from '@ct-ensemble/engine';
+// One member of this project as the benchmark runs it: with the same captured steps that members of an ensemble run.
+import { capture, type CaptureOptions, openEngine, type Optimizer } from '@ct-ensemble/engine';
 import { architectureOf, loadWeights, type Model, readSafetensors } from '@ct-ensemble/models';
 import { memberOptimizer, predictionStep, trainingStep, volumesTensor } from '@ct-ensemble/training';
 import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
@@ -7,18 +7,19 @@ import type { Answer, Settings } from './settings.ts';
 import { CLASSES, networkOf } from './start-files.ts';
 
 export interface OwnMember {
-  /** What computes. */
+  /** Library, version and device. */
   library: string;
-  /** One step; resolves when its values have arrived. */
+  /** Does one step; resolves when its values have been read from the device. */
   step(): Promise<StepResult>;
   close(): void;
 }
 
-/** The loss, or the batch's probabilities, and what convolutions and matrix products computed in. */
+/** The loss or the batch's probabilities, and the number type of convolutions and matrix products. */
 export type StepResult = Pick<Answer, 'values' | 'compute'>;
 
-const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const adam = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
+/** Opens an engine in this thread and builds the member from the settings and the files that they name. */
 export async function openMember(settings: Settings): Promise<OwnMember> {
   const { batch, depth, size, threads, tf32, precision, jit, recompute } = settings;
   const engine = await openEngine({ device: { ...settings.device, threads }, tf32 });
@@ -44,8 +45,14 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   };
 
   function training() {
-    const optimizer = memberOptimizer(model, adam, precision);
-    const step = trainingStep({ model, optimizer, gamma: 1.5, recompute, capture: { precision, jit } });
+    const optimizer = memberOptimizer(model, { optimizer: adam, precision });
+    const step = trainingStep({
+      model,
+      optimizer,
+      loss: { name: 'focal', gamma: 1.5 },
+      recompute,
+      capture: { precision, jit },
+    });
     const labels = Array.from({ length: batch }, (_, i) => i % 2);
     const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES, 1, 0, 'float32') as Tensor2D;
     let steps = 0;
@@ -59,7 +66,7 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   }
 
   function segmentation() {
-    const optimizer = memberOptimizer(model, adam, precision);
+    const optimizer = memberOptimizer(model, { optimizer: adam, precision });
     const step = segmentationStep({ model: network, optimizer, capture: { precision, jit } });
     let steps = 0;
     const run = async (volumes: Tensor) => {
@@ -78,10 +85,10 @@ export async function openMember(settings: Settings): Promise<OwnMember> {
   }
 }
 
-/** Binary cross entropy against where the image's mean is above one half: a target that both sides can make. */
+/** A training step of a segmenter. The target, 1 where the image's mean is above 0.5, can be computed by both sides. */
 function segmentationStep(options: {
   model: ReturnType<typeof networkOf>;
-  optimizer: Adam;
+  optimizer: Optimizer;
   capture: CaptureOptions;
 }) {
   const { model, optimizer } = options;

@@ -1,5 +1,5 @@
-// The benchmark of the preparation without networks: `prepareDataset` beside the authors' Python on the same JPEG slices,
-// in turn. Told is the median of the pairs' ratios in slices a second, above 1 where we are faster.
+// bench:preparation: times the preparation without networks, `prepareDataset` in turn with the authors' Python code on the same
+// JPEG slices. Reports the median of the pairs' ratios in slices per second, above 1 if this project is faster.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -17,20 +17,20 @@ import { median, quantile } from './statistics.ts';
 
 const usage = `Usage: nx run bench:preparation -- [options]
 
-  --data DIR     folder with folders of JPEG slices of 512 × 512 (default: eight phantom scans made for it)
-  --python PATH  a Python that has torchvision, albumentations and opencv (default python3)
-  --pairs N      turns of each side (default 5)
-  --repeat N     each scan so many times, its slices rotated, so that starting up weighs less (default 4)
+  --data DIR     folder that holds folders of JPEG slices of 512 × 512 (default: eight phantom scans are made)
+  --python PATH  a Python that has torchvision, albumentations and opencv (default: python3)
+  --pairs N      timed turns of each side (default: 5)
+  --repeat N     uses each scan N times, with its slices in rotated order, to reduce the weight of start-up (default: 4)
 `;
 
 const tasks = { detection: 'detection-paper', severity: 'severity-paper' } as const;
 
-/** Asks the authors' Python; one line each way. */
+/** Starts the authors' code in Python. Each request and each answer is one line of JSON. */
 function authors(python: string) {
   const script = fileURLToPath(new URL('../authors-preparation.py', import.meta.url));
   const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  child.on('error', () => undefined); // told where an answer is missing
+  child.on('error', () => undefined); // reported by prepare(), which then gets no answer
   child.stdin.on('error', () => undefined);
   return {
     async prepare(task: string, scans: readonly ScanEntry[]): Promise<number> {
@@ -46,7 +46,7 @@ function authors(python: string) {
   };
 }
 
-/** Folders of JPEG slices at any depth, as scans; each `repeat` times. */
+/** The folders of JPEG slices below a folder, as scans; each `repeat` times with its slices in rotated order. */
 async function scansIn(folder: string, repeat: number): Promise<ScanEntry[]> {
   const byFolder = new Map<string, string[]>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -60,13 +60,13 @@ async function scansIn(folder: string, repeat: number): Promise<ScanEntry[]> {
     return Array.from({ length: repeat }, (_, k): ScanEntry => {
       const rotated = [...slices.slice(k), ...slices.slice(0, k)];
       const name = `ct_scan_${i}_${k}`;
-      const rest = { split: 'test', name, label: null, patient: null, failure: null } as const;
+      const rest = { split: 'test', name, label: null, patient: null, group: null, failure: null } as const;
       return { key: `test/${name}`, format: 'images', slices: rotated, ...rest };
     });
   });
 }
 
-/** Seconds of a first run into an empty store and of a second. */
+/** Seconds of a first run with an empty store, and of a second run that finds all volumes in it. */
 async function ours(scans: readonly ScanEntry[], preparations: readonly Preparation[]) {
   const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-bench-store-'));
   try {
@@ -95,7 +95,7 @@ async function bench(options: { data: string; python: string; pairs: number; rep
       const preparations = preparationsOf(await loadRecipe(recipe)).map(({ preparation }) => preparation);
       const ratios: number[] = [];
       const times: { here: number; second: number; peer: number }[] = [];
-      await ours(scans.slice(0, 1), preparations); // both sides warm
+      await ours(scans.slice(0, 1), preparations); // warm-up of both sides
       await theirs.prepare(task, scans.slice(0, 1));
       for (let pair = 0; pair < pairs; pair++) {
         const peer = await theirs.prepare(task, scans);
@@ -117,7 +117,7 @@ async function bench(options: { data: string; python: string; pairs: number; rep
   }
 }
 
-/** Eight scans of 512 × 512, made once. */
+/** The folder of eight phantom scans of 512 × 512, which are made if they do not exist. */
 async function phantoms(): Promise<string> {
   const folder = resolve('datasets', 'bench-512');
   if (!existsSync(join(folder, 'phantoms.json'))) console.log(`Making phantom scans in ${folder}`);

@@ -77,11 +77,11 @@ test('the table', () => {
   ]);
 });
 
-test('the table goes between its marks and leaves the rest of the document alone', () => {
+test('the table is written between its marker lines, and the rest of the document stays', () => {
   const made = withTable(undefined, 'old', 'f.md');
   const document = `# Before\n\n${made}\nAfter\n`;
   expect(withTable(document, 'new', 'f.md')).toBe(document.replace('old', 'new'));
-  expect(() => withTable('# No marks\n', 'new', 'f.md')).toThrow('f.md: has no place for the table');
+  expect(() => withTable('# No marks\n', 'new', 'f.md')).toThrow('f.md: has no marker lines for the table');
 });
 
 test('the instruction set from /proc/cpuinfo of x86 and Arm', () => {

@@ -1,4 +1,4 @@
-// What a benchmark found, as lines for the terminal and as a Markdown table.
+// Reports the results of a benchmark as lines for the terminal and as a Markdown table.
 import { UserError } from '@ct-ensemble/core';
 import type { Target } from './cases.ts';
 import type { Machine } from './machine.ts';
@@ -6,25 +6,25 @@ import type { CaseResult, Measurement, Pair } from './measure.ts';
 import type { Settings } from './settings.ts';
 
 export interface Report {
-  /** Day of the run, 2026-11-23. */
+  /** Day of the run, such as 2026-11-23. */
   date: string;
   machine: Machine;
   cases: CaseResult[];
 }
 
-/** For each measurement a line: `RESULT one-member, step: 1.12 (…), target ≥ 1.10: met`. */
+/** One line for each measurement, such as `RESULT one-member, step: 1.12 (…), target ≥ 1.10: met`. */
 export function resultLines({ name, measurements, unmeasured, others }: CaseResult): string[] {
-  const told = measurements.map(({ quantity, ratio, quartiles, pairs, target, met }) => {
+  const lines = measurements.map(({ quantity, ratio, quartiles, pairs, target, met }) => {
     const busy = `not judged, other programs took ${percent(others)} of the CPUs`;
     const verdict = met === null ? busy : met ? 'met' : 'missed';
     const goal = target === null ? 'no target' : `target ${targetText(target)}: ${verdict}`;
     const spread = quartiles === null ? '' : ` (quartiles ${spreadText(quartiles)}, ${pairs} pairs)`;
     return `RESULT ${name}, ${quantity}: ${ratio.toFixed(2)}${spread}, ${goal}`;
   });
-  return [...told, ...unmeasured.map((what) => `RESULT ${name}, not measured: ${what}`)];
+  return [...lines, ...unmeasured.map((what) => `RESULT ${name}, not measured: ${what}`)];
 }
 
-/** The table with what it was measured on. */
+/** The results as a Markdown table, after a line about the networks, libraries and machine. */
 export function markdown({ date, machine, cases }: Report): string {
   const libraries = [...new Set(cases.flatMap(({ libraries }) => [libraries.here, libraries.peer]))];
   const networks = [...new Set(cases.map(({ settings }) => networkText(settings.here)))];
@@ -83,7 +83,7 @@ const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 const spreadText = (quartiles: readonly number[]) => quartiles.map((ratio) => ratio.toFixed(2)).join('–');
 
-/** A Markdown table with columns padded as Prettier pads them. */
+/** A Markdown table whose columns are padded as Prettier pads them. */
 function table(header: readonly string[], rows: readonly string[][]): string[] {
   const widths = header.map((title, i) =>
     Math.max(3, title.length, ...rows.map((cells) => cells[i]!.length)),
@@ -97,15 +97,16 @@ const begin = '<!-- nx run engine:bench writes from here … -->';
 const end = '<!-- … to here -->';
 
 /**
- * A document with the table between its two marker lines; without a document, one that is nothing else.
- * @throws {UserError} when a document has no markers.
+ * The document with the table between its two marker lines; if `document` is undefined, a document that consists of the table.
+ * `file` is named in errors.
+ * @throws {UserError} if the document lacks the marker lines.
  */
 export function withTable(document: string | undefined, text: string, file: string): string {
   const part = `${begin}\n\n${text}\n\n${end}`;
   if (document === undefined) return `${part}\n`;
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];
   if (from < 0 || to < from) {
-    throw new UserError('has no place for the table', {
+    throw new UserError('has no marker lines for the table', {
       file,
       remedy: `add the lines ${begin} and ${end}, or name a new file`,
     });

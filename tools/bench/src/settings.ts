@@ -1,49 +1,50 @@
-// What one side of a comparison is told: how many members of which network do what, where and how.
+// The settings of one side of a comparison (which network does what, where and how), and the messages of its process.
 
 export interface Settings {
-  /** Ours, or PyTorch. */
+  /** `own`: this project; `pytorch`: its peer. */
   library: 'own' | 'pytorch';
   task: 'train' | 'evaluate';
-  /** Networks that work at once: ours in as many worker threads of one process, PyTorch's in as many processes. */
+  /** Number of networks that work at the same time: in this project's worker threads of one process, in PyTorch's processes. */
   members: number;
   /** CPU threads of each member. */
   threads: number;
+  /** Volumes per step. */
   batch: number;
   precision: 'float32' | 'mixed';
-  /** Compile the step with XLA; ours only. */
+  /** Whether the step is compiled with XLA; this project only. */
   jit: boolean;
-  /** Compute dense layers anew in the backward pass; ours only. */
+  /** Whether dense layers are recomputed in the backward pass; this project only. */
   recompute: boolean;
   architecture: string;
-  /** Slices of a volume: the network's input channels. */
+  /** Slices of a volume, which are the network's input channels. */
   depth: number;
-  /** How they fall into views in front of the network; [] is an image without a front. */
+  /** Number of slices of each view; [] is an image without a front. */
   views: readonly number[];
-  /** Edge of a volume, pixels. */
+  /** Height and width of a volume, in pixels. */
   size: number;
   device: { kind: 'cpu' | 'gpu'; index: number };
-  /** TensorFloat-32 in a GPU's float32 convolutions and matrix products. */
+  /** Whether a GPU may use TensorFloat-32 in float32 convolutions and matrix products. */
   tf32: boolean;
-  /** Safetensors files that both libraries start from: a state dict; */
+  /** Safetensors file with the state dict that both sides start from. */
   weights: string;
-  /** `volumes`: unsigned bytes, [at least batch, depth, height, width]. */
+  /** Safetensors file with the tensor `volumes`: unsigned bytes, [at least batch, depth, height, width]. */
   volumes: string;
 }
 
 /** A side's first line on standard output. */
 export interface Hello {
-  /** Library, version and device, for a person. */
+  /** Library, version and device, for the report. */
   library: string;
 }
 
-/** A side's answer to a line `{ steps }` on its standard input: what the last of those steps gave. */
+/** A side's answer to a line `{ steps }` on its standard input. */
 export interface Answer {
-  /** Losses of the members, or the probabilities of their batches. */
+  /** Values of the last of these steps: the members' losses, or the probabilities of their batches. */
   values: number[];
-  /** What convolutions and matrix products computed in: `float32`, `bfloat16`. */
+  /** Number type of convolutions and matrix products: `float32` or `bfloat16`. */
   compute: string;
-  /** CPU seconds of the process so far, all threads. */
+  /** CPU seconds of all threads of the process so far. */
   cpu: number;
-  /** Greatest resident memory of the process so far, bytes; null where the system does not tell. */
+  /** Peak resident memory of the process so far, in bytes; null where the system does not report it. */
   peak: number | null;
 }

@@ -1,4 +1,4 @@
-// The two sides as child processes that wait for their turn.
+// Starts the two sides of a comparison as child processes that wait for requests.
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
@@ -7,26 +7,29 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import type { Answer, Hello, Settings } from './settings.ts';
 
 export interface Side {
+  /** Library, version and device. */
   library: string;
-  /** From the start of the process to its first step done. */
+  /** The time from the start of the process to the end of its first step. */
   start: Turn;
   /** The first step alone. */
   firstStep: Turn;
-  /** Does so many steps, all members at once. */
+  /** Does this many steps, with all members at the same time. */
   run(steps: number): Promise<Turn>;
+  /** Ends the processes of the side. */
   close(): Promise<void>;
 }
 
+/** The time and the result of consecutive steps. */
 export interface Turn extends Omit<Answer, 'cpu'> {
-  /** Wall time until the last member was done. */
+  /** Wall time until the last member had finished. */
   seconds: number;
-  /** Share of the machine's CPU time meanwhile that other programs took. */
+  /** Share of the machine's CPU time that other programs took meanwhile, 0 … 1. */
   others: number;
 }
 
 export type OpenSide = (settings: Settings) => Promise<Side>;
 
-/** Starts sides; PyTorch's with this Python. Each has done its first step when it is given. */
+/** Returns a function that starts a side, PyTorch's with this Python, and lets it do its first step. */
 export const sidesWith =
   (python: string): OpenSide =>
   async (settings) => {
@@ -63,13 +66,13 @@ export const sidesWith =
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
-/** Wall time, and the time that all cores together were idle; seconds. */
+/** Wall time, and the idle time of all cores together, in seconds. */
 const clocks = () => ({
   wall: performance.now() / 1000,
   idle: sum(cpus().map(({ times }) => times.idle)) / 1000,
 });
 
-/** What has passed since then, in which a side took `cpu` seconds of CPU time. */
+/** The time since `before`, and the share of other programs, given that the side took `cpu` seconds of CPU time. */
 function since(before: ReturnType<typeof clocks>, cpu: number): Pick<Turn, 'seconds' | 'others'> {
   const { wall, idle } = clocks();
   const seconds = wall - before.wall;
@@ -77,7 +80,7 @@ function since(before: ReturnType<typeof clocks>, cpu: number): Pick<Turn, 'seco
   return { seconds, others: Math.max(0, all - (idle - before.idle) - cpu) / all };
 }
 
-/** How long a side may take to end after its last step before it is killed. */
+/** Milliseconds that a side may take to end before it is killed. */
 const patience = 30_000;
 
 function start(command: string, script: string, settings: Settings) {
@@ -87,14 +90,14 @@ function start(command: string, script: string, settings: Settings) {
     child.on('error', (error) => resolve(messageOf(error)));
     child.on('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
-  child.stdin.on('error', () => {}); // a side that is gone is told by the answer that does not come
+  child.stdin.on('error', () => {}); // a side that has ended is reported by read(), which then gets no answer
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const read = async <T>(): Promise<T> => {
     const { value } = (await lines.next()) as { value: string | undefined };
     try {
       return JSON.parse(value!) as T;
     } catch {
-      const what = value === undefined ? `ended early (${await ended})` : `said ${JSON.stringify(value)}`;
+      const what = value === undefined ? `ended early (${await ended})` : `printed ${JSON.stringify(value)}`;
       throw new UserError(`${command} ${path} ${what}`, { remedy: 'see its messages above' });
     }
   };

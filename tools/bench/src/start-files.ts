@@ -1,4 +1,4 @@
-// What both sides start from: the network's first weights and the volumes, as safetensors files.
+// Writes the files that both sides start from: the network's initial weights and the volumes, as safetensors.
 import { randomStream } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { architectureOf, buildNetwork, saveWeights, writeSafetensors } from '@ct-ensemble/models';
@@ -7,7 +7,7 @@ import type { Settings } from './settings.ts';
 export const CLASSES = 2;
 const SEED = 1;
 
-/** The network of a case; without a seed its weights are to be read from the file. */
+/** Builds the network of a case. Without a seed its parameters are 0, to be set from a file. */
 export function networkOf(
   { architecture, depth, views }: Pick<Settings, 'architecture' | 'depth' | 'views'>,
   seed?: number,
@@ -21,7 +21,7 @@ export function networkOf(
   });
 }
 
-/** Writes both; a smaller batch takes the first volumes. */
+/** Writes initial weights and `batch` volumes of random bytes. */
 export async function writeStartFiles(
   files: Pick<Settings, 'weights' | 'volumes'>,
   settings: Pick<Settings, 'architecture' | 'batch' | 'depth' | 'views' | 'size'>,

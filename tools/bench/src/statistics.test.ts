@@ -13,4 +13,4 @@ test('quartiles as numpy.quantile gives them', () => {
   expect([0, 1].map((share) => quantile([5, -1, 2], share))).toEqual([-1, 5]);
 });
 
-test('there is no quantile of nothing', () => expect(() => median([])).toThrow('no values'));
+test('a quantile needs a value', () => expect(() => median([])).toThrow('no values'));

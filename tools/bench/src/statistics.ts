@@ -1,6 +1,6 @@
 // Means, medians and quartiles.
 
-/** The value below which a share of the values lies, interpolated between neighbours (R's type 7, numpy's default). */
+/** The quantile of the values for a share in 0 … 1, linearly interpolated (R's type 7, numpy's default). @throws if there are no values. */
 export function quantile(values: readonly number[], share: number): number {
   if (values.length === 0) throw new Error('no values, no quantile');
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,4 +1,4 @@
-// Trains the same small network twice, in two processes, and compares: every member of the left one with the right one's.
+// Trains the same small network in two processes, left and right, and compares each left member with the first right member.
 //   node compare-main.js --left gpu:0,gpu:0 --right gpu:0 [--deterministic] [--memory-limit BYTES] [--tolerance RATIO]
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -46,7 +46,8 @@ async function main() {
   }
   const found = differences(left, right[0]!, number('tolerance'));
   for (const difference of found) console.log(`DIFFERENT ${difference}`);
-  if (found.length === 0) console.log(values.tolerance === undefined ? 'the same to the byte' : 'alike');
+  if (found.length === 0)
+    console.log(values.tolerance === undefined ? 'the same to the byte' : 'equal within the tolerance');
   process.exitCode = found.length === 0 ? 0 : 1;
 }
 
@@ -57,7 +58,7 @@ function devicesOf(list: string | undefined, memoryLimit: number | undefined): D
       return { kind, index: Number(index), ...(memoryLimit === undefined ? {} : { memoryLimit }) };
     }
     if (kind === 'cpu') return { kind, index: Number(index), threads: 1 };
-    throw new UserError(`"${entry}" is no device`, {
+    throw new UserError(`"${entry}" is not a device`, {
       remedy: 'give --left and --right lists such as gpu:0,gpu:1',
     });
   });

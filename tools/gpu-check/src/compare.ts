@@ -1,7 +1,10 @@
-// Whether two trainings came out alike: to the byte, or within a tolerance of the losses.
+// Compares the results of trainings: to the byte, or within a relative tolerance of the losses.
 import type { Trained } from './member-worker.ts';
 
-/** What differs, one line each; nothing for alike. Each of `left` is held against the one of `right`. */
+/**
+ * Compares each training of `left` with `right`; returns one line for each that differs. With a tolerance only the losses are
+ * compared, |left − right| ≤ tolerance · |right|; without one losses and weights must be equal.
+ */
 export function differences(left: readonly Trained[], right: Trained, tolerance?: number): string[] {
   return left.flatMap((trained, i) => {
     const who = `member ${i} (${trained.description}) and ${right.description}`;

@@ -1,17 +1,17 @@
-// The GPUs of this machine, as NVIDIA's driver tells them.
+// Lists the GPUs of this machine as NVIDIA's driver reports them.
 import { spawnSync } from 'node:child_process';
 import { UserError } from '@ct-ensemble/core';
 
 export interface Gpu {
   name: string;
-  /** `81920 MiB`. */
+  /** As nvidia-smi prints it, for example `81920 MiB`. */
   memory: string;
   driver: string;
 }
 
 const remedy = "run this where `nvidia-smi` lists a GPU; in a container, start it with the machine's GPUs";
 
-/** @throws UserError without a driver or a GPU. */
+/** The GPUs that TensorFlow can see. @throws {UserError} if there is no driver or no GPU, or if all GPUs are hidden. */
 export function gpusHere(): Gpu[] {
   const query = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noheader'];
   const { status, stdout, stderr, error } = spawnSync('nvidia-smi', query, {
@@ -20,8 +20,8 @@ export function gpusHere(): Gpu[] {
   });
   if (error) throw new UserError('no NVIDIA GPU: there is no nvidia-smi', { remedy });
   if (status !== 0) {
-    const told = (stderr || stdout).trim().split('\n')[0];
-    throw new UserError(`no NVIDIA GPU: nvidia-smi says "${told}"`, { remedy });
+    const answer = (stderr || stdout).trim().split('\n')[0];
+    throw new UserError(`no NVIDIA GPU: nvidia-smi reports "${answer}"`, { remedy });
   }
   const gpus = stdout
     .split('\n')
@@ -32,7 +32,7 @@ export function gpusHere(): Gpu[] {
   return visible(gpus);
 }
 
-/** CUDA_VISIBLE_DEVICES hides GPUs from TensorFlow; ids other than numbers count, but cannot be told apart here. */
+/** The GPUs that CUDA_VISIBLE_DEVICES leaves visible. An id that is not a number (a UUID) counts as the GPU at its position. */
 function visible(gpus: Gpu[]): Gpu[] {
   const ids = process.env['CUDA_VISIBLE_DEVICES']?.split(',').map((id) => id.trim());
   if (ids === undefined) return gpus;

@@ -1,4 +1,4 @@
-// The built program, with a made-up nvidia-smi.
+// The built program with a fake nvidia-smi.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs the program with an nvidia-smi that says this; undefined for none. */
+/** Runs the program with an nvidia-smi that prints `says`; undefined: without nvidia-smi. */
 function run(
   args: string[],
   { says, code = 0, env = {} }: { says?: string; code?: number; env?: NodeJS.ProcessEnv },
@@ -38,7 +38,7 @@ test.each([
   [
     'a driver that does not answer',
     { says: "couldn't communicate with the driver.\nmore", code: 9 },
-    `says "couldn't communicate with the driver."`,
+    `reports "couldn't communicate with the driver."`,
   ],
   ['no GPU', { says: '' }, 'nvidia-smi lists none'],
   ['hidden GPUs', { says: H200, env: { CUDA_VISIBLE_DEVICES: '-1' } }, 'CUDA_VISIBLE_DEVICES=-1 hides them'],
@@ -50,15 +50,15 @@ test.each([
   expect(existsSync(join(folder, 'report.md'))).toBe(false);
 });
 
-test('a dry run needs no GPU and tells every command', () => {
+test('a dry run needs no GPU and prints every command', () => {
   const { status, stdout } = run(['--dry-run', '--wheels', '/media/wheels'], {});
   expect(status).toBe(0);
   expect(stdout).toContain('\nnpx nx run engine:install --gpu --wheels /media/wheels\n'.slice(1));
   expect(stdout.match(/^# /gm)!.length).toBeGreaterThan(10);
 });
 
-test('a part that fails and one that is skipped: the report tells both, the exit code is 1', () => {
-  // The comparison fails for want of a TensorFlow.
+test('a failed and a skipped part are both in the report, and the exit code is 1', () => {
+  // The comparison fails because there is no TensorFlow at the given path.
   const { status, stdout } = run(['--parts', 'determinism,every-gpu'], {
     says: H200,
     env: { CT_ENSEMBLE_TENSORFLOW: '/nowhere' },
@@ -74,7 +74,7 @@ test('a part that fails and one that is skipped: the report tells both, the exit
   expect(readFileSync(join(folder, 'report.md'), 'utf8')).toContain('0 passed, 1 failed, 1 skipped.');
 });
 
-test('a part and an option that are none are refused', () => {
+test('an unknown part and an unknown option are refused', () => {
   expect(run(['--parts', 'x', '--dry-run'], {}).stderr).toMatch(
     /^--parts: there is no part "x" → the parts are install, /,
   );

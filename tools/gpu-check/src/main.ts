@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Checks the engine on a machine with NVIDIA GPUs, part by part, and writes a report for docs/.
+// gpu-check:run: checks the engine on a machine with NVIDIA GPUs, part by part, and writes a report for docs/.
 import { spawnSync } from 'node:child_process';
 import { cpus, release, totalmem, type as systemName } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -14,14 +14,14 @@ import { runPart } from './run-part.ts';
 const USAGE = `Usage: nx run gpu-check:run -- [options]
 
 Installs TensorFlow with CUDA, then runs tests, conformance, determinism, members on one GPU and on several, and the
-benchmark. Goes on after a part that failed; the exit code is 1 if any did.
+benchmark. It continues after a failed part; the exit code is 1 if any part failed.
 
-  --wheels DIR   a folder with the wheels (default: they are fetched, 3.4 GB)
+  --wheels DIR   a folder with the wheels (default: they are downloaded, 3.4 GB)
   --python PATH  a Python with torch and torchvision, for the benchmark (default: python3)
   --parts LIST   only these parts, separated by commas
-  --report FILE  the report without its ending (default: docs/gpu-check, for docs/gpu-check.md and .json)
-  --work DIR     logs and runs (default: runs/gpu-check)
-  --dry-run      prints the commands
+  --report FILE  path of the report without .md and .json (default: docs/gpu-check)
+  --work DIR     folder for logs and runs (default: runs/gpu-check)
+  --dry-run      only prints the commands
 `;
 
 const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
@@ -50,8 +50,8 @@ async function main(): Promise<number> {
     const outcome = await runPart(part, { root, work: resolve(root, options.work) });
     report.outcomes.push(outcome);
     console.log(lineOf(outcome));
-    await write(report, resolve(root, options.report)); // after every part: nothing that was found is lost
-    if (outcome.name === 'install' && outcome.verdict === 'failed') break; // all others need it
+    await write(report, resolve(root, options.report)); // after every part, so that no result is lost
+    if (outcome.name === 'install' && outcome.verdict === 'failed') break; // all other parts need the installation
   }
   const failed = report.outcomes.filter(({ verdict }) => verdict === 'failed').length;
   console.log(

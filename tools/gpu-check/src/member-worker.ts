@@ -1,25 +1,29 @@
-// A worker thread that trains a small network on one device: convolutions, batch normalisation and a focal-like loss, float32,
-// every step captured. Same data and weights at every start.
+// A worker thread that trains a small network on one device: convolutions, batch normalisation and a loss like the focal loss, in
+// float32, with captured steps. Data and initial weights are the same at every start.
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { randomStream } from '@ct-ensemble/core';
 import { batchNormTraining, capture, type Device, openEngine } from '@ct-ensemble/engine';
 import tf, { type Scalar, type Tensor2D, type Tensor4D, type Variable } from '@tensorflow/tfjs';
 
+/** What the worker is to do; its `workerData`. */
 export interface Order {
   device: Device;
   deterministic: boolean;
   steps: number;
 }
 
+/** The result of a training; the worker's only message. */
 export interface Trained {
-  /** What computed, in the engine's words. */
+  /** The engine's description of itself: library, version and device. */
   description: string;
+  /** The engine's notes. */
   notes: readonly string[];
   /** Loss of each step. */
   losses: number[];
   /** SHA-256 of the weights after the last step. */
   weights: string;
+  /** Wall time of all steps. */
   seconds: number;
 }
 

@@ -5,7 +5,7 @@ const options = { wheels: undefined, work: 'runs/gpu-check', python: undefined, 
 const commands = (gpus: number, given = {}) =>
   Object.fromEntries(planOf({ ...options, ...given }, gpus).map((part) => [part.name, commandLine(part)]));
 
-test('everything that the check promises is there, the installation first', () => {
+test('the plan has every promised part, the installation first', () => {
   const plan = planOf(options, 2);
   expect(plan[0]!.name).toBe('install');
   expect(new Set(plan.map(({ name }) => name)).size).toBe(plan.length);
@@ -16,7 +16,7 @@ test('everything that the check promises is there, the installation first', () =
   expect(all).toContain('nx run trainer:all-members --devices gpu:0,gpu:1');
 });
 
-test('its nx targets exist', () => {
+test('the nx targets of its commands exist', () => {
   const targetsOf = (file: string) => {
     const { nx } = JSON.parse(
       readFileSync(new URL(`../../../${file}/package.json`, import.meta.url), 'utf8'),

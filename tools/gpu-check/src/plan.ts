@@ -1,10 +1,10 @@
-// What is checked, in order: each part one command with a time limit, whose exit code is the verdict.
+// The parts of the check, in order. Each is one command with a time limit; its exit code is the verdict.
 import { join } from 'node:path';
 
 export interface Options {
-  /** A folder with the wheels of `engine:install --gpu`; undefined: they are fetched. */
+  /** A folder with the wheels of `engine:install --gpu`; undefined: they are downloaded. */
   wheels: string | undefined;
-  /** Where logs, runs and the parts' own reports go. */
+  /** Folder for logs, runs and the parts' own reports. */
   work: string;
   /** A Python with torch for the benchmark; undefined: the benchmark's default. */
   python: string | undefined;
@@ -14,22 +14,22 @@ export interface Options {
 
 export interface Part {
   name: string;
-  /** What a pass says. */
+  /** What is true if the part passes. */
   claim: string;
   command: readonly string[];
   env?: Readonly<Record<string, string>>;
   limitSeconds: number;
-  /** A file that the part writes, for the report. */
+  /** A file that the part writes and that the report contains. */
   result?: string;
-  /** Removed before the part runs, so that nothing of an earlier check counts. */
+  /** A file or folder that is removed before the part runs, so that no result of an earlier check is used. */
   fresh?: string;
-  /** Why it does not run here. */
+  /** The reason why the part cannot run on this machine. */
   skipped?: string;
 }
 
 const GIB = 2 ** 30;
 
-/** The parts on a machine with this many GPUs. */
+/** The parts of the check on a machine with `gpus` GPUs. */
 export function planOf({ wheels, work, python }: Options, gpus: number): Part[] {
   const nx = (target: string, ...args: string[]) => ['npx', 'nx', 'run', target, ...args];
   const program = (name: string, ...args: string[]) => [
@@ -61,7 +61,7 @@ export function planOf({ wheels, work, python }: Options, gpus: number): Part[] 
     },
     {
       name: 'conformance',
-      claim: "tfjs-core's own suite passes on the GPU, but for the listed exceptions",
+      claim: "tfjs-core's own suite passes on the GPU, except for the listed exceptions",
       command: nx('engine:conformance', '--report', join(work, 'conformance.json')),
       env: { CT_ENSEMBLE_CONFORMANCE_DEVICE: 'gpu:0' },
       limitSeconds: minutes(60),
@@ -140,7 +140,7 @@ export function planOf({ wheels, work, python }: Options, gpus: number): Part[] 
   ];
 }
 
-/** A command as a shell takes it. */
+/** The command as text for a shell, quoted where necessary. */
 export function commandLine({ command, env = {} }: Part): string {
   const quoted = (word: string) =>
     /^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -13,7 +13,7 @@ const report: Report = {
   ],
 }; // prettier-ignore
 
-test('the report, as written by hand', () => {
+test('the report equals one that was written by hand', () => {
   expect(markdownOf(report)).toBe(`# GPU check
 
 Made by \`npx nx run gpu-check:run\` on 2026-11-30, commit abc1234.
@@ -23,7 +23,7 @@ Made by \`npx nx run gpu-check:run\` on 2026-11-30, commit abc1234.
 
 2 passed, 1 failed, 1 skipped.
 
-| part | what a pass says | verdict | seconds |
+| part | what a pass shows | verdict | seconds |
 | --- | --- | --- | --- |
 | install | is installed | passed | 61 |
 | conformance | suite | **failed** (exit \\| code 1) | 5 |

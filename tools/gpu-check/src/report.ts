@@ -1,19 +1,21 @@
-// The report of a check, as Markdown.
+// Writes the report of a check as Markdown.
 import type { Gpu } from './gpus.ts';
 
+/** The outcome of one part. */
 export interface Outcome {
   name: string;
+  /** What is true if the part passes. */
   claim: string;
   command: string;
   verdict: 'passed' | 'failed' | 'skipped';
-  /** Why it failed or was skipped. */
+  /** Why the part failed or was skipped. */
   reason?: string;
   seconds: number;
-  /** The part's log, relative to the project. */
+  /** Path of the part's log, relative to the project. */
   log?: string;
   /** The last lines of a failed part's log. */
   tail?: string;
-  /** What the part wrote for the report: Markdown, or a summary. */
+  /** What the part wrote for the report: a text in Markdown, or a JSON value. */
   result?: unknown;
 }
 
@@ -25,6 +27,7 @@ export interface Report {
   outcomes: Outcome[];
 }
 
+/** The report as Markdown: the machine, a table of all parts, then the log or result of each part that has one. */
 export function markdownOf({ date, machine, gpus, commit, outcomes }: Report): string {
   const count = (verdict: Outcome['verdict']) =>
     outcomes.filter((outcome) => outcome.verdict === verdict).length;
@@ -38,7 +41,7 @@ export function markdownOf({ date, machine, gpus, commit, outcomes }: Report): s
     '',
     `${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped.`,
     '',
-    '| part | what a pass says | verdict | seconds |',
+    '| part | what a pass shows | verdict | seconds |',
     '| --- | --- | --- | --- |',
     ...outcomes.map(
       ({ name, claim, verdict, reason, seconds }) =>

@@ -37,25 +37,25 @@ test("a failure: the exit code and the log's end, without this machine's folders
   expect([lines.length, lines[0], lines.at(-1)]).toEqual([30, 'line 21', 'file']);
 });
 
-test('what an earlier check left does not count', async () => {
+test('the result of an earlier check is not used', async () => {
   writeFileSync(join(root, 'result.json'), '{"old": true}');
   const outcome = await run(part('', { result: 'result.json', fresh: 'result.json' }));
   expect(outcome).not.toHaveProperty('result');
 });
 
-test('a part that takes too long is ended with its children', async () => {
+test('a part that takes too long is killed with its children', async () => {
   const beat = join(root, 'beat');
   const child = `setInterval(() => require('fs').writeFileSync(${JSON.stringify(beat)}, ''), 20)`;
   const script = `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}]); setTimeout(() => {}, 60000)`;
   const outcome = await run(part(script, { limitSeconds: 1.5 }));
-  expect(outcome).toMatchObject({ verdict: 'failed', reason: 'longer than 1.5 s' });
+  expect(outcome).toMatchObject({ verdict: 'failed', reason: 'did not end within 1.5 s' });
   expect(existsSync(beat)).toBe(true);
   rmSync(beat);
   await new Promise((done) => setTimeout(done, 200));
   expect(existsSync(beat)).toBe(false);
 });
 
-test('a program that is not there, a signal, a part that is skipped', async () => {
+test('a missing program, a signal, a skipped part', async () => {
   expect(await run(part('', { command: ['no-such-program'] }))).toMatchObject({
     verdict: 'failed',
     reason: expect.stringMatching(/^no-such-program does not start: .*ENOENT/),

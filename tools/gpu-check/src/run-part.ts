@@ -1,4 +1,5 @@
-// One part: a child process in a group of its own, its output in a log file, ended with all its children when its time is up.
+// Runs one part: a child process in its own process group, with its output in a log file. When its time is up, it is killed
+// together with all its children.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -10,6 +11,7 @@ import { codeOf, messageOf } from '@ct-ensemble/core';
 import { commandLine, type Part } from './plan.ts';
 import type { Outcome } from './report.ts';
 
+/** The folders that a part works in. */
 export interface Place {
   /** The project's root, where commands run. */
   root: string;
@@ -19,9 +21,14 @@ export interface Place {
 
 const TAIL_LINES = 30;
 
-/** Runs a part to its verdict. No failure of a part leaves it as an error. */
+/** Runs a part and returns its outcome. A part that fails, or does not start, does not make this function throw. */
 export async function runPart(part: Part, { root, work }: Place): Promise<Outcome> {
-  const outcome = { name: part.name, claim: part.claim, command: told(commandLine(part), root), seconds: 0 };
+  const outcome = {
+    name: part.name,
+    claim: part.claim,
+    command: withoutLocalPaths(commandLine(part), root),
+    seconds: 0,
+  };
   if (part.skipped !== undefined) return { ...outcome, verdict: 'skipped', reason: part.skipped };
   const log = join(work, `${part.name}.log`);
   await mkdir(work, { recursive: true });
@@ -33,11 +40,11 @@ export async function runPart(part: Part, { root, work }: Place): Promise<Outcom
   const rest = { seconds, log: relative(root, log), ...(result === undefined ? {} : { result }) };
   if (reason === undefined) return { ...outcome, verdict: 'passed', ...rest };
   const text = stripVTControlCharacters(await readFile(log, 'utf8').catch(() => ''));
-  const tail = told(text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n'), root);
+  const tail = withoutLocalPaths(text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n'), root);
   return { ...outcome, verdict: 'failed', reason, ...rest, tail };
 }
 
-/** Undefined for a pass, else what went wrong. */
+/** Runs the command; returns undefined if it passed, otherwise the reason why it failed. */
 async function run({ command, env, limitSeconds }: Part, { root, log }: { root: string; log: string }) {
   const out = createWriteStream(log);
   const [program = '', ...args] = command;
@@ -45,7 +52,7 @@ async function run({ command, env, limitSeconds }: Part, { root, log }: { root: 
     cwd: root,
     env: { ...process.env, NX_DAEMON: 'false', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true, // a group, so that its end is everybody's end
+    detached: true, // a process group of its own, so that its children can be killed with it
   });
   child.stdout.pipe(out, { end: false });
   child.stderr.pipe(out, { end: false });
@@ -58,7 +65,7 @@ async function run({ command, env, limitSeconds }: Part, { root, log }: { root: 
   process.once('exit', end);
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    if (late) return `longer than ${limitSeconds} s`;
+    if (late) return `did not end within ${limitSeconds} s`;
     return code === 0 ? undefined : signal === null ? `exit code ${code}` : `ended by ${signal}`;
   } catch (error) {
     return `${program} does not start: ${messageOf(error)}`;
@@ -78,8 +85,8 @@ function killGroup(pid: number) {
   }
 }
 
-/** Text without this machine's folders. */
-function told(text: string, root: string) {
+/** The text without the paths of the project and of the home folder. */
+function withoutLocalPaths(text: string, root: string) {
   return text.replaceAll(`${root}/`, '').replaceAll(process.env['HOME'] ?? root, '~');
 }
 

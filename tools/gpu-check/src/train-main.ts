@@ -1,10 +1,11 @@
-// Trains one small network a device, all at once, in worker threads of this process; writes what came out as one JSON line.
+// Trains one small network per device, all at once, in worker threads of this process; prints the results as one JSON line.
 //   node train-main.js '{"devices": [{"kind": "gpu", "index": 0}], "deterministic": true, "steps": 20}'
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import type { Order, Trained } from './member-worker.ts';
 
+/** The program's argument, as JSON. */
 export interface TrainOrder extends Omit<Order, 'device'> {
   devices: Device[];
 }

@@ -10,7 +10,7 @@ const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-weights-'));
 const published = join(folder, 'published.safetensors');
 const network = { views: [4, 2], classes: 2, seed: 3 };
 
-/** Their state dict, from a file or, without one, from the seed. */
+/** The state dict of a network with weights from a file, or from the seed; the latter are saved as the published file. */
 async function stateOf(options: Parameters<typeof buildNetwork>[1], file?: string) {
   const engine = await openEngine({ engine: 'cpu' });
   try {
@@ -23,7 +23,7 @@ async function stateOf(options: Parameters<typeof buildNetwork>[1], file?: strin
   }
 }
 
-test('writes a network that has the published backbone and, for the rest, the seed', async () => {
+test('the written network has the published backbone, and for the rest values of the seed', async () => {
   const theirs = await stateOf({ views: [], classes: 10, seed: 1 });
   const out = join(folder, 'adapted.safetensors');
   const report = await adapt({ architecture: 'densenet_small', network, file: published, out });
@@ -36,7 +36,7 @@ test('writes a network that has the published backbone and, for the rest, the se
   expect(ours.size).toBe(report.loaded.length + 8);
 });
 
-test('a file that is not the network says so, and nothing is written', async () => {
+test('a file of another network is refused, and nothing is written', async () => {
   const attempt = adapt({
     architecture: 'resnext_small',
     network,

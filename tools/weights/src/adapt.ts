@@ -1,4 +1,4 @@
-// What published weights become in a network: loaded, adapted, skipped, new.
+// Loads published weights into a new network and reports which tensors were loaded, adapted, skipped, or are new.
 import { openEngine } from '@ct-ensemble/engine';
 import {
   buildNetwork,
@@ -10,16 +10,17 @@ import {
 
 export interface AdaptOptions {
   architecture: string;
+  /** Views, classes and seed of the new network. */
   network: ModelOptions;
-  /** Published weights. */
+  /** Safetensors file of the published weights. */
   file: string;
-  /** Where the network's weights go, if anywhere. */
+  /** Safetensors file to write the network's weights to; none by default. */
   out?: string;
 }
 
 /**
- * Reads published weights into a new network; what they do not bring comes from the seed.
- * @throws {UserError} as loadPretrained does.
+ * Builds a network and sets its backbone from published weights; the other parameters are drawn from the seed.
+ * @throws {UserError} as `loadPretrained`; in that case nothing is written.
  */
 export async function adapt({ architecture, network, file, out }: AdaptOptions): Promise<PretrainedReport> {
   const engine = await openEngine({ engine: 'cpu' });
@@ -33,7 +34,7 @@ export async function adapt({ architecture, network, file, out }: AdaptOptions):
   }
 }
 
-/** `966 loaded; skipped: …; new: …` */
+/** The report as one line, `966 loaded; skipped: …; new: …`; of long lists the first six names. */
 export function reportText({ loaded, adapted, skipped, fresh }: PretrainedReport): string {
   const list = (what: string, names: readonly string[]) =>
     names.length === 0

@@ -1,5 +1,5 @@
-// Published weights from the Hugging Face hub into the cache: resumed where a download broke off, in place only when
-// their SHA-256 is the hub's.
+// Downloads published weights from the Hugging Face hub into the cache. A broken download is resumed, and the file is put in
+// place only after its SHA-256 has been compared with the hub's.
 import {
   codeOf,
   messageOf,
@@ -16,35 +16,37 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 
 export interface FetchOptions {
-  /** On the hub: `timm/densenet161.tv_in1k`. */
+  /** Repository on the hub, such as `timm/densenet161.tv_in1k`. */
   repository: string;
-  /** Where `model.safetensors` is to lie. */
+  /** Path to store `model.safetensors` at. */
   file: string;
-  /** A commit, branch or tag; default main. */
+  /** Commit, branch or tag; default `main`. */
   revision?: string;
-  /** Default the public hub. */
+  /** Address of the hub; default: the public one. */
   hubUrl?: string;
-  /** Of the user on the hub, for repositories that need one. */
+  /** Access token of a user of the hub, for repositories that need one. */
   accessToken?: string;
+  /** Called after each received part, with numbers of bytes. */
   onProgress?: (done: number, total: number) => void;
 }
 
 const recordSchema = z.object({
   repository: z.string(),
-  /** The commit, or that it is not known. */
+  /** The commit, or `given as a file` if it is not known. */
   revision: z.string(),
   bytes: z.int(),
   sha256: z.string(),
 });
 
-/** What was fetched; it lies beside the file as JSON. */
+/** Source, size and hash of stored weights; kept as JSON beside the file. */
 export type FetchRecord = z.infer<typeof recordSchema>;
 
 const recordFile = (file: string) => file.replace(/\.safetensors$/, '.json');
 
 /**
- * Fetches the weights unless they are there. What a broken download brought stays beside the file and is gone on with.
- * @throws {UserError} where the hub cannot be reached or has no such file, and where the bytes are not the hub's.
+ * Downloads the weights unless they are stored already (`fetched` is false then). The bytes of a broken download are kept beside
+ * the file, and the next call resumes from them.
+ * @throws {UserError} if the hub cannot be reached, does not have the file, or states another SHA-256 than the received bytes have.
  */
 export async function fetchWeights(options: FetchOptions): Promise<FetchRecord & { fetched: boolean }> {
   const { repository, file, onProgress } = options;
@@ -56,7 +58,9 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
     ...(options.accessToken ? { accessToken: options.accessToken } : {}),
   };
   const revision = options.revision ?? 'main';
-  const [info] = await asked(options, () => pathsInfo({ ...request, paths: [name], expand: true, revision }));
+  const [info] = await requested(options, () =>
+    pathsInfo({ ...request, paths: [name], expand: true, revision }),
+  );
   const sha256 = info?.lfs?.oid;
   if (info === undefined || sha256 === undefined) {
     throw new UserError(`${repository} has no ${name} at ${revision}`, { remedy: 'give another --revision' });
@@ -65,7 +69,7 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
   if (there?.sha256 === sha256) return { ...record, fetched: false };
   const part = `${file}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(file), { recursive: true });
-  const blob = await asked(options, () =>
+  const blob = await requested(options, () =>
     downloadFile({ ...request, path: name, revision: record.revision }),
   );
   if (blob === null)
@@ -85,14 +89,14 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
 
 const name = 'model.safetensors';
 
-/** A file and its record belong together: between the two there is no record. */
+/** Puts a file and its record in place. Meanwhile there is no record, so that none ever describes another file. */
 async function putInPlace(file: string, record: FetchRecord, put: () => Promise<void>) {
   await rm(recordFile(file), { force: true });
   await put();
   await writeJson(recordFile(file), record);
 }
 
-/** Puts a file that came another way where a fetched one would lie. */
+/** Copies a given file to the place where a downloaded one would be stored, and writes its record. */
 export async function keepWeights(repository: string, from: string, file: string): Promise<FetchRecord> {
   const bytes = await readFile(from);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
@@ -101,14 +105,14 @@ export async function keepWeights(repository: string, from: string, file: string
   return record;
 }
 
-/** Undefined where the file, or what was written of it, is not there. */
+/** The record of a stored file; undefined if the file or its record is missing, or if their sizes differ. */
 async function fetchedBefore(file: string): Promise<FetchRecord | undefined> {
   const size = await sizeOf(file);
   const record = recordSchema.safeParse(await readJson(recordFile(file)));
   return record.success && record.data.bytes === size ? record.data : undefined;
 }
 
-/** Appends what the file lacks of the blob. */
+/** Appends to the file the bytes of the blob that it lacks. @throws {UserError} if the download ends early. */
 async function complete(
   path: string,
   { blob, options, onProgress }: { blob: Blob; options: FetchOptions } & Pick<FetchOptions, 'onProgress'>,
@@ -123,7 +127,7 @@ async function complete(
   try {
     const chunks = blob.slice(done).stream().getReader();
     for (;;) {
-      const { value } = await asked(options, () => chunks.read());
+      const { value } = await requested(options, () => chunks.read());
       if (value === undefined) break;
       await out.writeFile(value);
       done += value.length;
@@ -133,14 +137,14 @@ async function complete(
   } finally {
     await out.close();
   }
-  if (done > blob.size) await rm(path); // a server that sends more than was asked for
+  if (done > blob.size) await rm(path); // the server sent more bytes than were requested
   if (done !== blob.size) {
-    await asked(options, () => Promise.reject(new Error(`${done} of ${blob.size} bytes came`)));
+    await requested(options, () => Promise.reject(new Error(`${done} of ${blob.size} bytes were received`)));
   }
 }
 
-/** Whatever goes wrong with the hub is told with what to do about it. */
-async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promise<T> {
+/** Awaits a request to the hub. @throws {UserError} with a remedy if the request fails. */
+async function requested<T>(options: FetchOptions, request: () => Promise<T>): Promise<T> {
   try {
     return await request();
   } catch (error) {
@@ -151,8 +155,8 @@ async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promi
         ? 'give another --revision'
         : status === 401 || status === 403
           ? 'set HF_TOKEN to a token that may read it'
-          : 'run it again, what has come is kept; without a network bring ' +
-            `${hub}/${repository}/resolve/${revision}/${name} and give --file FILE`;
+          : 'run it again, the bytes received so far are kept; on a machine without network access copy ' +
+            `${hub}/${repository}/resolve/${revision}/${name} to it and give --file FILE`;
     throw new UserError(`cannot be fetched from ${hub} (${causeOf(error)})`, {
       file: repository,
       remedy,
@@ -161,7 +165,7 @@ async function asked<T>(options: FetchOptions, request: () => Promise<T>): Promi
   }
 }
 
-/** fetch() says only that it failed; its cause says why. */
+/** The reason of a failed request: `fetch` puts it into the error's `cause`. */
 const causeOf = (error: unknown): string =>
   error instanceof Error && error.cause ? causeOf(error.cause) : messageOf(error);
 

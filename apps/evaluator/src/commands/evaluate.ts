@@ -1,4 +1,4 @@
-// The command evaluate: scores of members and subsets, in tables like 3 and 5 of the paper.
+// The command evaluate: tables of scores of every member and every subset, as in tables 3 and 5 of the paper.
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
@@ -9,7 +9,7 @@ interface EvaluateOptions {
 
 export function evaluateCommand(): Command {
   return new Command('evaluate')
-    .description('Scores every member and every subset of members.')
+    .description('Scores every member and every subset of the members of a run.')
     .requiredOption('--run <dir>', 'folder of the run')
     .option('--json', 'print the scores as JSON')
     .action(evaluate);
@@ -23,8 +23,8 @@ async function evaluate({ run, json }: EvaluateOptions) {
   }
   console.log(`Run ${run}, recipe ${evaluation.recipe}`);
   if (evaluation.missing.length > 0)
-    console.log(`Not done, so not in the tables: ${evaluation.missing.join(', ')}`);
-  console.log(`\nValidation scans (each member's best epoch was chosen on them)\n`);
+    console.log(`Not trained yet, so not in the tables: ${evaluation.missing.join(', ')}`);
+  console.log(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
   console.log(renderEvaluation(evaluation.val));
   if (evaluation.test) console.log(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
 }

@@ -1,51 +1,82 @@
-// The newcomer's command in an empty folder: phantoms, training, submission, evaluation.
+// Submission and evaluation of a small run.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const trainer = fileURLToPath(new URL('../../../trainer/dist/main.js', import.meta.url));
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const phantoms = fileURLToPath(new URL('../../../../tools/phantoms/dist/main.js', import.meta.url));
+
+const recipe = `
+name: tiny
+task: detection
+description: Two small members for the test.
+volume: { depth: 8, height: 16, width: 16 }
+members:
+  - { name: one, architecture: densenet_small, seed: 1 }
+  - { name: two, architecture: densenet_small, seed: 2 }
+training:
+  epochs: 2
+  batchSize: 3
+  loss: { name: focal, gamma: 1.5 }
+  optimizer: { name: adam }
+  learningRate: [{ from: 0, rate: 0.001 }]
+  augmentation: { rotate: 10, flipHorizontal: 0.5 }
+submissions:
+  - { name: both, members: [one, two] }
+`;
 
 let folder: string;
+const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+const evaluator = (...args: string[]) => node(main, ...args);
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-evaluator-'));
+  await writeFile(join(folder, 'tiny.yaml'), recipe);
+  expect(node(phantoms, '--out', 'data', '--scans', '12', '--size', '32')).toMatchObject({ status: 0 });
+  const args = 'all-members --data data --recipe tiny.yaml --run run --devices cpu:1,cpu:1 --volumes volumes';
+  expect(node(trainer, ...args.split(' '))).toMatchObject({ status: 0, stderr: '' });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const evaluator = (...args: string[]) =>
-  spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' });
-const namesIn = async (submission: string, label: string) =>
-  (await readFile(join(folder, 'runs', 'quick', 'submissions', submission, `${label}.csv`), 'utf8'))
-    .split('\n')
-    .filter(Boolean);
+const csv = (label: string) => join(folder, 'run', 'submissions', 'both', `${label}.csv`);
 
-test('submit without a run makes it first; every test scan is named once; the ensemble has learned', async () => {
-  const { status, stdout } = evaluator('submit');
-  expect(status).toBe(0);
-  expect(stdout).toContain('There is no run in runs/quick yet: training it first');
-  expect(stdout).toContain('runs/quick/submissions/ensemble-1-2-3/covid.csv');
-  const names = [
-    ...(await namesIn('ensemble-1-2-3', 'covid')),
-    ...(await namesIn('ensemble-1-2-3', 'non-covid')),
-  ];
-  expect(names.sort()).toEqual([0, 1, 2, 3, 4, 5].map((i) => `test_ct_scan_${i}`));
+test('submit names every test scan once; again it writes the same files and trains nothing', async () => {
+  const first = evaluator('submit', '--run', 'run');
+  expect(first).toMatchObject({ status: 0 });
+  expect(first.stdout).toContain('run/submissions/both/covid.csv');
+  const texts = await Promise.all(['covid', 'non-covid'].map((label) => readFile(csv(label), 'utf8')));
+  expect(texts.join('\n').split('\n').filter(Boolean).sort()).toEqual(['test_ct_scan_0', 'test_ct_scan_1']);
 
-  const evaluation = evaluator('evaluate', '--run', 'runs/quick', '--json');
-  const { val, test: hidden } = JSON.parse(evaluation.stdout);
-  expect(val.constant.scores.macroF1).toBeCloseTo(1 / 3, 10);
-  expect(val.subsets).toHaveLength(7);
-  expect(val.subsets.at(-1).scores.macroF1).toBeGreaterThan(0.6);
-  expect(hidden).toBeNull();
-  expect(evaluator('evaluate', '--run', 'runs/quick').stdout).toMatch(
-    /densenet-1 \+ densenet-2 \+ densenet-3/,
+  const table = await readFile(join(folder, 'run', 'predictions', 'both.csv'), 'utf8');
+  expect(first.stdout).toContain('run/predictions/both.csv');
+  const [header, ...rows] = table.trimEnd().split('\n');
+  expect(header).toBe('scan,name,split,predicted,true,probability_non-covid,probability_covid,failure');
+  expect(rows).toHaveLength(2);
+  for (const row of rows) {
+    const [scan, name, split, predicted] = row.split(',');
+    expect([scan, split]).toEqual([`test/${name}`, 'test']);
+    expect((await readFile(csv(predicted!), 'utf8')).split('\n')).toContain(name);
+  }
+
+  const weights = join(folder, 'run', 'members', 'one', 'checkpoints', 'best.safetensors');
+  const { mtimeMs } = await stat(weights);
+  const again = evaluator('submit', '--run', 'run');
+  expect(again).toMatchObject({ status: 0, stdout: first.stdout });
+  expect(await Promise.all(['covid', 'non-covid'].map((label) => readFile(csv(label), 'utf8')))).toEqual(
+    texts,
   );
+  expect((await stat(weights)).mtimeMs).toBe(mtimeMs);
 });
 
-test('submit again writes the same files and trains nothing', () => {
-  const { status, stdout } = evaluator('submit', '--run', 'runs/quick');
-  expect(status).toBe(0);
-  expect(stdout).not.toContain('epoch');
+test('evaluate scores every subset of members, as JSON or as tables', () => {
+  const { val, test: hidden } = JSON.parse(evaluator('evaluate', '--run', 'run', '--json').stdout);
+  expect(val.constant.scores.macroF1).toBeCloseTo(1 / 3, 10); // two classes of equal size
+  expect(val.subsets).toHaveLength(3);
+  expect(hidden).toBeNull();
+  expect(evaluator('evaluate', '--run', 'run').stdout).toMatch(/one \+ two/);
 });
 
 test('a folder without a run is one clear error', () => {

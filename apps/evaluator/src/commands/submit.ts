@@ -1,4 +1,4 @@
-// The command submit: the files that go to the competition.
+// The command submit: the submissions of a run, and tables of its predictions.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,18 +15,18 @@ interface SubmitOptions {
 export function submitCommand(): Command {
   return new Command('submit')
     .description(
-      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class.",
+      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class, and tables of the predictions.",
     )
     .option(
       '--run <dir>',
-      'folder of the run (default: runs/quick, which is trained first if it does not exist)',
+      'folder of the run (default: runs/quick; without --run it is trained first if it does not exist)',
     )
     .action(async (options: SubmitOptions) => {
       process.exitCode = await submit(options);
     });
 }
 
-/** Runs the command; returns the exit code: 1 when a submission could not be written. */
+/** Runs the command. Returns the exit code: 0 if all submissions are written, 1 otherwise; that of a failed training. */
 async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
@@ -36,21 +36,22 @@ async function submit(options: SubmitOptions): Promise<number> {
   }
   const { split, submissions } = await submitRun(run);
   if (split === 'val')
-    console.log('The data set has no test scans: these submissions name its validation scans.');
-  for (const { name, members, files, counts, missing, failed } of submissions) {
+    console.log('The data set has no test scans, so these submissions name its validation scans.');
+  for (const { name, members, files, predictions, counts, missing, failed } of submissions) {
     if (missing.length > 0) {
-      console.log(`${name}: NOT WRITTEN, not done yet: ${missing.join(', ')}`);
+      console.log(`${name}: NOT WRITTEN, because these members are not trained yet: ${missing.join(', ')}`);
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
     console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
     for (const file of files) console.log(`  ${file}`);
-    for (const line of failed) console.log(`  without volume: ${line}`);
+    console.log(`  ${predictions}`);
+    for (const line of failed) console.log(`  no volume: ${line}`);
   }
   return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;
 }
 
-/** The trainer's own command, in a process of its own. */
+/** Runs `trainer all-members` in a process of its own; returns its exit code. */
 async function trainAllMembers(run: string): Promise<number> {
   const trainer = fileURLToPath(import.meta.resolve('@ct-ensemble/trainer/main'));
   const child = spawn(process.execPath, [trainer, 'all-members', '--run', run], { stdio: 'inherit' });

@@ -1,9 +1,11 @@
-// The command all-members: data set, volumes, plan, members, summary.
+// The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
+  classTable,
   datasetFile,
   memberFolder,
   type MemberOutcome,
@@ -11,19 +13,25 @@ import {
   planFile,
   prepareRun,
   requirePretrained,
+  splitsFile,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
   filterOption,
   fromScratchOption,
   masksOption,
+  type NumericsOptions,
+  numericsOptions,
   type PreparationNetworkOptions,
   recipeOption,
   volumesOption,
@@ -32,7 +40,7 @@ import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -46,9 +54,10 @@ interface AllMembersOptions extends PreparationNetworkOptions {
 }
 
 export function allMembersCommand(): Command {
-  return new Command('all-members')
-    .description('Trains every member of a recipe; started again, it continues.')
-    .addOption(dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, made when needed'))
+  const command = new Command('all-members')
+    .description('Trains every member of a recipe. Started again, it continues where it stopped.')
+    .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
@@ -61,13 +70,19 @@ export function allMembersCommand(): Command {
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
+  for (const option of numericsOptions()) command.addOption(option);
+  return command;
 }
 
-/** Phantom scans are made here, with this seed, when no data set is given. */
+/** Folder and seed of the phantom scans that are used when no data set is given. */
 const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
-/** Runs the command; returns the exit code: 0 all done, 1 a member failed, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
+  if (options.labels !== undefined && options.data === undefined)
+    throw new UserError('--labels names a table of scans, but there is no data set', {
+      remedy: 'name the folder of the scans with --data',
+    });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -80,6 +95,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
+      ...datasetChoice(options),
       recipe,
       run,
       devices: options.devices,
@@ -105,7 +121,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     return summarise(run, outcomes);
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. The same command continues.');
+    console.log('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();
@@ -121,16 +137,23 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, report, state }: PreparedRun) {
-  const { scans, classes, root } = plan.dataset;
+function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+  const { classes, root, layout, splits } = plan.dataset;
   console.log(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
   console.log(
-    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+    `Layout ${layout}, ${classes.length} classes; ` +
+      (splits === 'data'
+        ? 'splits as the data set has them'
+        : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
-  if (report.findings.length > 0)
-    console.log(`${report.findings.length} odd things in the data set: see ${datasetFile(run)}`);
+  console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
+  const findings = report.findings.length;
+  if (findings > 0)
+    console.log(
+      `${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`,
+    );
   console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
@@ -141,7 +164,8 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
     console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) console.log(`stopped  ${member}: the same command continues it`);
+  for (const { member } of of('stopped'))
+    console.log(`stopped  ${member}: run the same command again to continue`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
   console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

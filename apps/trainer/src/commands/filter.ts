@@ -18,20 +18,24 @@ interface FilterOptions extends SliceNetworkOptions {
 export function filterCommand(): Command {
   const command = new Command('filter')
     .description(
-      'Trains the network that tells slices with lung from slices without; started again, it continues.',
+      'Trains the network that finds slices with lung. Started again, it continues where it stopped.',
     )
-    .addOption(dataOption('folder of the slices that --labels names, or of the folders images and masks'))
+    .addOption(
+      dataOption(
+        'folder of the slices that the table names; without --labels, a folder with the subfolders images and masks',
+      ),
+    )
     .option(
       '--labels <file>',
-      'CSV table of slices and their classes, lung or non-lung (default: the classes follow from the lung masks)',
+      'CSV table of slices and their classes, lung or non-lung (default: the lung masks give the classes)',
     )
     .option(
       '--file-columns <names>',
-      'columns whose cells, joined by /, name the file of a slice (default: file, or scan,slice)',
+      'columns of the table whose cells, joined by /, are the path of a slice, separated by commas (default: file, or scan,slice)',
       names,
     )
-    .option('--class-column <name>', 'column of the class (default: class)')
-    .addOption(fromScratchOption('start from random weights, not from published ones'));
+    .option('--class-column <name>', 'column of the table that holds the class (default: class)')
+    .addOption(fromScratchOption('start from random weights instead of published weights'));
   return addSliceNetworkOptions(command, sliceFilter, {
     architecture: 'resnext50_32x4d',
     epochs: 30,
@@ -41,7 +45,7 @@ export function filterCommand(): Command {
   });
 }
 
-/** Runs the command; returns the exit code: 0 done, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if it is done, 130 if it was stopped. */
 async function filter(options: FilterOptions): Promise<number> {
   const { data, size: edge, labels, fileColumns, classColumn, architecture, fromScratch } = options;
   const pretrained = fromScratch ? undefined : pretrainedFile(architecture);

@@ -1,12 +1,10 @@
-// The command prepare on a small data set, as a person runs it.
-import { execFile } from 'node:child_process';
+// The command prepare on a small data set.
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { makePhantoms } from '@ct-ensemble/phantoms';
+import { runCommand } from '../testing/run-command.ts';
 
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-prepare-'));
@@ -22,14 +20,12 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const prepare = (...more: string[]) => prepareFrom('data', ...more);
 const prepareFrom = (data: string, ...more: string[]) =>
-  new Promise<{ code: number; output: string }>((resolve) => {
-    const args = [main, 'prepare', '--data', data, '--recipe', 'quick', '--out', 'volumes', ...more];
-    execFile(process.execPath, args, { cwd: folder }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
-    );
-  });
+  runCommand(folder, [
+    ...['prepare', '--data', data, '--out', 'volumes'],
+    ...(more.includes('--recipe') ? more : ['--recipe', 'quick', ...more]),
+  ]);
 
-test('prepares all scans once, and says what it did', async () => {
+test('prepares every scan once and reports it', async () => {
   const first = await prepare();
   expect(first).toMatchObject({ code: 0 });
   expect(first.output).toMatch(
@@ -40,7 +36,7 @@ test('prepares all scans once, and says what it did', async () => {
   expect(again.scans).toHaveLength(6);
 });
 
-test('a scan that fails is named, and the exit code is 1', async () => {
+test('a scan that fails is reported with its name, and the exit code is 1', async () => {
   await writeFile(join(folder, 'data', 'train', 'covid', 'ct_scan_99.nii.gz'), 'nothing');
   const { code, output } = await prepare();
   expect(code).toBe(1);
@@ -48,7 +44,7 @@ test('a scan that fails is named, and the exit code is 1', async () => {
   expect(output).toMatch(/^FAILED train\/covid\/ct_scan_99: .*ct_scan_99\.nii\.gz/m);
 });
 
-test('any folder of scans will do', async () => {
+test('accepts a folder of scans in no particular layout', async () => {
   const { code, output } = await prepareFrom(join('data', 'test'), '--json');
   expect(code).toBe(0);
   const { scans } = JSON.parse(output) as { scans: { key: string; split: string; label: null }[] };
@@ -58,7 +54,29 @@ test('any folder of scans will do', async () => {
   ]);
 });
 
-test('equal files in two splits are an error, and with --allow-leaks a finding', async () => {
+test('a table of scans gives classes, the recipe the splits', async () => {
+  const places = ['train/covid', 'train/non-covid', 'validation/covid', 'validation/non-covid'];
+  const scans = [...places.map((path) => `${path}/ct_scan_0`), 'test/test_ct_scan_0', 'test/test_ct_scan_1'];
+  const rows = scans.map((path, i) => `${path},${['constructor', '"a, b"'][i % 2]},P${i},site ${i}`);
+  await writeFile(join(folder, 'scans.csv'), ['file,class,who,centre', ...rows].join('\n'));
+  const columns = ['--scan-column', 'file', '--patient-column', 'who'];
+  const args = ['--recipe', 'starter', '--labels', 'scans.csv', ...columns];
+  const { code, output } = await prepareFrom('data', ...args, '--json');
+  expect(code).toBe(0);
+  const report = JSON.parse(output) as {
+    counts: Record<string, { perClass: number[] }>;
+    scans: { key: string; group: string }[];
+  };
+  expect(report).toMatchObject({ layout: 'table', splits: 'recipe', classes: ['a, b', 'constructor'] });
+  for (const split of ['train', 'val', 'test']) expect(report.counts[split]!.perClass).toEqual([1, 1]);
+  expect(report.scans.find(({ key }) => key === scans[2])?.group).toBe('site 2');
+  expect((await prepareFrom('data', ...args)).output).toMatch(/^a, b +1 +1 +1$/m);
+  const refused = await prepareFrom('data', ...args, '--layout', 'folders');
+  expect(refused).toMatchObject({ code: 1 });
+  expect(refused.output).toMatch(/^error: --labels: the layout folders reads no table/m);
+});
+
+test('equal files in two splits are an error, with --allow-leaks a finding', async () => {
   const [train, val] = ['train', 'validation'].map((split) =>
     join(folder, 'data', split, 'covid', 'ct_scan_7'),
   );

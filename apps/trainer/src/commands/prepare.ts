@@ -1,12 +1,15 @@
-// The command prepare: data set and volumes, without training; a second run finds its volumes made.
+// The command prepare: reads a data set and prepares its volumes, without training. A second run reuses them.
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
-import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
+import { classTable, openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import { installForNetworks } from '../install-for-networks.ts';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
@@ -17,7 +20,7 @@ import {
 import { pace } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface PrepareOptions extends PreparationNetworkOptions {
+interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
   data: string;
   recipe: string;
   out?: string;
@@ -27,9 +30,12 @@ interface PrepareOptions extends PreparationNetworkOptions {
 }
 
 export function prepareCommand(): Command {
-  return new Command('prepare')
-    .description('Reads a data set and prepares the volumes of a recipe; volumes that exist are kept.')
-    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+  const command = new Command('prepare')
+    .description(
+      'Prepares the volumes of a recipe from a data set, without training. Volumes that exist already are reused.',
+    )
+    .addOption(dataOption('folder of the data set, or any folder of scans'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('detection-paper'))
     .addOption(filterOption())
     .addOption(masksOption())
@@ -41,18 +47,19 @@ export function prepareCommand(): Command {
     });
 }
 
-/** Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. */
+/** Runs the command. Returns the exit code: 0 if all scans are done, 1 if some failed, 130 if it was stopped. */
 async function prepare({ data, json, ...options }: PrepareOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
   await installForNetworks(options);
   const store = options.out ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const started = performance.now();
-  const paced = pace();
+  const progressLine = pace();
   let fresh = 0;
   try {
     const { index, scans, report, networks } = await prepareVolumes({
       data,
+      ...datasetChoice(options),
       recipe,
       store,
       ...(options.filter !== undefined && { filter: options.filter }),
@@ -61,33 +68,45 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;
-        const line = paced(progress.done, progress.total);
+        const line = progressLine(progress.done, progress.total);
         if (!json && line !== undefined) console.log(line);
       },
     });
     const seconds = (performance.now() - started) / 1000;
-    const [{ scans: one }] = scans as [(typeof scans)[0]];
-    const failed = one.filter(({ failure }) => failure !== null);
-    const slices = countSlices(one);
+    const [{ scans: prepared }] = scans as [(typeof scans)[0]];
+    const failed = prepared.filter(({ failure }) => failure !== null);
+    const slices = countSlices(prepared);
     if (json) {
-      const { classes, root, task } = index;
-      const about = { root, task, classes, volume: recipe.volume, networks, store, fresh, seconds, slices };
+      const { classes, root, layout, splits } = index;
+      const about = {
+        root,
+        layout,
+        classes,
+        splits,
+        volume: recipe.volume,
+        networks,
+        store,
+        fresh,
+        seconds,
+        slices,
+      };
       const members = scans.length === 1 ? {} : { members: scans.slice(1) };
-      console.log(JSON.stringify({ ...about, ...report, scans: one, ...members }, undefined, 1));
+      console.log(JSON.stringify({ ...about, ...report, scans: prepared, ...members }, undefined, 1));
     } else {
       const { depth, height, width } = recipe.volume;
       console.log(
-        `${one.length} scans, ${fresh} read now in ${seconds.toFixed(1)} s, ${failed.length} failed; ` +
+        `${prepared.length} scans, ${fresh} read now in ${seconds.toFixed(1)} s, ${failed.length} failed; ` +
           `of ${slices.decodable} slices ${slices.kept} kept, ${slices.dropped} dropped; ` +
           `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
+      console.log(classTable(prepared, { classes: index.classes, training: recipe.training }));
       for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);
       for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
     }
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.error('Stopped. The same command continues.');
+    console.error('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();

@@ -1,4 +1,4 @@
-// The command preview: a data set to look at, one contact sheet a scan and a page over all.
+// The command preview: draws a contact sheet of every scan and writes one HTML page with all of them.
 import { createHash } from 'node:crypto';
 import { join, relative, resolve } from 'node:path';
 import { UserError, writeFileAtomic } from '@ct-ensemble/core';
@@ -14,6 +14,9 @@ import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } 
 import { Command } from 'commander';
 import { installForNetworks } from '../install-for-networks.ts';
 import {
+  addDatasetOptions,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
@@ -26,7 +29,7 @@ import { scanSheet } from '../preview/scan-sheet.ts';
 import { pace } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface PreviewOptions extends PreparationNetworkOptions {
+interface PreviewOptions extends PreparationNetworkOptions, DatasetOptions {
   data: string;
   recipe: string;
   out: string;
@@ -36,9 +39,12 @@ interface PreviewOptions extends PreparationNetworkOptions {
 }
 
 export function previewCommand(): Command {
-  return new Command('preview')
-    .description('Shows a data set: a contact sheet of every scan, and a page with all of them.')
-    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+  const command = new Command('preview')
+    .description(
+      'Draws a contact sheet of every scan of a data set and writes an HTML page with all of them.',
+    )
+    .addOption(dataOption('folder of the data set, or any folder of scans'));
+  return addDatasetOptions(command)
     .requiredOption('--out <dir>', 'folder of the page (index.html) and of the contact sheets')
     .addOption(recipeOption('detection-paper'))
     .addOption(filterOption())
@@ -54,8 +60,8 @@ export function previewCommand(): Command {
 }
 
 /**
- * Runs the command; returns the exit code: 0 all done, 1 some scans failed, 130 stopped. One scan at a time is in
- * memory: its files, and of DICOM and NIfTI its slices.
+ * Runs the command. Returns the exit code: 0 if all scans are done, 1 if some failed, 130 if it was stopped. Only one
+ * scan at a time is held in memory: its files and, for DICOM and NIfTI, its decoded slices.
  */
 async function preview({ data, out, scans: wanted, ...options }: PreviewOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe);
@@ -68,16 +74,17 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
   const stopping = stopOnSignal();
   const { signal } = stopping;
   try {
-    const told = pace();
+    const volumesLine = pace();
     const prepared = await prepareVolumes({
       data,
+      ...datasetChoice(options),
       recipe,
       store: folder,
       ...networks,
-      allowLeaks: true, // they are shown
+      allowLeaks: true, // the page shows them
       signal,
       onProgress({ done, total }) {
-        const line = told(done, total);
+        const line = volumesLine(done, total);
         if (line !== undefined) console.log(`volumes: ${line}`);
       },
     });
@@ -93,7 +100,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
     const selected = selectScans(all, wanted);
     const sizes = new Map<string, number>();
     const scans: PreviewScan[] = [];
-    const drawn = pace();
+    const sheetsLine = pace();
     await withNetworks(networks, async ({ segmenter }) => {
       for (const entry of index.scans) {
         signal.throwIfAborted();
@@ -102,7 +109,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
         const { key, split, slices, kept, failure } = stored;
         const scan: PreviewScan = { key, split, className, slices, kept, failure, sheet: null };
         scans.push(scan);
-        const line = drawn(scans.length, all.length);
+        const line = sheetsLine(scans.length, all.length);
         if (line !== undefined) console.log(`sheets: ${line}`);
         if (failure !== null) continue;
         const volumes = await Promise.all(
@@ -136,7 +143,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
         root: resolve(index.root),
         recipe: recipe.name,
         about: [
-          `task ${index.task}, volumes of ${viewsOf({ depth }).join(' + ')} slices of ${width} × ${height}`,
+          `layout ${index.layout}, volumes of ${viewsOf({ depth }).join(' + ')} slices of ${width} × ${height}`,
           slices === 'lung'
             ? `slices without lung are dropped, found by ${found.filter}`
             : 'all slices are taken',
@@ -162,14 +169,14 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!signal.aborted) throw error;
-    console.error('Stopped. The same command starts the sheets anew; prepared volumes stay.');
+    console.error('Stopped. The same command draws the sheets anew; prepared volumes are reused.');
     return 130;
   } finally {
     stopping.release();
   }
 }
 
-/** Keys of the scans that get a sheet: all, so many evenly over the data set, or those that are named. */
+/** Keys of the scans that get a sheet: all scans, a number of scans spread evenly over the data set, or the named ones. */
 function selectScans(scans: readonly StoredScan[], wanted: string | undefined): Set<string> {
   const usable = scans.filter(({ failure }) => failure === null).map(({ key }) => key);
   if (wanted === undefined) return new Set(usable);
@@ -187,10 +194,10 @@ function selectScans(scans: readonly StoredScan[], wanted: string | undefined): 
   return new Set(keys.filter((key) => usable.includes(key)));
 }
 
-/** No longer than file systems take with an ending. */
+/** Longest file name without its ending, in bytes: file systems allow 255. */
 const LONGEST_NAME = 120;
 
-/** A name that any file system takes, another one for every key: `train.covid.ct_scan_1`. */
+/** A file name for a scan's key that is valid on every file system and unique for each key: `train.a.scan_1`. */
 export function fileName(key: string): string {
   const safe = key
     .split('/')

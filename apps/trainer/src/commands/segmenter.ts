@@ -1,4 +1,4 @@
-// The command segmenter: trains the network that marks the pixels of the lungs.
+// The command segmenter: trains the network that segments the lungs.
 import { readMaskedSlices } from '@ct-ensemble/data';
 import { lungSegmenter } from '@ct-ensemble/training';
 import { Command } from 'commander';
@@ -7,8 +7,8 @@ import { addSliceNetworkOptions, runSliceNetwork, type SliceNetworkOptions } fro
 
 export function segmenterCommand(): Command {
   const command = new Command('segmenter')
-    .description('Trains the network that marks the pixels of the lungs; started again, it continues.')
-    .addOption(dataOption('folder of the folders images and masks, with slices or NIfTI volumes'));
+    .description('Trains the network that segments the lungs. Started again, it continues where it stopped.')
+    .addOption(dataOption('folder with the subfolders images and masks, which hold slices or NIfTI volumes'));
   return addSliceNetworkOptions(command, lungSegmenter, {
     architecture: 'att_unet',
     epochs: 60,

@@ -1,3 +1,4 @@
+// The HTML page of a data set: its numbers, lists and escaping.
 import { previewPage, type PreviewScan, type PreviewSummary } from './preview-page.ts';
 
 const scan = (key: string, more: Partial<PreviewScan> = {}): PreviewScan => ({
@@ -34,30 +35,30 @@ const summary = (more: Partial<PreviewSummary> = {}): PreviewSummary => ({
   findings: [],
   ...more,
 });
-/** What a reader sees, without tags. */
+/** The text of a page, without tags. */
 const textOf = (page: string) =>
   page
     .replace(/<style>[^]*<\/style>/, '')
     .replace(/<[^>]*>/g, ' ')
     .replace(/\s+/g, ' ');
 
-test('counts scans of each split and class, slices, sizes, grey values', () => {
+test('counts scans of each split and class, slices, sizes and grey values', () => {
   const text = textOf(previewPage(summary()));
   expect(text).toContain('5 scans, 1 failed, 0 findings');
   expect(text).toContain('split non-covid covid no label failed all');
   expect(text).toContain('train 1 2 0 0 3');
   expect(text).toContain('val 0 0 0 1 1');
   expect(text).toContain('test 0 0 1 0 1');
-  expect(text).toContain('Of 180 slices 150 are kept, 30 are dropped.');
+  expect(text).toContain('180 slices: 150 kept, 30 dropped.');
   expect(text).toContain('40 to 60, median 40');
   expect(text).toContain('30 to 60, median 30');
   expect(text).toContain('512 × 512 3');
   expect(text).toContain('0: 74.50 %, 255: 0.10 %, mean 32.6'); // (1 + … + 255) / 1000
   expect(text).toContain('val/covid/ct_scan_1 none of its 3 slices can be decoded');
-  expect(text).toContain('Of 3 of the 4 scans that are not failed.');
+  expect(text).toContain('For 3 of the 4 scans that could be prepared.');
 });
 
-test('every sheet is linked once, its small picture loads when it is scrolled to', () => {
+test('every sheet is linked once, and its small picture is loaded lazily', () => {
   const page = previewPage(summary());
   expect(page.match(/<a href="sheets\/a\.png"><img src="sheets\/a\.jpg" loading="lazy"/g)).toHaveLength(3);
 });
@@ -74,22 +75,28 @@ test('the bars of a histogram hold every scan', () => {
   expect(counts.length).toBeLessThanOrEqual(30);
 });
 
-test('findings stand by kind, all of them, many folded', () => {
-  const odd = (kind: string, count: number) =>
+test('all findings are listed by kind, kinds with many findings are folded', () => {
+  const findingsOf = (kind: string, count: number) =>
     Array.from({ length: count }, (_, i) => ({
       kind,
       path: `train/covid/${kind}-${i}`,
-      message: `odd ${i}`,
+      message: `finding ${i}`,
     }));
   const page = previewPage(
-    summary({ findings: [...odd('mixed-sizes', 2), ...odd('same-scan', 11), ...odd('mixed-sizes', 1)] }),
+    summary({
+      findings: [
+        ...findingsOf('mixed-sizes', 2),
+        ...findingsOf('same-scan', 11),
+        ...findingsOf('mixed-sizes', 1),
+      ],
+    }),
   );
   expect(page).toMatch(/<details open>\s*<summary><b>mixed-sizes<\/b> <span class="faint">3</);
   expect(page).toMatch(/<details>\s*<summary><b>same-scan<\/b> <span class="faint">11</);
   expect(page.match(/<li>train\/covid\//g)).toHaveLength(14);
 });
 
-test('names and messages cannot break out of their place', () => {
+test('names and messages are escaped', () => {
   const evil = `<img src=x onerror="alert('1')">&`;
   const sane = '&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;';
   const page = previewPage(
@@ -112,7 +119,7 @@ test('names and messages cannot break out of their place', () => {
   expect(page.split(sane).length - 1).toBeGreaterThanOrEqual(12);
 });
 
-test('a data set of which nothing can be used still has its page', () => {
+test('a data set without any usable scan still gets a page', () => {
   const scans = [scan('train/covid/ct_scan_1', { failure: 'empty', sheet: null })];
   const none = { title: 'of all members', counts: new Array<number>(256).fill(0) };
   const page = previewPage(summary({ scans, sizes: new Map(), intensities: [none] }));

@@ -1,27 +1,27 @@
-// The page over a data set, one HTML file that needs nothing from elsewhere: numbers, findings, contact sheets.
+// The page of a data set: numbers, findings and contact sheets, in one HTML file that loads nothing from elsewhere.
 
 export interface PreviewScan {
   key: string;
   split: string;
   className: string | null;
-  /** Decodable slices, and those of them that show lung. */
+  /** Number of decodable slices, and how many of them are kept because they show lung. */
   slices: number;
   kept: number;
   failure: string | null;
-  /** Files of its contact sheet, relative to the page; null where none was drawn. */
+  /** Files of its contact sheet, relative to the page; null if none was drawn. */
   sheet: { png: string; small: string } | null;
 }
 
 export interface PreviewSummary {
   root: string;
   recipe: string;
-  /** What the volumes are and how they were made, in words. */
+  /** Sentences about the volumes and how they were made. */
   about: readonly string[];
   classes: readonly string[];
   scans: readonly PreviewScan[];
-  /** Sizes of slices (`512 × 512`), and in how many scans they were found. */
+  /** For each size of slices (`512 × 512`): the number of scans that have it. */
   sizes: ReadonlyMap<string, number>;
-  /** Of each preparation: how many voxels have each of the 256 grey values. */
+  /** For each preparation: the number of voxels with each of the 256 grey values. */
   intensities: readonly { title: string; counts: readonly number[] }[];
   findings: readonly { kind: string; path: string; message: string }[];
 }
@@ -54,10 +54,10 @@ summary { cursor: pointer; }
 
 const SPLITS = ['train', 'val', 'test'];
 
-/** Kinds of findings with more lines than this are folded. */
+/** Kinds with more findings than this are folded. */
 const FOLDED_ABOVE = 10;
 
-/** The page. All names and messages are escaped. */
+/** The HTML page. All names and messages are escaped. */
 export function previewPage(summary: PreviewSummary): string {
   const { root, recipe, about, scans, findings, intensities } = summary;
   const failed = scans.filter(({ failure }) => failure !== null);
@@ -73,7 +73,7 @@ export function previewPage(summary: PreviewSummary): string {
 </head>
 <body>
 <h1>${escape(root)}</h1>
-<p>${scans.length} scans, ${failed.length} failed, ${findings.length} findings, as the recipe ${escape(recipe)} prepares them.</p>
+<p>${scans.length} scans, ${failed.length} failed, ${findings.length} findings; prepared with the recipe ${escape(recipe)}.</p>
 <ul class="faint">
 ${about.map((line) => `<li>${escape(line)}</li>`).join('\n')}
 </ul>
@@ -87,7 +87,7 @@ ${countTable(summary)}
 ${histogramOfSlices(usable.map(({ slices }) => slices))}
 </figure>
 <figure>
-<figcaption>Slices that are kept, per scan</figcaption>
+<figcaption>Kept slices per scan</figcaption>
 ${histogramOfSlices(usable.map(({ kept }) => kept))}
 </figure>
 </div>
@@ -98,10 +98,10 @@ ${intensities.map(intensityFigure).join('\n')}
 </div>
 <h2>Failed scans</h2>
 ${failed.length === 0 ? '<p>None.</p>' : failed.map(({ key, failure }) => `<p><b class="bad">${escape(key)}</b> ${escape(failure!)}</p>`).join('\n')}
-<h2>Everything odd</h2>
-${findings.length === 0 ? '<p>Nothing.</p>' : findingGroups(findings)}
+<h2>Findings</h2>
+${findings.length === 0 ? '<p>None.</p>' : findingGroups(findings)}
 <h2>Contact sheets</h2>
-<p>${sheets.length === usable.length ? 'Of every scan that is not failed.' : `Of ${sheets.length} of the ${usable.length} scans that are not failed.`}</p>
+<p>${sheets.length === usable.length ? 'One for every prepared scan.' : `For ${sheets.length} of the ${usable.length} scans that could be prepared.`}</p>
 ${sheetGroups(sheets)}
 </body>
 </html>
@@ -131,14 +131,14 @@ ${rows.join('\n')}
 function sliceCounts(scans: readonly PreviewScan[]): string {
   const slices = scans.reduce((sum, scan) => sum + scan.slices, 0);
   const kept = scans.reduce((sum, scan) => sum + scan.kept, 0);
-  return `Of ${slices} slices ${kept} are kept, ${slices - kept} are dropped.`;
+  return `${slices} slices: ${kept} kept, ${slices - kept} dropped.`;
 }
 
-/** At most so many bars. */
+/** Greatest number of bars in a histogram. */
 const MOST_BARS = 30;
 
 function histogramOfSlices(values: readonly number[]): string {
-  if (values.length === 0) return '<p>No scan.</p>';
+  if (values.length === 0) return '<p>No scans.</p>';
   const [least, most] = values.reduce(
     ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
     [Infinity, 0],
@@ -156,7 +156,7 @@ function histogramOfSlices(values: readonly number[]): string {
   return chart(bars, { from: String(least), to: String(most) }) + caption;
 }
 
-/** The most frequent ones. */
+/** Number of rows in the table of sizes. */
 const MOST_SIZES = 10;
 
 function sizeTable({ sizes }: PreviewSummary): string {
@@ -175,10 +175,10 @@ ${rows
 ${others > 0 ? `<p class="faint">and ${others} other sizes</p>` : ''}`;
 }
 
-/** Black and white are told in words: of masked volumes black is most, and the bars would show nothing else. */
+/** Black and white are written as text: in masked volumes most voxels are black, and its bar would dwarf all others. */
 function intensityFigure({ title, counts }: PreviewSummary['intensities'][number]): string {
   const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total === 0) return '<p>No volume.</p>';
+  if (total === 0) return '<p>No volumes.</p>';
   const share = (count: number) => `${((100 * count) / total).toFixed(2)} %`;
   const bars = counts
     .slice(1, 255)
@@ -193,7 +193,7 @@ ${chart(bars, { from: '1', to: '254' })}
 
 const CHART = { width: 520, height: 140 };
 
-/** Bars from 0 up, with the greatest count written at the top and the ends of the axis below. */
+/** Bars that start at 0; the greatest count is written at the top, the ends of the axis below. */
 function chart(
   bars: readonly { count: number; name: string }[],
   { from, to }: { from: string; to: string },

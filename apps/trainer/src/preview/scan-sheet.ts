@@ -1,4 +1,4 @@
-// The contact sheet of one scan: its slices, what became of them, and the volumes that were made of them.
+// The contact sheet of one scan: its slices, which of them were kept and used, and the volumes made from them.
 import {
   masksOf,
   nearestIndices,
@@ -18,29 +18,29 @@ import {
   type Volume,
 } from '@ct-ensemble/data';
 
-/** Tiles of one section; of more slices as many, evenly. */
+/** Greatest number of tiles in a section; more slices are sampled evenly. */
 const MOST_TILES = 80;
 
-/** Slices whose masks are found at once. */
+/** Number of slices that are segmented at once. */
 const CHUNK = 16;
 
 export interface SheetVolume {
   preparation: Preparation;
   record: StoreRecord;
   volume: Volume;
-  /** Who trains on it. */
+  /** Names of the members that train on it. */
   members: readonly string[];
 }
 
 export interface ScanSheetOptions {
-  /** Null where it is not known. */
+  /** Null if the class is not known. */
   className: string | null;
-  /** At least one. */
+  /** At least one volume. */
   volumes: readonly SheetVolume[];
   segmenter: PreparationNetworks['segmenter'];
 }
 
-/** The sheet, and how many of the slices that it shows have which size (`512 × 512`). */
+/** The sheet, and for each size (`512 × 512`) the number of shown slices that have it. */
 export async function scanSheet(
   scan: ScanEntry,
   { className, volumes, segmenter }: ScanSheetOptions,
@@ -83,7 +83,7 @@ export async function scanSheet(
   ];
   const legend: ContactSheet['legend'] = [
     { colour: 'kept', text: 'kept' },
-    { colour: 'dropped', text: 'dropped, shows no lung' },
+    { colour: 'dropped', text: 'dropped: shows no lung' },
     ...(unread > 0 ? [{ colour: 'unreadable', text: 'cannot be decoded' } as const] : []),
     { colour: 'used', text: 'in the volume' },
     ...(mask
@@ -104,7 +104,7 @@ export async function scanSheet(
   };
 }
 
-/** The volume as the networks see it, each view apart. */
+/** The volume as the networks see it, one section for each view. */
 function volumeSections(
   { preparation, record, volume, members }: SheetVolume,
   isOneOfMany: boolean,
@@ -135,11 +135,11 @@ async function decoded(source: Awaited<ReturnType<typeof openSlices>>, slice: nu
   try {
     return (await source.decode(slice)).image satisfies GreyImage;
   } catch {
-    return null; // Its reason is among the findings.
+    return null; // the reason is among the findings
   }
 }
 
-/** Of many sizes the least and the greatest width and height. */
+/** Up to three sizes, or else the range of widths and heights. */
 function sizesInWords(sizes: readonly string[]): string {
   if (sizes.length <= 3) return sizes.join(', ');
   const range = (values: readonly number[]) => `${Math.min(...values)} to ${Math.max(...values)}`;

@@ -7,7 +7,7 @@ type Line = ListrTaskWrapper<unknown, never, never>;
 
 export interface Display {
   event: (event: MemberEvent) => void;
-  /** Call after the last event. */
+  /** Waits until everything is printed. Call it after the last event. */
   end: () => Promise<void>;
 }
 
@@ -15,7 +15,7 @@ export function memberDisplay(plan: Plan, state: 'new' | 'continued'): Display {
   return process.stdout.isTTY ? liveDisplay(plan) : plainDisplay(state);
 }
 
-/** A line for each epoch and each turn of events. */
+/** Prints a line for each epoch and each change of a member's state. */
 function plainDisplay(state: 'new' | 'continued'): Display {
   return {
     event(event) {
@@ -27,7 +27,7 @@ function plainDisplay(state: 'new' | 'continued'): Display {
   };
 }
 
-/** One line a member, rewritten in place. */
+/** One line per member, rewritten in place. */
 function liveDisplay(plan: Plan): Display {
   const lines = new Map<string, { line: Line; finish: (error?: Error) => void }>();
   const early: MemberEvent[] = [];
@@ -57,7 +57,7 @@ function liveDisplay(plan: Plan): Display {
   return { event: show, end: async () => void (await ended) };
 }
 
-/** An event in words, without the member's name. */
+/** The text of an event, without the member's name. */
 export function describe(event: MemberEvent): string {
   switch (event.kind) {
     case 'skipped':

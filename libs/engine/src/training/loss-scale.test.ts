@@ -31,8 +31,9 @@ async function setUp(kind: EngineKind, growthInterval = 2) {
     const { value } = await step({ factors: tf.tensor1d(factors), rates: adam.rates(0.01, ++updates) });
     return value.dataSync()[0]!;
   };
-  const { first, second, average } = adam.slots.get('w')!;
-  const state = () => [variable, first, second, average!].map((kept) => [...kept.dataSync()]);
+  const { exp_avg: first, exp_avg_sq: second } = adam.slots.get('w')!.state;
+  const { average } = adam.averages.get('w')!;
+  const state = () => [variable, first!, second!, average].map((kept) => [...kept.dataSync()]);
   return { run, state, scale: () => lossScale.variables.scale.dataSync()[0]!, options };
 }
 

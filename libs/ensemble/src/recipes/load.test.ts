@@ -2,8 +2,9 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '@ct-ensemble/core';
+import { learningRateAt } from '@ct-ensemble/training';
 import { loadRecipe, parseRecipe, recipeNames } from './load.ts';
-import { preparationsOf } from './schema.ts';
+import { classesOf, preparationsOf } from './schema.ts';
 
 const valid = `name: trial
 task: detection
@@ -97,6 +98,90 @@ const mistakes: [string, string, string, RegExp][] = [
     'detecton',
     /line 2: task must be .*, not "detecton" \(did you mean "detection"/,
   ],
+  [
+    'a field of another loss',
+    'loss: { name: focal, gamma: 1.5 }',
+    'loss: { name: cross-entropy, gamma: 1.5 }',
+    /line 11: training\.loss\.gamma is not a field of a recipe \(fields here: name, labelSmoothing, classWeights, beta\)/,
+  ],
+  [
+    'a mistyped field of a loss',
+    'gamma: 1.5',
+    'gamma: 1.5, labelSmothing: 0.1',
+    /line 11: training\.loss\.labelSmothing is not a field of a recipe \(did you mean "labelSmoothing"\?\)/,
+  ],
+  [
+    'a loss without a name',
+    'name: focal, ',
+    '',
+    /line 11: training\.loss\.name is missing: it must be one of focal, cross-entropy/,
+  ],
+  [
+    'no loss but text',
+    '{ name: focal, gamma: 1.5 }',
+    'focal',
+    /line 11: training\.loss must be a mapping, not "focal"/,
+  ],
+  [
+    'mistyped class weights',
+    'gamma: 1.5',
+    'gamma: 1.5, classWeights: inverse-freqency',
+    /line 11: training\.loss\.classWeights must be none, inverse-frequency, effective-number, or a list .*\(did you mean "inverse-frequency"\?\)/,
+  ],
+  [
+    'class weights of another task',
+    'gamma: 1.5',
+    'gamma: 1.5, classWeights: [1, 2, 3]',
+    /line 11: training\.loss\.classWeights has 3 numbers, but there are 2 classes: non-covid, covid/,
+  ],
+  [
+    'a beta that nothing uses',
+    'gamma: 1.5',
+    'gamma: 1.5, beta: 0.9',
+    /line 11: training\.loss\.beta is only used with classWeights: effective-number/,
+  ],
+  [
+    'a mistyped optimizer',
+    'name: adam',
+    'name: adamx',
+    /line 12: training\.optimizer\.name must be one of adam, adamw, sgd, not "adamx" \(did you mean "adam"/,
+  ],
+  [
+    'Nesterov without momentum',
+    'name: adam',
+    'name: sgd, nesterov: true',
+    /line 12: training\.optimizer\.nesterov needs a momentum above 0/,
+  ],
+  [
+    'a batch that micro-batches do not divide',
+    '  batchSize: 4',
+    '  batchSize: 4\n  accumulate: 3',
+    /line 11: training\.accumulate must divide batchSize, 4, without a remainder/,
+  ],
+  [
+    'a mistyped precision',
+    '  batchSize: 4',
+    '  batchSize: 4\n  precision: mixd',
+    /line 11: training\.precision must be float32, mixed or mixed-float16, not "mixd" \(did you mean "mixed"/,
+  ],
+  [
+    'a mistyped engine setting',
+    'training:',
+    'engine: { tf3: true }\ntraining:',
+    /line 8: engine\.tf3 is not .*"tf32"/,
+  ],
+  [
+    'a memory limit without a unit',
+    'training:',
+    'engine: { memoryLimit: "8" }\ntraining:',
+    /line 8: engine\.memoryLimit must be a size such as 8GiB or 500MiB/,
+  ],
+  [
+    'mixup without alpha',
+    'none',
+    '{ mixup: { alpa: 1 } }',
+    /line 16: training\.augmentation\.mixup\.alpa is not .*"alpha"/,
+  ],
   ['a mistyped loss', 'focal', 'fokal', /line 11: training\.loss\.name .*"fokal" \(did you mean "focal"/],
   [
     'text for a number',
@@ -181,13 +266,31 @@ const mistakes: [string, string, string, RegExp][] = [
 ];
 
 test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, message })))(
-  '$title is told with line and field',
+  '$title is reported with line and field',
   ({ from, to, message }) => {
-    const told = complaint(edited(from, to));
-    expect(told).toMatch(/^r\.yaml: /);
-    expect(told).toMatch(message);
+    const text = complaint(edited(from, to));
+    expect(text).toMatch(/^r\.yaml: /);
+    expect(text).toMatch(message);
   },
 );
+
+const cosine = (text: string) =>
+  valid.replace(/ {2}learningRate:\n(?: {4}- .*\n)+/, `  learningRate: ${text}\n`);
+
+test('a schedule by name, and what is wrong with one', () => {
+  const { training } = parseRecipe(cosine('{ schedule: cosine, rate: 0.1, warmUp: 1 }'), 'r.yaml');
+  expect(training.learningRate).toEqual({ schedule: 'cosine', rate: 0.1, warmUp: 1, final: 0 });
+  const wrong = [
+    ['{ schedule: cosin, rate: 0.1 }', /training\.learningRate\.schedule must be one of cosine, not "cosin" \(did you mean "cosine"/],
+    ['{ rate: 0.1 }', /training\.learningRate\.schedule is missing: it must be one of cosine/],
+    ['{ schedule: cosine, rat: 0.1 }', /training\.learningRate\.rate is missing/],
+    ['{ schedule: cosine, rate: 0.1, warmup: 1 }', /training\.learningRate\.warmup is not .*\(did you mean "warmUp"/],
+    ['{ schedule: cosine, rate: 0.1, final: 1 }', /training\.learningRate\.final must not be above rate, not 1/],
+    ['{ schedule: cosine, rate: 0.1, warmUp: 3 }', /training\.learningRate\.warmUp must be below epochs, 3, not 3/],
+    ['0.1', /training\.learningRate must be a list of rates, or a mapping with a schedule such as cosine, not 0\.1/],
+  ] as const; // prettier-ignore
+  for (const [text, message] of wrong) expect(complaint(cosine(text))).toMatch(message);
+});
 
 test('every problem is listed, in the order of the lines, those across fields too', () => {
   const text = edited('task: detection', 'taks: detection')
@@ -195,8 +298,7 @@ test('every problem is listed, in the order of the lines, those across fields to
     .replace('from: 0', 'from: 5')
     .replace('[first, second]', '[first, third]');
   expect(complaint(text).split('\n')).toEqual([
-    'r.yaml: 6 problems',
-    expect.stringMatching(/^ {2}line 1: task is missing/),
+    'r.yaml: 5 problems',
     expect.stringMatching(/^ {2}line 2: taks is not a field of a recipe \(did you mean "task"\?\)$/),
     expect.stringMatching(/^ {2}line 9: training\.epochs/),
     expect.stringMatching(/^ {2}line 14: training\.learningRate\[0\]\.from/),
@@ -205,12 +307,54 @@ test('every problem is listed, in the order of the lines, those across fields to
   ]);
 });
 
-test('five submissions pass, six and two of one name do not', () => {
+test('classes: given, those of the task, or those of the data', () => {
+  expect(classesOf(parseRecipe(valid, 'r.yaml'))).toEqual(['non-covid', 'covid']);
+  const severity = edited('task: detection', 'task: severity');
+  expect(classesOf(parseRecipe(severity, 'r.yaml'))).toEqual(['mild', 'moderate', 'severe', 'critical']);
+  const own = edited('task: detection', 'classes: [b, a, __proto__, constructor, \'two words, "x"\']');
+  const names = ['b', 'a', '__proto__', 'constructor', 'two words, "x"'];
+  expect(classesOf(parseRecipe(own, 'r.yaml'))).toEqual(names);
+  expect(classesOf(parseRecipe(edited('task: detection\n', ''), 'r.yaml'))).toBeNull();
+});
+
+test('layout, split and folds', () => {
+  const text = edited('task: detection', 'layout: folders\nsplit: { val: 0.25 }\nfolds: 5');
+  expect(parseRecipe(text, 'r.yaml')).toMatchObject({
+    layout: 'folders',
+    split: { val: 0.25, test: 0, seed: 1 },
+    folds: 5,
+  });
+});
+
+test.each([
+  ['classes: [a]', /line 2: classes needs two classes or more/],
+  ['classes: [a, b, a]', /line 2: classes\[2\] "a" is named twice/],
+  ['classes: ["a\\u0308", "\u00e4"]', /line 2: classes\[1\] "ä" is named twice/],
+  ['classes: [a, " b"]', /line 2: classes\[1\] must not begin or end with a space/],
+  ['classes: [a, "b\\nc"]', /line 2: classes\[1\] must not hold control characters or line breaks/],
+  ['classes: [a, ""]', /line 2: classes\[1\] must not be empty/],
+  ['classes: a, b', /line 2: classes must be a list, not "a, b"/],
+  ['classes: [a, 1]', /line 2: classes\[1\] must be text, not 1/],
+  ['task: detection\nclasses: [a, b]', /line 3: classes cannot be given together with task/],
+  ['layout: folder', /line 2: layout must be one of .*, not "folder" \(did you mean "folders"\?\)/],
+  ['split: { val: 0 }', /line 2: split\.val must be above 0, not 0/],
+  ['split: { test: 0.2 }', /line 2: split\.val is missing: it must be a share/],
+  ['split: { val: 0.5, test: 0.5 }', /line 2: split leaves no scan for training/],
+  ['split: { val: 1.5 }', /line 2: split\.val must be a share, 0 or more and below 1, not 1\.5/],
+  ['split: { vall: 0.5 }', /split\.vall is not a field of a recipe \(did you mean "val"\?\)/],
+  ['folds: 1', /line 2: folds must be a whole number, 2 or more, not 1/],
+])('%j is refused', (lines, message) => {
+  expect(complaint(edited('task: detection', lines))).toMatch(message);
+});
+
+test('without a task there may be more than five submissions; six and two of one name do not', () => {
   const line = '  - { name: both, members: [first, second] }\n';
   const named = (names: string[]) =>
     valid.replace(line, names.map((name) => line.replace('both', name)).join(''));
   expect(complaint(named(['a', 'b', 'c', 'd', 'e']))).toBe('accepted');
   expect(complaint(named(['a', 'b', 'c', 'd', 'e', 'f']))).toMatch(/submissions .*five at most/);
+  const sixWithoutTask = named(['a', 'b', 'c', 'd', 'e', 'f']).replace('task: detection\n', '');
+  expect(complaint(sixWithoutTask)).toBe('accepted');
   expect(complaint(named(['a', 'A']))).toMatch(/line 19: submissions\[1\]\.name names two submissions/);
 });
 
@@ -238,7 +382,7 @@ test('a member cannot start from weights that are not published', () => {
   expect(parseRecipe(text, 'r.yaml', { published: ['densenet_small'] }).members[1]!.pretrained).toBe(true);
 });
 
-test('a file and a name find their recipe; a mistyped one is told the nearest', async () => {
+test('a file and a name find their recipe; the error for a mistyped one names the nearest', async () => {
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-')), 'mine.yml');
   await writeFile(path, valid);
   expect((await loadRecipe(path)).name).toBe('trial');
@@ -279,8 +423,10 @@ describe('built-in recipes', () => {
     const { volume, members, training, submissions } = await loadRecipe('detection-paper');
     expect(volume).toMatchObject({ depth: 64, height: 224, width: 224, slices: 'lung', mask: null });
     expect(members.map((member) => member.architecture)).toEqual(Array(3).fill('densenet161'));
-    expect([training.epochs, training.batchSize, training.loss.gamma]).toEqual([40, 16, 1.5]);
-    const rateOf = (epoch: number) => training.learningRate.findLast(({ from }) => from <= epoch)?.rate;
+    expect([training.epochs, training.batchSize, training.loss]).toEqual([40, 16, { name: 'focal', gamma: 1.5 }]); // prettier-ignore
+    const { epochs, learningRate } = training;
+    const rateOf = (epoch: number) =>
+      learningRateAt(learningRate, { epoch, epochs, step: 0, stepsPerEpoch: 1 });
     expect([0, 15, 16, 30, 31, 39].map(rateOf)).toEqual([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6]);
     const sets = submissions.map((submission) =>
       submission.members.map((name) => 1 + members.findIndex((member) => member.name === name)),

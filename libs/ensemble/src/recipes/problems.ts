@@ -1,9 +1,9 @@
-// What is wrong with a recipe, in words: the problems that the schema finds and those that involve several fields.
+// The problems of a recipe, in words: those that the schema finds and those that involve several fields.
 import { UserError } from '@ct-ensemble/core';
 import { isMap, isNode, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { z } from 'zod';
 import { didYouMean } from '../names.ts';
-import { recipeSchema } from './schema.ts';
+import { classesOf, recipeSchema } from './schema.ts';
 
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
@@ -22,10 +22,10 @@ export interface Problem {
 
 /** The error that lists all problems, each with its line. */
 export function recipeRefusal(source: string, problems: { line: number; text: string }[]): UserError {
-  const told = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
-  return told.length === 1
-    ? new UserError(told[0]!, { file: source })
-    : new UserError(`${told.length} problems\n  ${told.join('\n  ')}`, { file: source });
+  const lines = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
+  return lines.length === 1
+    ? new UserError(lines[0]!, { file: source })
+    : new UserError(`${lines.length} problems\n  ${lines.join('\n  ')}`, { file: source });
 }
 
 /** All problems of a recipe: `issues` are those that the schema found in `value`. */
@@ -37,14 +37,16 @@ export function problemsIn(
   return [...issues.flatMap((issue) => describe(issue, value)), ...crossProblems(value, options)];
 }
 
+/** What the competition takes. */
+const MOST_SUBMISSIONS = 5;
+
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
 function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
-  const { members, submissions, training } = recipeSchema.shape;
+  const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
   const memberList = read(members, ['members']);
   const submissionList = read(submissions, ['submissions']) ?? [];
-  const rates = read(training.shape.learningRate, ['training', 'learningRate']) ?? [];
   const memberNames = memberList?.map((member) => member.name);
   const problems: Problem[] = [
     ...doubled(memberNames ?? []).map((i) => ({ path: ['members', i, 'name'], text: 'names two members' })),
@@ -53,6 +55,25 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
       text: 'names two submissions',
     })),
   ];
+  const classList = read(classes, ['classes']) ?? [];
+  classList.forEach((name, i) => {
+    const first = classList.findIndex((other) => other.normalize('NFC') === name.normalize('NFC'));
+    if (first < i) problems.push({ path: ['classes', i], text: `"${name}" is named twice` });
+  });
+  const hasTask = at(value, ['task']) !== undefined;
+  if (hasTask && at(value, ['classes']) !== undefined)
+    problems.push({ path: ['classes'], text: 'cannot be given together with task: remove one of the two' });
+  if (hasTask && submissionList.length > MOST_SUBMISSIONS)
+    problems.push({
+      path: ['submissions'],
+      text: 'holds more than five submissions, the competition takes five at most',
+    });
+  const shares = read(split, ['split']);
+  if (shares !== undefined && shares.val + shares.test >= 1)
+    problems.push({
+      path: ['split'],
+      text: 'leaves no scan for training: val and test must be below 1 in sum',
+    });
   if (architectures !== undefined) {
     memberList?.forEach(({ architecture }, i) => {
       if (architectures.includes(architecture)) return;
@@ -84,18 +105,13 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
       }
     });
   });
-  rates.forEach(({ from }, i) => {
-    const path = ['training', 'learningRate', i, 'from'];
-    const before = rates[i - 1]?.from;
-    if (before === undefined && from !== 0)
-      problems.push({ path, text: `must be 0 for the first rate, not ${from}` });
-    if (before !== undefined && from <= before) {
-      problems.push({
-        path,
-        text: `must be greater than ${before}, the epoch of the rate before, not ${from}`,
-      });
-    }
-  });
+  const { classWeights } = read(training.shape.loss, ['training', 'loss']) ?? {};
+  const task = read(recipeSchema.shape.task, ['task']);
+  const known = classesOf({ task, classes: classList.length > 0 ? classList : undefined });
+  if (Array.isArray(classWeights) && known !== null && classWeights.length !== known.length) {
+    const text = `has ${classWeights.length} numbers, but there are ${known.length} classes: ${known.join(', ')}`;
+    problems.push({ path: ['training', 'loss', 'classWeights'], text });
+  }
   return problems;
 }
 
@@ -109,17 +125,51 @@ function doubled(names: readonly string[]): number[] {
 function describe(issue: z.core.$ZodIssue, root: unknown): Problem[] {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {
-    const known = fieldsOf(path);
+    const known = fieldsOf(path, root);
     return issue.keys.map((key) => ({
       path: [...path, key],
       text: `is not a field of a recipe${didYouMean(key, known) || ` (fields here: ${known.join(', ')})`}`,
     }));
   }
+  const branch = issue.code === 'invalid_union' ? branchOf(issue) : undefined;
+  if (branch) return branch.flatMap((inner) => describe({ ...inner, path: [...path, ...inner.path] }, root));
   const value = at(root, path);
   if (value === undefined) return [{ path, text: `is missing: it ${issue.message}` }];
-  const options = issue.code === 'invalid_value' ? issue.values.map(String) : [];
   const shown = Array.isArray(value) && issue.code !== 'invalid_type' ? '' : `, not ${show(value)}`;
-  return [{ path, text: `${issue.message}${shown}${didYouMean(String(value), options)}` }];
+  return [
+    { path, text: `${issue.message}${shown}${didYouMean(String(value), choicesOf(issue, path, root))}` },
+  ];
+}
+
+/**
+ * The issues of that branch of a union which takes the value's kind, a list or a mapping; undefined where the union has a
+ * message of its own.
+ */
+function branchOf({ errors, message }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] | undefined {
+  if (message !== 'Invalid input') return undefined;
+  const fitting = errors.filter(
+    (issues) => !issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0),
+  );
+  return fitting.length === 1 ? fitting[0] : undefined;
+}
+
+/** The values that a field may have, where they are names. */
+function choicesOf(issue: z.core.$ZodIssue, path: Path, root: unknown): string[] {
+  if (issue.code === 'invalid_value') return issue.values.map(String);
+  if (issue.code !== 'invalid_union') return [];
+  const nested = issue.errors.flat().flatMap((inner) => choicesOf(inner, path, root));
+  if (nested.length > 0) return nested;
+  const around = path.slice(0, -1);
+  const union = ofKind(schemaAt(around, root), at(root, around));
+  return union instanceof z.ZodDiscriminatedUnion ? choicesIn(union, path.at(-1)!) : [];
+}
+
+const choicesIn = (union: z.ZodDiscriminatedUnion, key: PropertyKey): string[] =>
+  union.options.map((option) => literalOf(option, key)).filter((name) => name !== undefined);
+
+function literalOf(option: unknown, key: PropertyKey): string | undefined {
+  const field = (option as z.ZodObject).shape[key as string];
+  return field instanceof z.ZodLiteral ? String(field.value) : undefined;
 }
 
 function show(value: unknown): string {
@@ -127,17 +177,47 @@ function show(value: unknown): string {
   return json.length > 60 ? `${json.slice(0, 57)}…` : json;
 }
 
-/** The fields that the mapping at a path of the schema has. */
-function fieldsOf(path: Path): string[] {
-  let schema: unknown = recipeSchema;
-  for (const step of path) {
-    schema =
-      schema instanceof z.ZodArray ? schema.element : (schema as typeof recipeSchema).shape[step as 'name'];
-    while (!(schema instanceof z.ZodArray) && !(schema instanceof z.ZodObject))
-      schema =
-        schema instanceof z.ZodPreprocess ? schema.out : (schema as z.ZodDefault | z.ZodNullable).unwrap();
-  }
-  return Object.keys((schema as typeof recipeSchema).shape);
+/** The fields that the mapping at a path of the recipe has. */
+function fieldsOf(path: Path, root: unknown): string[] {
+  const schema = chosen(schemaAt(path, root), at(root, path));
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+/** The schema at a path; of unions on the way the branch that the recipe chose. */
+function schemaAt(path: Path, root: unknown): unknown {
+  return path.reduce<unknown>((around, step, depth) => {
+    const schema = chosen(around, at(root, path.slice(0, depth)));
+    if (schema instanceof z.ZodArray) return schema.element;
+    return schema instanceof z.ZodObject ? (schema.shape as Record<PropertyKey, unknown>)[step] : undefined;
+  }, recipeSchema);
+}
+
+/** Without what stands around it: optional, default, nullable, preprocessing. */
+function unwrapped(schema: unknown): unknown {
+  while (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodPreprocess
+  )
+    schema = schema instanceof z.ZodPreprocess ? schema.out : schema.unwrap();
+  return schema;
+}
+
+/** The branch of a union for the value's kind, a list or a mapping. */
+function ofKind(schema: unknown, value: unknown): unknown {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodDiscriminatedUnion || !(inner instanceof z.ZodUnion)) return inner;
+  const isList = Array.isArray(value);
+  return unwrapped(inner.options.find((option) => unwrapped(option) instanceof z.ZodArray === isList));
+}
+
+/** The same, and of several mappings the one that the value names. */
+function chosen(schema: unknown, value: unknown): unknown {
+  const union = ofKind(schema, value);
+  if (!(union instanceof z.ZodDiscriminatedUnion)) return union;
+  const key = union.def.discriminator;
+  return union.options.find((option) => literalOf(option, key) === at(value, [key]));
 }
 
 function at(value: unknown, path: Path): unknown {

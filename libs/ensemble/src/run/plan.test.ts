@@ -48,6 +48,19 @@ test('is written, read back, and continued; devices may change', async () => {
   expect((await readPlan(run)).devices).toEqual(['gpu:0']);
 });
 
+test('settings of the engine may change when a run is continued, the precision may not', async () => {
+  const run = await temporaryRun();
+  const { recipe, ...plan } = planOf(['x']);
+  await adoptPlan(run, { ...plan, recipe });
+  const engine = { tf32: true, deterministic: true, memoryLimit: '4GiB' };
+  expect(await adoptPlan(run, { ...plan, recipe: { ...recipe, engine } })).toBe('continued');
+  expect((await readPlan(run)).recipe.engine).toEqual(engine);
+  const mixed = { ...recipe, training: { ...recipe.training, precision: 'mixed' as const } };
+  await expect(adoptPlan(run, { ...plan, recipe: mixed })).rejects.toThrow(
+    /recipe\.training\.precision was undefined and is now "mixed"/,
+  );
+});
+
 test('another recipe or other scans in the same folder are refused by the field', async () => {
   const run = await temporaryRun();
   await adoptPlan(run, planOf(['x']));
@@ -67,4 +80,18 @@ test('no run, and a plan that is none, are named', async () => {
   await writeFile(planFile(run), JSON.stringify({ ...planOf(['x']), engine: 'abacus' }));
   await expect(readPlan(run)).rejects.toThrow(/plan\.json: field engine/);
   expect(await readFile(planFile(run), 'utf8')).toContain('abacus');
+});
+
+test('a plan of an earlier version, which names a task and no layout, is read and continued', async () => {
+  const run = await temporaryRun();
+  const plan = planOf(['x']);
+  const { root, classes, scans, digest } = plan.dataset;
+  const dataset = { root, task: 'detection', classes, scans, digest };
+  await writeFile(planFile(run), JSON.stringify({ ...plan, dataset }));
+  expect(await readPlan(run)).toEqual(plan);
+  expect(await adoptPlan(run, plan)).toBe('continued');
+  const other = { ...plan, dataset: { ...plan.dataset, layout: 'folders' } };
+  await expect(adoptPlan(run, other)).rejects.toThrow(
+    /dataset\.layout was "cov19-ct-db" and is now "folders"/,
+  );
 });

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { readJson, UserError, writeJson } from '@ct-ensemble/core';
-import { type StoredScan, viewsOf } from '@ct-ensemble/data';
+import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { type MemberScans, planFile } from '../run-folder.ts';
@@ -24,7 +24,12 @@ const planSchema = z.object({
   recipe: recipeSchema,
   dataset: z.object({
     root: z.string(),
-    task: z.enum(['detection', 'severity']),
+    /** Plans of earlier versions name no layout: there was one. */
+    layout: z.string().default('cov19-ct-db'),
+    /** The table of scans, if there is one. */
+    labels: z.string().nullable().default(null),
+    /** Where the splits are from: the data set, or the recipe's shares. */
+    splits: z.enum(['data', 'recipe']).default('data'),
     /** Label i is classes[i]. */
     classes: z.array(z.string()),
     /** Usable scans of each split. */
@@ -42,7 +47,7 @@ export type MemberPlan = z.infer<typeof memberPlan>;
 
 export interface PlanOptions {
   recipe: Recipe;
-  dataset: { root: string; classes: readonly string[] };
+  dataset: Pick<DatasetIndex, 'root' | 'layout' | 'classes' | 'splits'> & { labels: string | null };
   /** Each member's; all are the same but for their volumes. */
   scans: readonly MemberScans[];
   engine: Plan['engine'];
@@ -58,7 +63,9 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
     recipe,
     dataset: {
       root: dataset.root,
-      task: recipe.task,
+      layout: dataset.layout,
+      labels: dataset.labels,
+      splits: dataset.splits,
       classes: [...dataset.classes],
       scans: { train: usable('train'), val: usable('val'), test: usable('test') },
       digest: digestOf(scans),
@@ -95,8 +102,8 @@ export async function readPlan(run: string): Promise<Plan> {
 }
 
 /**
- * Writes the plan, or goes on with the one that is there: devices and engine may change between two starts, nothing
- * else may.
+ * Writes the plan, or goes on with the one that is there: devices, engine and the engine's settings may change between two
+ * starts, nothing else may.
  *
  * @returns whether the run was there already.
  * @throws UserError that names the first field in which the two plans differ.
@@ -106,8 +113,8 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
   if (there !== undefined) {
     const old = await readPlan(run);
     const difference = firstDifference(
-      { recipe: old.recipe, dataset: fixed(old) },
-      { recipe: plan.recipe, dataset: fixed(plan) },
+      { recipe: fixedRecipe(old), dataset: fixed(old) },
+      { recipe: fixedRecipe(plan), dataset: fixed(plan) },
       '',
     );
     if (difference !== undefined) {
@@ -121,8 +128,11 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
   return there === undefined ? 'new' : 'continued';
 }
 
-/** A data set may move; its content may not change. */
-const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined });
+/** A data set and its table may move; their content may not change. */
+const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined, labels: undefined });
+
+/** What the engine is told changes no plan; the precision of training is the recipe's. */
+const fixedRecipe = ({ recipe }: Plan) => ({ ...recipe, engine: undefined });
 
 function firstDifference(old: unknown, now: unknown, path: string): string | undefined {
   if (isDeepStrictEqual(old, now)) return undefined;

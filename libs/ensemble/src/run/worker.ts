@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { readJson, sha256OfFile, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
-import { type Device, openEngine } from '@ct-ensemble/engine';
+import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
 import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
 import {
   lastCheckpoint,
@@ -17,6 +17,7 @@ import {
 } from '@ct-ensemble/training';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { scoresOf } from '../results/metrics.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { type Probabilities, writeProbabilities } from '../results/probabilities.ts';
@@ -67,10 +68,11 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   let stopped = false;
   Comlink.expose({ stop: () => void (stopped = true) } satisfies MemberControl, nodeEndpoint(task.control));
   const stop = () => stopped;
-  const engine = await openEngine({ engine: plan.engine, device });
+  const { engine: settings, training } = plan.recipe;
+  const engine = await openEngine({ engine: plan.engine, ...engineOptionsOf(device, settings) });
   try {
     const folder = memberFolder(run, member.name);
-    const { training } = plan.recipe;
+    const precision = training.precision ?? 'float32';
     await rm(failedFile(run, member.name), { force: true });
     const classes = plan.dataset.classes.length;
     const views = member.views.map(({ depth }) => depth);
@@ -82,6 +84,9 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     await writeJson(configFile(run, member.name), {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
+      engineSettings: settings ?? {},
+      engineNotes: engine.notes,
+      precision: { asked: precision, ...precisionOf(precision) },
       node: process.version,
       classes: plan.dataset.classes,
       training,
@@ -91,7 +96,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const usable = (split: StoredScan['split']) =>
       scans.filter((scan) => scan.split === split && scan.volume !== null);
     const store = openVolumeStore(task.store);
-    const predict = predictionStep(model);
+    const predict = predictionStep(model, { precision });
     const state = await trainMember({
       model,
       folder,
@@ -146,7 +151,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   }
 }
 
-/** What the member started from, for its config.json; where it goes on from a checkpoint, what is told there. */
+/** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */
 async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
   const config = configFile(run, member.name);
   if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) {

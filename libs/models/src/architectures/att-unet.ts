@@ -1,4 +1,4 @@
-// Attention U-Net (Oktay et al., MIDL 2018) as it is commonly written in PyTorch: gates weigh what the skip connections bring.
+// Attention U-Net (Oktay et al., MIDL 2018) as it is commonly written in PyTorch: gates weight the skip connections.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import { batchNorm, conv2d, maxPool, relu, sequential, upsample, type Layer } from '../layers.ts';
 import type { Segmenter } from '../network.ts';
@@ -9,7 +9,7 @@ interface Channels {
   out: number;
 }
 
-/** 3×3 convolution, batch normalisation and ReLU, numbered from `first` on in a Sequential. */
+/** 3×3 convolution, batch normalisation and ReLU; `first` is the convolution's index in PyTorch's Sequential. */
 function unit(scope: Scope, first: number, channels: Channels) {
   return sequential(
     conv2d(scope.at(String(first)), { ...channels, kernel: 3, padding: 1, bias: true }),
@@ -21,26 +21,26 @@ function unit(scope: Scope, first: number, channels: Channels) {
 const doubleConv = (scope: Scope, channels: Channels) =>
   sequential(unit(scope, 0, channels), unit(scope, 3, { in: channels.out, out: channels.out }));
 
-/** Twice the edge; the upsampling itself is number 0. */
+/** Doubles the edge, then applies a unit. The upsampling has index 0 in PyTorch's Sequential, hence the unit starts at 1. */
 const upConv = (scope: Scope, channels: Channels) => sequential(upsample, unit(scope.at('up'), 1, channels));
 
-/** Additive attention: x · σ(psi(ReLU(W_g g + W_x x))), one weight a pixel. */
+/** Additive attention: x · σ(psi(ReLU(W_g g + W_x x))), one weight per pixel. `inner` is the number of channels of the sum. */
 function gate(scope: Scope, { channels, inner }: { channels: number; inner: number }) {
   const projected = (name: string, sizes: Channels) =>
     sequential(
       conv2d(scope.at(name).at('0'), { ...sizes, kernel: 1, bias: true }),
       batchNorm(scope.at(name).at('1'), sizes.out),
     );
-  const ofGate = projected('W_g', { in: channels, out: inner });
-  const ofSkip = projected('W_x', { in: channels, out: inner });
+  const projectGate = projected('W_g', { in: channels, out: inner });
+  const projectSkip = projected('W_x', { in: channels, out: inner });
   const psi = projected('psi', { in: inner, out: 1 });
   return (g: Tensor4D, x: Tensor4D, mode: Parameters<Layer>[1]): Tensor4D => {
-    const sum: Tensor4D = tf.add(ofGate(g, mode), ofSkip(x, mode));
+    const sum: Tensor4D = tf.add(projectGate(g, mode), projectSkip(x, mode));
     return tf.mul(x, tf.sigmoid(psi(tf.relu(sum), mode)));
   };
 }
 
-/** widths: channels of the levels, from the full edge down; each level halves it. */
+/** `widths`: channels of each level, from the full image size downwards; each level has half the edge of the one above. */
 const segmenter = (widths: readonly number[], described: Pick<Segmenter, 'input'>): Segmenter => ({
   ...described,
   output: 'map',
@@ -81,5 +81,5 @@ const segmenter = (widths: readonly number[], described: Pick<Segmenter, 'input'
 
 export const attUNet = segmenter([64, 128, 256, 512, 1024], { input: { edge: 224, minimumEdge: 16 } });
 
-/** For tests. */
+/** For tests and trials: three narrow levels. */
 export const attUNetSmall = segmenter([4, 8, 16], { input: { edge: 32, minimumEdge: 4 } });

@@ -1,4 +1,4 @@
-// Recomputation changes what is kept, not what comes out: loss, gradients and running statistics with and without it.
+// Loss, gradients and running statistics are the same with and without recomputation in the backward pass.
 import { openEngine } from '@ct-ensemble/engine';
 import tf, { type Scalar, type Tensor4D } from '@tensorflow/tfjs';
 import { buildModel } from '../registry.ts';

@@ -1,4 +1,4 @@
-// DenseNet (Huang et al., CVPR 2017) as torchvision builds it: every layer of a block sees all layers before it.
+// DenseNet (Huang et al., CVPR 2017) as torchvision builds it: each layer of a block receives the outputs of all earlier layers.
 import { recompute } from '@ct-ensemble/engine';
 import tf, { type Tensor, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { constant, kaimingNormal } from '../inits.ts';
@@ -17,13 +17,13 @@ import { type Classifier, imageNet, type NetworkOptions } from '../network.ts';
 import type { Scope } from '../weights/parameters.ts';
 
 interface DenseNetSize {
-  /** Channels that each layer adds. */
+  /** Number of channels that each layer adds. */
   growth: number;
-  /** Layers of each dense block; a transition lies between two blocks. */
+  /** Number of layers of each dense block; there is a transition between two blocks. */
   blocks: readonly number[];
   /** Channels before the first block. */
   initial: number;
-  /** A layer first squeezes to this many times its growth. */
+  /** The 1×1 convolution of a layer has `bottleneck · growth` output channels. */
   bottleneck: number;
 }
 
@@ -32,7 +32,7 @@ interface Channels {
   out: number;
 }
 
-/** One layer of a dense block: `growth` further channels from all channels so far. */
+/** One layer of a dense block: computes `growth` new channels from the concatenation of all earlier ones. */
 function denseLayer(scope: Scope, channels: number, { growth, bottleneck }: DenseNetSize): Layer<Tensor4D[]> {
   const squeezed = bottleneck * growth;
   const [norm1, conv1] = [scope.at('norm1'), scope.at('conv1')];
@@ -53,7 +53,7 @@ function denseLayer(scope: Scope, channels: number, { growth, bottleneck }: Dens
   };
 }
 
-/** Layers that each see the block's input and the channels of all layers before them. */
+/** A block of layers, each of which receives the block's input and the outputs of all earlier layers. */
 function denseBlock(layers: readonly Layer<Tensor4D[]>[]): Layer {
   return (x, mode) => {
     if (mode.recompute) {
@@ -67,7 +67,7 @@ function denseBlock(layers: readonly Layer<Tensor4D[]>[]): Layer {
 
 const joined = (parts: Tensor4D[]): Tensor4D => (parts.length === 1 ? parts[0]! : tf.concat(parts, 3));
 
-/** Between two blocks: fewer channels, half the edge. */
+/** The layers between two blocks: fewer channels, half the edge. */
 function transition(scope: Scope, channels: Channels): Layer {
   return sequential(
     batchNorm(scope.at('norm'), channels.in),
@@ -77,7 +77,7 @@ function transition(scope: Scope, channels: Channels): Layer {
   );
 }
 
-/** [N, H, W, channels] → logits [N, classes]; the features are a 32nd of H and W where there are four blocks. */
+/** [N, H, W, channels] → logits [N, classes]. With four blocks the last feature maps have 1/32 of the image's edge. */
 function denseNet(
   scope: Scope,
   size: DenseNetSize,
@@ -117,7 +117,7 @@ function denseNet(
   return (x, mode) => classifier(globalAvgPool(trunk(x, mode), mode), mode);
 }
 
-/** Channels behind the last block. */
+/** Number of channels after the last block. */
 const featuresOf = ({ initial, growth, blocks }: DenseNetSize) =>
   blocks.reduce((channels, count, i) => (i > 0 ? channels >> 1 : channels) + count * growth, initial);
 
@@ -137,7 +137,7 @@ export const densenet161 = classifier(
   },
 );
 
-/** For tests and for volumes of a few pixels: a training step takes milliseconds. */
+/** For tests and trials with volumes of a few pixels: a training step takes milliseconds. */
 export const densenetSmall = classifier(
   { growth: 8, blocks: [2, 2, 2], initial: 8, bottleneck: 2 },
   { input: { edge: 64, minimumEdge: 13 } },

@@ -1,11 +1,12 @@
-// What turns a volume, its slices as channels, into the three channels that a pretrained backbone expects.
+// The front: reduces a volume, whose slices are the channels, to the three channels that a pretrained backbone expects.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import { conv2d, relu, sequential, type Layer } from '../layers.ts';
 import type { Scope } from '../weights/parameters.ts';
 
 /**
- * One view: `encoder1`, [N, H, W, views[0]] → [N, H, W, 3], a 3×3 convolution and a ReLU. Two views, the first's slices
- * before the second's: `encoder1` and `encoder2`, each as before, then `encoder3` from their six channels to three.
+ * [N, H, W, slices of all views] → [N, H, W, 3]. One view: `encoder1`, a 3×3 convolution to three channels and a ReLU. Two views
+ * (the slices of the first view come first): `encoder1` and `encoder2` of the same kind, one per view, whose six channels
+ * `encoder3` reduces to three.
  */
 export function front(scope: Scope, views: readonly number[]): Layer {
   const encoder = (name: string, depth: number) =>

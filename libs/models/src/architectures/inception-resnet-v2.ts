@@ -1,4 +1,4 @@
-// Inception-ResNet-v2 (Szegedy et al., AAAI 2017) as timm builds it: each block adds a part of what its branches see.
+// Inception-ResNet-v2 (Szegedy et al., AAAI 2017) as timm builds it: each block adds its branches' scaled output to its input.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import {
   averageInside,
@@ -16,8 +16,9 @@ import { conv2d, globalAvgPool, linear } from '../layers.ts';
 import type { Classifier } from '../network.ts';
 
 interface InceptionResNetSize {
+  /** Maps a published number of channels to this variant's. */
   width: (channels: number) => number;
-  /** Blocks at an eighth, a sixteenth and a 32nd of the edge; one more of the last kind follows. */
+  /** Number of blocks at 1/8, 1/16 and 1/32 of the edge; one more block of the last kind follows. */
   repeats: readonly [block35: number, block17: number, block8: number];
 }
 
@@ -52,13 +53,13 @@ const mixed7a = inParallel(
 );
 
 interface Residual {
-  /** Of what is added. */
+  /** Factor of the branches' output before it is added to the input. */
   scale: number;
-  /** Default true. */
+  /** Whether a ReLU follows the sum; default true. */
   relu?: boolean;
 }
 
-/** x + scale · conv2d(branches(x)), conv2d back to x's channels. */
+/** x + scale · conv2d(branches(x)), where conv2d is a 1×1 convolution to x's number of channels. */
 const residual =
   (branches: Step, { scale, relu = true }: Residual): Step =>
   (place) => {
@@ -132,7 +133,7 @@ export const inceptionResNetV2 = classifier(
   },
 );
 
-/** For tests: a sixteenth of the channels, one block a stage. */
+/** For tests: one sixteenth of the channels, one block per stage. */
 export const inceptionResNetV2Small = classifier(
   { width: (channels) => channels / 16, repeats: [1, 1, 1] },
   { input: { edge: 75, minimumEdge: 75 } },

@@ -1,4 +1,4 @@
-// Inception-v3 (Szegedy et al., CVPR 2016) as torchvision builds it, with its input affine, without the auxiliary head.
+// Inception-v3 (Szegedy et al., CVPR 2016) as torchvision builds it, with `transform_input`, without the auxiliary head.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
 import {
   averagePadded,
@@ -17,12 +17,13 @@ import { dropout, globalAvgPool, linear } from '../layers.ts';
 import { type Classifier, imageNet } from '../network.ts';
 
 interface Inception3Size {
+  /** Maps a published number of channels to this variant's. */
   width: (channels: number) => number;
-  /** Pool channels of the blocks at an eighth of the edge, … */
+  /** For each InceptionA block (1/8 of the edge) the channels of its pooling branch. */
   a: readonly number[];
-  /** … channels of the 7×7 branches of those at a sixteenth, … */
+  /** For each InceptionC block (1/16 of the edge) the inner channels of its 7×7 branches. */
   c: readonly number[];
-  /** … and the number of those at a 32nd. */
+  /** Number of InceptionE blocks (1/32 of the edge). */
   e: number;
 }
 
@@ -89,7 +90,7 @@ const inceptionE = inParallel(
   [averagePadded, conv('branch_pool', 192, 1)],
 );
 
-/** Mixed_5b, Mixed_5c, …: blocks of one stage, lettered from `first` on. */
+/** Names the blocks of a stage as torchvision does: Mixed_5b, Mixed_5c, …; `first` is the first letter. */
 const stage = (number: number, first: string, blocks: readonly Step[]) =>
   blocks.map((block, i) => named(`Mixed_${number}${String.fromCharCode(first.charCodeAt(0) + i)}`, block));
 
@@ -101,7 +102,7 @@ const trunkOf = ({ a, c, e }: Inception3Size) =>
     ...stage(7, 'a', [inceptionD, ...Array<Step>(e).fill(inceptionE)]),
   );
 
-/** From images made with ImageNet's mean and deviation to those made with 0.5 and 0.5: torchvision's transform_input. */
+/** torchvision's `transform_input`: from normalisation by ImageNet's mean and deviation to normalisation by 0.5 and 0.5. */
 function transformInput(x: Tensor4D): Tensor4D {
   const factor = imageNet.std.map((std) => std / 0.5);
   const offset = imageNet.mean.map((mean) => (mean - 0.5) / 0.5);
@@ -118,12 +119,12 @@ const classifier = (
   features: size.width(320) + 4 * size.width(384) + size.width(192),
   build(scope, { channels, classes }) {
     const { width } = size;
-    const init = normal(0.1); // torchvision cuts it at ±2, twenty deviations
+    const init = normal(0.1); // torchvision truncates it at ±2, which is twenty standard deviations
     const trunk = trunkOf(size)({ scope, channels, width, init });
     const head = linear(scope.at('fc'), { in: trunk.channels, out: classes, init });
     const drop = dropout<ReturnType<typeof globalAvgPool>>({ rate: 0.5, layer: 0 });
     return (x, mode) => {
-      const image = channels === 3 ? transformInput(x) : x; // the affine is one of three colours
+      const image = channels === 3 ? transformInput(x) : x; // the transformation is defined for three colours only
       return head(drop(globalAvgPool(trunk.layer(image, mode), mode), mode), mode);
     };
   },
@@ -142,7 +143,7 @@ export const inceptionV3 = classifier(
   },
 );
 
-/** For tests: a sixteenth of the channels, one block a stage. */
+/** For tests: one sixteenth of the channels, one block per stage. */
 export const inceptionV3Small = classifier(
   { width: (channels) => channels / 16, a: [32], c: [128], e: 1 },
   { input: { edge: 75, minimumEdge: 75 } },

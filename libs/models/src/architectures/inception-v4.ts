@@ -15,8 +15,9 @@ import { globalAvgPool, linear } from '../layers.ts';
 import type { Classifier } from '../network.ts';
 
 interface Inception4Size {
+  /** Maps a published number of channels to this variant's. */
   width: (channels: number) => number;
-  /** Blocks at an eighth, a sixteenth and a 32nd of the edge. */
+  /** Number of InceptionA, InceptionB and InceptionC blocks: 1/8, 1/16 and 1/32 of the edge. */
   a: number;
   b: number;
   c: number;
@@ -90,7 +91,7 @@ const inceptionC = inParallel(
 
 const repeated = (block: Step, count: number) => Array<Step>(count).fill(block);
 
-/** `features.0`, `features.1`, … */
+/** Stem and blocks, named `features.0`, `features.1`, … in order. */
 function trunkOf({ a, b, c }: Inception4Size): Step {
   const stem = [...[convHalving('0', 32, 3), convValid('1', 32, 3)].map(offCentre), conv('2', 64, 3)];
   const blocks = [
@@ -133,7 +134,7 @@ export const inceptionV4 = classifier(
   },
 );
 
-/** For tests: a sixteenth of the channels, one block a stage. */
+/** For tests: one sixteenth of the channels, one block per stage. */
 export const inceptionV4Small = classifier(
   { width: (channels) => channels / 16, a: 1, b: 1, c: 1 },
   { input: { edge: 75, minimumEdge: 75 } },

@@ -1,28 +1,30 @@
-// What the Inception networks are made of: convolutions with batch normalisation and ReLU, in sequence and side by side.
+// The building blocks of the Inception networks: convolutions with batch normalisation and ReLU, in sequence and in parallel.
 import type { Init } from '../inits.ts';
 import { avgPool, avgPoolInside, batchNorm, conv2d, maxPool, relu, sequential } from '../layers.ts';
 import { branches as sideBySide, type Layer, type Pair } from '../layers.ts';
 import type { Scope } from '../weights/parameters.ts';
 
-/** Where a part of the network is to be built. */
+/** What a step needs to know in order to build its part of the network. */
 export interface Place {
+  /** Where the parameters are created. */
   scope: Scope;
-  /** That come in. */
+  /** Number of input channels. */
   channels: number;
-  /** The published number of a layer's channels → this variant's. */
+  /** Maps a published number of channels to this variant's. */
   width: (channels: number) => number;
-  /** Of convolutions; default PyTorch's. */
+  /** Initial values of the convolutions' weights; default: PyTorch's. */
   init?: Init;
-  /** Of batch normalisations: see batchNorm. */
+  /** Passed on to the batch normalisations: see `BatchNormOptions`. */
   offCentre?: boolean;
 }
 
-/** A layer and the channels that come out of it. */
+/** A layer, and its number of output channels. */
 export interface Part {
   layer: Layer;
   channels: number;
 }
 
+/** Builds one part of a network. */
 export type Step = (place: Place) => Part;
 
 interface UnitOptions {
@@ -47,20 +49,20 @@ const unit =
     };
   };
 
-/** `name` may be a path: `branch1.0`. */
+/** The scope below `scope` of this name, which may be a path such as `branch1.0`. */
 const within = (scope: Scope, name: string) => name.split('.').reduce((at, child) => at.at(child), scope);
 
 const half = (kernel: Pair): Pair =>
   typeof kernel === 'number' ? (kernel - 1) / 2 : [(kernel[0] - 1) / 2, (kernel[1] - 1) / 2];
 
-/** Padded so that height and width stay. */
+/** A unit with padding that keeps height and width. */
 export const conv = (name: string, out: number, kernel: Pair) =>
   unit(name, out, { kernel, padding: half(kernel) });
 
-/** Without padding. */
+/** A unit without padding. */
 export const convValid = (name: string, out: number, kernel: Pair) => unit(name, out, { kernel });
 
-/** Every second pixel, without padding. */
+/** A unit with stride 2, without padding. */
 export const convHalving = (name: string, out: number, kernel: Pair) =>
   unit(name, out, { kernel, stride: 2 });
 
@@ -68,12 +70,14 @@ const pool =
   (layer: Layer): Step =>
   ({ channels }) => ({ layer, channels });
 
+/** 3×3 maximum with stride 2, without padding. */
 export const maxPoolHalving = pool(maxPool({ size: 3, stride: 2 }));
-/** 3×3, where padded zeros count. */
+/** 3×3 mean with stride 1; padded zeros count as values. */
 export const averagePadded = pool(avgPool({ size: 3, stride: 1, padding: 1 }));
-/** 3×3, where they do not. */
+/** 3×3 mean with stride 1, over the pixels inside the image. */
 export const averageInside = pool(avgPoolInside(3));
 
+/** Builds the steps one after the other. */
 export const inSequence =
   (...steps: readonly Step[]): Step =>
   (place) => {
@@ -86,7 +90,7 @@ export const inSequence =
     return { layer: sequential(...layers), channels };
   };
 
-/** Each branch sees what comes in; their channels follow one another. */
+/** Builds branches that all receive the same input; their output channels are concatenated in order. */
 export const inParallel =
   (...branches: readonly (readonly Step[])[]): Step =>
   (place) => {
@@ -97,13 +101,13 @@ export const inParallel =
     };
   };
 
-/** A step whose names lie below `name`. */
+/** The same step, with the names of its parameters below `name`. */
 export const named =
   (name: string, step: Step): Step =>
   (place) =>
     step({ ...place, scope: within(place.scope, name) });
 
-/** For the first steps of a network: see batchNorm. */
+/** The same step, with `offCentre` batch normalisations: for the first steps of a network, see `BatchNormOptions`. */
 export const offCentre =
   (step: Step): Step =>
   (place) =>

@@ -16,12 +16,13 @@ import { type Classifier, imageNet } from '../network.ts';
 import type { Scope } from '../weights/parameters.ts';
 
 interface ResNeXtSize {
-  /** Channels before the first stage; stage i comes out with 4 · 2ⁱ times as many. */
+  /** Channels before the first stage; stage i = 0, 1, … has 4 · 2ⁱ times as many output channels. */
   initial: number;
-  /** Blocks of each stage; each stage but the first halves the edge. */
+  /** Number of blocks of each stage; every stage but the first halves the edge. */
   stages: readonly number[];
+  /** Groups of the 3×3 convolutions. */
   groups: number;
-  /** Channels of a group in the first stage. */
+  /** Channels per group in the first stage; each further stage has twice as many. */
   groupWidth: number;
 }
 
@@ -34,7 +35,7 @@ interface BlockOptions {
   stride: number;
 }
 
-/** 1×1, grouped 3×3, 1×1, added to x, or to its projection where the shapes differ. */
+/** A 1×1, a grouped 3×3 and a 1×1 convolution, whose output is added to x, or to a projection of x if the shapes differ. */
 function bottleneck(scope: Scope, options: BlockOptions): Layer {
   const { inner, out, groups, stride } = options;
   const normalised = (i: number, sizes: Conv2dOptions) =>
@@ -98,7 +99,7 @@ export const resnext50 = classifier(
   },
 );
 
-/** For tests. */
+/** For tests and trials: two narrow stages. */
 export const resnextSmall = classifier(
   { initial: 8, stages: [1, 2], groups: 4, groupWidth: 2 },
   { input: { edge: 32, minimumEdge: 17 } },

@@ -7,7 +7,8 @@ import { findTensorFlow, openEngine } from '@ct-ensemble/engine';
 import type { Command } from 'commander';
 import { describing } from '../description.ts';
 import { buildModel } from '../registry.ts';
-import { readFixture } from '../testing/fixtures.ts';
+import type { Golden } from '../goldens.ts';
+import { readSmallGolden } from '../testing/fixtures.ts';
 import { saveWeights } from '../weights/weights.ts';
 import { exportCommand } from './export.ts';
 import { goldensCommand } from './goldens.ts';
@@ -18,7 +19,7 @@ const engine = findTensorFlow() ? 'tensorflow' : 'cpu';
 const log = jest.spyOn(console, 'log').mockImplementation(() => undefined);
 beforeEach(() => log.mockClear());
 
-/** What it prints, and its exit code. */
+/** Runs a command; returns what it printed, and its exit code. */
 async function run(command: Command, ...words: string[]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {
@@ -30,13 +31,14 @@ async function run(command: Command, ...words: string[]) {
 }
 
 describe('goldens', () => {
+  /** Compares with a file that holds PyTorch's values for densenet_small, after a change to its `nets` or its seed. */
   const compare = async (
-    change: (golden: Awaited<ReturnType<typeof readFixture>>) => unknown,
-    ...more: string[]
+    change: (golden: Golden) => unknown,
+    { seed, more = [] }: { seed?: string | number; more?: string[] } = {},
   ) => {
-    const golden = await readFixture('densenet_small');
+    const recorded = await readSmallGolden('densenet_small');
     const file = join(folder, 'goldens.json');
-    await writeFile(file, JSON.stringify({ nets: change(golden) }));
+    await writeFile(file, JSON.stringify({ seed: seed ?? recorded.seed, nets: change(recorded.golden) }));
     return run(goldensCommand(), '--file', file, '--engine', engine, ...more);
   };
 
@@ -47,6 +49,12 @@ describe('goldens', () => {
       /^densenet_small: 11293 parameters; eval logits \S+, after training forward \S+, loss \S+, gradient norms, median \S+, 95 % \S+: ok$/,
     );
   });
+
+  test.each(['golden', 7])('weights and input are drawn from the seed of the file: with %j nothing agrees', async (seed) => {
+    const { text, code } = await compare((golden) => ({ densenet_small: golden }), { seed });
+    expect(code).toBe(1);
+    expect(text).toMatch(/eval logits \S+ \(limit \S+\), after training forward \S+ \(limit \S+\), loss \S+ \(limit \S+\)/);
+  }); // prettier-ignore
 
   test.each([
     ['eval logits', { evalLogits: [[0, 0], [0, 0], [0, 0]] }],
@@ -59,20 +67,23 @@ describe('goldens', () => {
   }); // prettier-ignore
 
   test('wrong gradients and numbers of parameters are found, as JSON too', async () => {
-    const { text, code } = await compare((golden) => {
-      const gradients = Object.entries(golden.gradients).map(([name, [norm, sum]]) => [
-        name,
-        [norm * 1.2, sum],
-      ]);
-      return { densenet_small: { ...golden, parameters: 5, gradients: Object.fromEntries(gradients) } };
-    }, '--json');
+    const { text, code } = await compare(
+      (golden) => {
+        const gradients = Object.entries(golden.gradients).map(([name, [norm, sum]]) => [
+          name,
+          [norm * 1.2, sum],
+        ]);
+        return { densenet_small: { ...golden, parameters: 5, gradients: Object.fromEntries(gradients) } };
+      },
+      { more: ['--json'] },
+    );
     expect(code).toBe(1);
     const [line] = JSON.parse(text) as { ok: boolean; expectedParameters: number; figures: { name: string; value: number }[] }[]; // prettier-ignore
     expect(line).toMatchObject({ ok: false, parameters: 11293, expectedParameters: 5 });
     expect(line!.figures.find(({ name }) => name === 'gradientMedian')!.value).toBeCloseTo(1 / 6, 2);
   });
 
-  test('a network that is not here is told, the others go on', async () => {
+  test('an unknown network is reported, and the others are compared', async () => {
     const { text, code } = await compare((golden) => ({ resnet18: golden, densenet_small: golden }));
     expect(code).toBe(1);
     expect(text).toMatch(/^resnet18: unknown architecture "resnet18".*\ndensenet_small: .*: ok$/);
@@ -81,14 +92,14 @@ describe('goldens', () => {
   test.each([
     ['{"nets": {"x": {"shape": [1, 2]}}}', /nets\.x\.shape/],
     ['{', /JSON/],
-  ])('a file that is none: %s', async (content, problem) => {
+  ])('a file that is not a goldens file: %s', async (content, problem) => {
     const file = join(folder, 'bad.json');
     await writeFile(file, content);
     await expect(run(goldensCommand(), '--file', file)).rejects.toThrow(problem);
     await expect(run(goldensCommand(), '--file', file)).rejects.toThrow(file);
   });
 
-  test('a file that is not there', async () => {
+  test('a file that does not exist', async () => {
     const missing = run(goldensCommand(), '--file', join(folder, 'none.json'));
     await expect(missing).rejects.toThrow(/none\.json: there is no such file → give --file FILE/);
   });
@@ -150,7 +161,7 @@ describe('export', () => {
     engine.close();
   };
 
-  test('what the weights say of themselves is enough', async () => {
+  test('the metadata of the weights is enough', async () => {
     await save(describing({ ...about, size: [32, 32] }));
     const { text } = await run(exportCommand(), '--weights', weights);
     expect(text).toMatch(/w\.onnx: densenet_small, opset 17, 0\.\d MB$/);
@@ -159,14 +170,14 @@ describe('export', () => {
       expect(content).toContain(part);
   });
 
-  test('what they do not say must be given', async () => {
+  test('what the metadata lacks must be given as an option', async () => {
     await save({});
     const [file, ...all] = [weights, '--architecture', 'densenet_small', '--views', '4', '--classes', 'a,b'];
     await expect(run(exportCommand(), '--weights', file!)).rejects.toThrow(
-      /w\.safetensors: does not say its architecture → give --architecture NAME/,
+      /w\.safetensors: the metadata lacks architecture → give --architecture NAME/,
     );
     await expect(run(exportCommand(), '--weights', file!, ...all)).rejects.toThrow(
-      /its size → give --size EDGE/,
+      /lacks size → give --size EDGE/,
     );
     const out = join(folder, 'x.onnx');
     expect(

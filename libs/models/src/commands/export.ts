@@ -1,4 +1,4 @@
-// models:export: a network with its weights as an ONNX file.
+// models:export: writes a network with its weights as an ONNX file.
 import { UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
@@ -25,10 +25,10 @@ export function exportCommand(): Command {
     .description(`Writes a network and its weights as ONNX, opset ${ONNX_OPSET}.`)
     .requiredOption(
       '--weights <file>',
-      'safetensors, as a training leaves them in checkpoints/best.safetensors',
+      'safetensors file, such as the checkpoints/best.safetensors that a training writes',
     )
-    .option('--out <file>', 'the ONNX file (default: beside the weights, .onnx)')
-    .option('--architecture <name>', 'where the weights do not say it')
+    .option('--out <file>', 'the ONNX file (default: the path of the weights with the ending .onnx)')
+    .option('--architecture <name>', "if it is not in the weights' metadata")
     .option(
       '--views <slices>',
       'slices of each view, such as 64 or 32,16; "" for a network without a front',
@@ -45,7 +45,7 @@ export function exportCommand(): Command {
       const known = <Key extends keyof Described>(key: Key, option: string): NonNullable<Described[Key]> => {
         const value = found[key];
         if (value !== undefined) return value as NonNullable<Described[Key]>;
-        throw new UserError(`does not say its ${key}`, { file, remedy: `give ${option}` });
+        throw new UserError(`the metadata lacks ${key}`, { file, remedy: `give ${option}` });
       };
       const architecture = known('architecture', '--architecture NAME');
       const views = known('views', '--views SLICES');

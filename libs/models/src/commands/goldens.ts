@@ -1,4 +1,4 @@
-// models:goldens: all networks of a goldens file beside ours, one line each.
+// models:goldens: compares every network of a goldens file with the network here, one line each.
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { type EngineKind, openEngine } from '@ct-ensemble/engine';
 import { Command, Option } from 'commander';
@@ -10,14 +10,23 @@ interface Options {
   json?: boolean;
 }
 
-/** A comparison, or why there is none. */
+/** A comparison, or the reason why the network could not be compared. */
 type Line = Comparison | { net: string; problem: string; ok: false };
 
 export function goldensCommand(): Command {
   return new Command('goldens')
     .description('Compares the networks with PyTorch in float64: exit code 1 beyond the limits.')
-    .option('--file <file>', 'goldens', sharedGoldens)
-    .addOption(new Option('--engine <name>').choices(['tensorflow', 'cpu']).default('tensorflow'))
+    .addOption(
+      new Option('--file <file>', "goldens: PyTorch's results and the seed of weights and inputs").default(
+        sharedGoldens,
+        'shared/goldens/goldens.json beside the workspace',
+      ),
+    )
+    .addOption(
+      new Option('--engine <name>', 'library that computes')
+        .choices(['tensorflow', 'cpu'])
+        .default('tensorflow'),
+    )
     .option('--json', 'print JSON')
     .action(async ({ file, engine, json }: Options) => {
       const goldens = await readGoldens(file);
@@ -27,8 +36,8 @@ export function goldensCommand(): Command {
       const opened = await openEngine({ engine });
       try {
         const lines: Line[] = [];
-        for (const [net, golden] of Object.entries(goldens)) {
-          const line = compared(() => compareGolden(net, golden), net);
+        for (const [net, golden] of Object.entries(goldens.nets)) {
+          const line = compared(() => compareGolden({ seed: goldens.seed, net }, golden), net);
           lines.push(line);
           if (!json) console.log(textOf(line));
         }
@@ -63,8 +72,8 @@ function textOf(line: Line): string {
   const count =
     parameters === expectedParameters ? `${parameters}` : `${parameters}, not ${expectedParameters},`;
   const parts = figures.map(({ name, value, limit }) => {
-    const told = `${titles[name]} ${value.toExponential(1)}`;
-    return value <= limit ? told : `${told} (limit ${limit.toExponential(1)})`;
+    const figure = `${titles[name]} ${value.toExponential(1)}`;
+    return value <= limit ? figure : `${figure} (limit ${limit.toExponential(1)})`;
   });
   return `${net}: ${count} parameters; ${parts.join(', ')}: ${ok ? 'ok' : 'NOT ok'}`;
 }

@@ -1,13 +1,14 @@
-// What several commands take, read from the command line.
+// Parsers of command-line options that several commands have.
 import { InvalidArgumentError } from 'commander';
 
-/** Slices of each view, `32,16`; nothing: no view. */
+/** Slices of each view: `32,16`. The empty text means no views. @throws {InvalidArgumentError} for more than two. */
 export function views(text: string): number[] {
   const slices = text === '' ? [] : text.split(',').map(count);
   if (slices.length > 2) throw new InvalidArgumentError('a front takes one or two views.');
   return slices;
 }
 
+/** A whole number above 0. @throws {InvalidArgumentError} for anything else. */
 export function count(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)
@@ -15,14 +16,14 @@ export function count(text: string): number {
   return value;
 }
 
-/** `224`, or `224x256`: height and width. */
+/** Height and width in pixels: `224`, or `224x256`. @throws {InvalidArgumentError} for anything else. */
 export function size(text: string): [height: number, width: number] {
   const [height, width, ...more] = text.split('x').map(count);
   if (more.length > 0) throw new InvalidArgumentError('give one edge, or HEIGHTxWIDTH.');
   return [height!, width ?? height!];
 }
 
-/** Words separated by commas. */
+/** Texts separated by commas. @throws {InvalidArgumentError} if one is empty. */
 export function words(text: string): string[] {
   const list = text.split(',').map((word) => word.trim());
   if (list.includes('')) throw new InvalidArgumentError('give names separated by commas.');

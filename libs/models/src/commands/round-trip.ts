@@ -1,4 +1,5 @@
-// models:round-trip: files of every network, read by PyTorch (strict) and ONNX Runtime, and their logits beside ours.
+// models:round-trip: writes files of every network, lets PyTorch (strict=True) and ONNX Runtime compute logits from them, and
+// compares these with the logits computed here.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta
 const record = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
 const limit = 1e-4;
 
-/** What is no number comes as null. */
+/** Infinite values and NaN are null in the script's JSON. */
 const logits = z.array(z.number().nullable());
 
 const answer = z.object({
@@ -33,13 +34,13 @@ const answer = z.object({
 
 export function roundTripCommand(): Command {
   return new Command('round-trip')
-    .description('Has PyTorch and ONNX Runtime read what is written here: exit code 1 where logits differ.')
+    .description('Lets PyTorch and ONNX Runtime read the files written here: exit code 1 if logits differ.')
     .option(
       '--python <path>',
       'a Python that has torch, torchvision, timm, safetensors, onnx and onnxruntime',
       'python3',
     )
-    .option('--record', 'keep the result for the tests')
+    .option('--record', 'write the result to the fixture of the tests')
     .action(async ({ python, record: keeps }: { python: string; record?: boolean }) => {
       const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-round-trip-'));
       try {
@@ -50,7 +51,7 @@ export function roundTripCommand(): Command {
           const { pytorch, onnxruntime, probabilities } = networks[name]!;
           const far = [pytorch && distance(own, pytorch), distance(own, onnxruntime), probabilities];
           if (!far.every((value) => value === null || value <= limit)) ok = false;
-          const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not there');
+          const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not available');
           console.log(
             `${name}: greatest |Δ| of logits, PyTorch ${strict}, ONNX Runtime ${onnx}; probabilities ${softmax}`,
           );
@@ -95,7 +96,7 @@ const distance = (ours: readonly number[], theirs: readonly (number | null)[]) =
     ? Math.max(...ours.map((value, i) => Math.abs(value - (theirs[i] ?? NaN))))
     : NaN;
 
-/** A line for each network. */
+/** The fixture's text: one line for each network. */
 function recorded(
   versions: object,
   ours: Record<string, RoundTrip>,

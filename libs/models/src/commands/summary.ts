@@ -1,4 +1,4 @@
-// models:summary: what a network is made of, as a table.
+// models:summary: prints a network's layers, shapes and costs as a table.
 import { Command, Option } from 'commander';
 import { architectureNames, architectureOf } from '../registry.ts';
 import { type SummaryRow, summarise, totals } from '../onnx/summary.ts';
@@ -17,18 +17,22 @@ interface Options {
 
 export function summaryCommand(): Command {
   return new Command('summary')
-    .description('Layers, shapes, parameters, multiply-adds and activation memory of a network.')
-    .addOption(new Option('--architecture <name>').choices(architectureNames()).makeOptionMandatory())
+    .description('Prints layers, shapes, parameters, multiply-adds and activation memory of a network.')
+    .addOption(
+      new Option('--architecture <name>', 'architecture of the network')
+        .choices(architectureNames())
+        .makeOptionMandatory(),
+    )
     .option(
       '--views <slices>',
-      'slices of each view, such as 64 or 32,16; none: an image of 3 channels',
+      'slices of each view, such as 64 or 32,16 (default: an image of 3 channels, no view)',
       views,
       [],
     )
     .option('--size <edge>', "edge of the image, or HEIGHTxWIDTH (default: the network's own)", size)
-    .option('--batch <n>', 'volumes at once', count, 1)
-    .option('--classes <n>', 'what the head tells apart', count, 2)
-    .option('--depth <n>', 'parts of a name that make a row', count, 3)
+    .option('--batch <n>', 'volumes per batch', count, 1)
+    .option('--classes <n>', 'number of classes', count, 2)
+    .option('--depth <n>', 'number of leading parts of a name that are one row', count, 3)
     .option('--json', 'print JSON')
     .action(async ({ architecture, depth, json, size, ...options }: Options) => {
       const { edge } = architectureOf(architecture).input;

@@ -1,29 +1,31 @@
-// A network and its weights as an ONNX model: opset 17, channels first, names as in the state dict.
-// https://onnx.ai/onnx/intro/concepts.html; the messages are those of onnx.proto that are used here.
+// Converts a network and its weights to an ONNX model: opset 17, channels first, names as in the state dict.
+// https://onnx.ai/onnx/intro/concepts.html. `messages` below is the part of onnx.proto that is needed here.
 import { GROUPED_CONV2D } from '@ct-ensemble/engine';
 import protobuf from 'protobufjs/light.js';
 import type { StoredTensors } from '../weights/safetensors.ts';
 import { layerOf } from './summary.ts';
 import type { Graph, Op, Value, Window } from './trace.ts';
 
+/** Version of the ONNX operator set that is written. */
 export const ONNX_OPSET = 17;
 
 export interface OnnxOptions {
   graph: Graph;
-  /** The state dict of the network that was traced. */
+  /** The state dict of the traced network, with PyTorch's names and layouts. */
   tensors: StoredTensors;
-  /** What the network classifies: whole inputs get a softmax over the classes, pixels a sigmoid. */
+  /** `classes`: a classifier, whose probabilities are the softmax over the classes. `map`: a segmenter, with a sigmoid. */
   output: 'classes' | 'map';
-  /** Names the graph. */
+  /** Name of the ONNX graph. */
   name: string;
-  /** Texts by name, for the model's `metadata_props`. */
+  /** Texts for the model's `metadata_props`. */
   metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * The bytes of the file; equal for equal arguments. Input `volume` [batch, slices, height, width] float32 in 0 … 1 (two views:
- * the first's slices before the second's), outputs `logits` and `probabilities` [batch, classes], of a segmenter
- * [batch, classes, height, width].
+ * Returns the bytes of the ONNX file; equal arguments give equal bytes. Input: `volume`, float32 in [0, 1],
+ * [batch, slices, height, width]; with two views the slices of the first come first. Outputs: `logits` and `probabilities`,
+ * [batch, classes], for a segmenter [batch, classes, height, width].
+ * @throws {Error} for an operation that has no translation here.
  */
 export function onnxModel(options: OnnxOptions): Uint8Array {
   const { graph, output, name, metadata } = options;
@@ -71,13 +73,15 @@ const INT64 = 7;
 function emit({ graph, tensors }: OnnxOptions) {
   const nodes: Node[] = [];
   const initialisers = new Map<string, Initialiser>();
-  /** What a value is called in the file. */
+  /** The name of each value in the file. */
   const names = new Map<Value, string>([[graph.input, 'volume']]);
+  /** The node that computes each value. */
   const makers = new Map<Value, Node>();
+  /** How many operations use each value. */
   const uses = new Map<Value, number>();
   for (const { inputs } of graph.ops) for (const value of inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
   const taken = new Map<string, number>();
-  /** Numbered where it was given before. */
+  /** A name that no other node or initialiser has: with a number appended if it was given before. */
   const fresh = (name: string) => {
     const count = taken.get(name) ?? 0;
     taken.set(name, count + 1);
@@ -85,7 +89,7 @@ function emit({ graph, tensors }: OnnxOptions) {
   };
   let layer = 'input';
 
-  /** A vector is one value a channel: beside an image it has the image's rank. */
+  /** Adds a parameter or constant to the file. A vector that is combined with an image has one value per channel: [C, 1, 1]. */
   function initialiser(value: Value, rank: number): string {
     const isVector = value.shape.length === 1 && rank === 4;
     if (value.parameter) {
@@ -105,7 +109,7 @@ function emit({ graph, tensors }: OnnxOptions) {
     return name;
   }
 
-  /** The name of an input, which becomes an initialiser where no op makes it. */
+  /** The name of an operation's input. An input that no operation computes becomes an initialiser. */
   const nameOf = (value: Value, rank = value.shape.length): string =>
     names.get(value) ?? initialiser(value, rank);
 
@@ -133,7 +137,7 @@ function emit({ graph, tensors }: OnnxOptions) {
   for (const { input } of nodes) input.forEach((name, i) => name === last && (input[i] = 'logits'));
   return { nodes, initialisers: [...initialisers.values()] };
 
-  /** What is added to a convolution or a product alone is its bias. */
+  /** Makes an addition of a vector the bias of the convolution or product before it, if nothing else uses that one's output. */
   function addBias({ kernel, inputs, outputs }: Op): boolean {
     const [sum, bias] = inputs;
     const maker = kernel === 'Add' ? makers.get(sum!) : undefined;
@@ -223,15 +227,17 @@ function emit({ graph, tensors }: OnnxOptions) {
         };
       }
       default:
-        throw new Error(`the export to ONNX does not know ${kernel}; teach it in onnx.ts`);
+        throw new Error(
+          `the ONNX export has no translation of the operation ${kernel}: add it to translate() in onnx.ts`,
+        );
     }
   }
 }
 
-/** An axis of [batch, height, width, channels] in [batch, channels, height, width]. */
+/** The position in [batch, channels, height, width] of an axis of [batch, height, width, channels]. */
 const channelsFirst = (axis: number) => [0, 2, 3, 1][axis]!;
 
-/** Its output bears its name. */
+/** A node whose single output has the node's name. */
 const node = (made: Pick<Node, 'name' | 'opType' | 'input' | 'attribute'>): Node => ({
   ...made,
   output: [made.name],

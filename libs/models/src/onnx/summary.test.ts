@@ -1,4 +1,4 @@
-// Against the numbers that torchvision and timm publish of their networks, and closed forms.
+// Summaries against the numbers that torchvision and timm publish of their networks, and against closed forms.
 import { summarise, totals } from './summary.ts';
 import { traceNetwork } from './trace.ts';
 

@@ -1,23 +1,24 @@
-// What a network is made of: layers, shapes, parameters, multiply-adds, memory of what flows between them.
+// Summarises a traced network: layers, shapes, parameters, multiply-adds and memory of activations.
 import { GROUPED_CONV2D } from '@ct-ensemble/engine';
 import type { Graph, Op } from './trace.ts';
 
+/** One row: a layer, or a group of layers whose names start alike. */
 export interface SummaryRow {
-  /** The first parts of its names in the state dict: `model.features.denseblock1`. Ops without weights belong to the layer before them. */
+  /** The first parts of the names in the state dict, such as `model.features.denseblock1`. Operations without weights count to the layer before them. */
   layer: string;
-  /** The kernels in it, each with how often: `Conv2D × 12`. */
+  /** Number of operations by tfjs kernel name. */
   ops: Record<string, number>;
-  /** Of its last op: [batch, height, width, channels]. */
+  /** Output shape of the last operation: [batch, height, width, channels]. */
   output: number[];
-  /** Trainable ones. */
+  /** Number of trainable parameters. */
   parameters: number;
-  /** Of convolutions and matrix products, for the whole batch. */
+  /** Multiply-adds of convolutions and matrix products, for the whole batch. */
   multiplyAdds: number;
-  /** Of all that its ops give, float32. A backward pass keeps most of it. */
+  /** Bytes of all outputs of its operations in float32; a backward pass keeps most of them. */
   activationBytes: number;
 }
 
-/** depth: how many parts of a name make a row. */
+/** One row for each group of layers. `depth`: number of leading name parts that layers of a group have in common. */
 export function summarise(graph: Graph, depth: number): SummaryRow[] {
   const rows = new Map<string, SummaryRow>();
   let layer = 'input';
@@ -41,6 +42,7 @@ export function summarise(graph: Graph, depth: number): SummaryRow[] {
   return [...rows.values()];
 }
 
+/** The sums over all rows. */
 export function totals(rows: readonly SummaryRow[]) {
   const total = (of: 'parameters' | 'multiplyAdds' | 'activationBytes') =>
     rows.reduce((sum, row) => sum + row[of], 0);
@@ -51,13 +53,13 @@ export function totals(rows: readonly SummaryRow[]) {
   };
 }
 
-/** `model.features.conv0` of `model.features.conv0.weight`. */
+/** The layer that an operation's parameter belongs to, e.g. `model.features.conv0`; undefined for one without parameters. */
 export function layerOf({ inputs }: Op): string | undefined {
   const name = inputs.find(({ parameter }) => parameter)?.parameter!.name;
   return name?.slice(0, name.lastIndexOf('.'));
 }
 
-/** A convolution has for each output the filter's [height, width, channels of its group], a product its inner edge. */
+/** Per output value: height × width × channels of a group for a convolution, the inner dimension for a matrix product. */
 function multiplyAdds({ kernel, inputs, outputs }: Op): number {
   if (!products.has(kernel)) return 0;
   const filter = inputs[1]!.shape;

@@ -1,4 +1,4 @@
-// What a network computes, as a list of tfjs's ops: a forward pass on a backend that knows shapes and no values.
+// Records the operations of a network: runs a forward pass on a tfjs backend that infers shapes and computes no values.
 import { GROUPED_CONV2D } from '@ct-ensemble/engine';
 import tf, {
   type backend_util,
@@ -10,32 +10,34 @@ import tf, {
 } from '@tensorflow/tfjs';
 import { buildNetwork, inputChannels, type ModelOptions } from '../registry.ts';
 
-/** What flows between the ops. 4-D: [batch, height, width, channels]. */
+/** An input or output of an operation. Four-dimensional values are [batch, height, width, channels]. */
 export interface Value {
   readonly shape: readonly number[];
-  /** A parameter of the network: its name in the state dict. */
+  /** Set if the value is a parameter of the network: its name in the state dict. */
   readonly parameter?: { readonly name: string; readonly trainable: boolean };
-  /** A number or a list that the network's code holds. */
+  /** Set if the value is a constant in the network's code. */
   readonly constant?: ArrayLike<number>;
 }
 
+/** One recorded operation. */
 export interface Op {
-  /** tfjs's name of the kernel. */
+  /** Name of the tfjs kernel. */
   readonly kernel: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  /** The kernel's, where a window slides replaced by its `Window`. */
+  /** The kernel's attributes; of convolutions and pools also the fields of a `Window`. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
+/** The window of a convolution or pool, in pixels. */
 export interface Window {
   readonly size: readonly [height: number, width: number];
   readonly strides: readonly [number, number];
-  /** Above, left, below, right. */
+  /** Padding above, left, below, right. */
   readonly pads: readonly [number, number, number, number];
 }
 
-/** In evaluation mode; ops in the order of computation. */
+/** A network in evaluation mode; the operations are in the order of computation. */
 export interface Graph {
   readonly input: Value;
   readonly output: Value;
@@ -43,18 +45,20 @@ export interface Graph {
 }
 
 export interface TraceOptions extends Omit<ModelOptions, 'seed'> {
-  /** Default 1. */
+  /** Number of volumes; default 1. */
   batch?: number;
-  /** Height and width of the volume. */
+  /** Height and width of the volume, in pixels. */
   size: readonly [height: number, width: number];
 }
 
 /**
- * No weights are needed, nothing is computed. tfjs's current backend is the same afterwards; where there was none, tfjs-cpu.
- * @throws {UserError} as buildNetwork and a model's `forward` do.
+ * Records the forward pass of a network in evaluation mode. No weights are needed and nothing is computed. Afterwards tfjs's
+ * current backend is the one that was current before, or tfjs's CPU backend if there was none.
+ * @throws {UserError} for an unknown architecture, or a size that does not fit the network.
+ * @throws {Error} for an operation that is not known here.
  */
 export async function traceNetwork(architecture: string, options: TraceOptions): Promise<Graph> {
-  const before = tf.getBackend() as string | null | undefined; // none before the first use, and after the last
+  const before = tf.getBackend() as string | null | undefined; // undefined before a first backend is set, null after the last is removed
   await tf.setBackend(backendName);
   recorder.begin();
   try {
@@ -94,13 +98,14 @@ class Recorder extends tf.KernelBackend {
     this.values = new Map();
   }
 
-  /** A tensor that an op makes. */
+  /** Creates a tensor that is the output of an operation. */
   create(shape: readonly number[], dtype: DataType): TensorInfo {
     const dataId = {};
     this.values.set(dataId, { shape });
     return { dataId, shape: [...shape], dtype };
   }
 
+  /** Marks a tensor as a parameter of the network. */
   name(dataId: DataId, parameter: NonNullable<Value['parameter']>) {
     const { shape } = this.values.get(dataId)!;
     this.values.set(dataId, { shape, parameter });
@@ -125,7 +130,7 @@ class Recorder extends tf.KernelBackend {
   }
 
   override disposeData() {
-    return true; // the graph may still tell of it
+    return true; // the value itself is kept, because the graph may refer to it
   }
 
   override refCount() {
@@ -143,7 +148,7 @@ class Recorder extends tf.KernelBackend {
 
 type Shape = readonly number[];
 type Attributes = Record<string, unknown>;
-/** Shapes of the outputs, and the attributes to be told. */
+/** Infers the outputs' shapes, and attributes to be recorded beside the kernel's own. */
 type Infer = (inputs: Shape[], attributes: Attributes) => { shapes: Shape[]; attributes?: object };
 
 const same: Infer = ([x]) => ({ shapes: [x!] });
@@ -151,17 +156,17 @@ const broadcast: Infer = ([a, b]) => ({
   shapes: [tf.broadcast_util.assertAndGetBroadcastShape([...a!], [...b!])],
 });
 
-/** An op that a network uses in another way than those that are here must be taught, not told wrongly. */
-function requireUsual(attributes: Attributes, usual: Record<string, string>) {
-  for (const [name, value] of Object.entries(usual)) {
+/** Throws if an attribute has a value that the shape inference here does not support; a wrong graph would be recorded otherwise. */
+function requireSupported(attributes: Attributes, supported: Record<string, string>) {
+  for (const [name, value] of Object.entries(supported)) {
     const found = attributes[name] ?? value;
     if (String(found) !== value)
-      throw new Error(`a network has an op with ${name} ${String(found)}; teach it to trace.ts`);
+      throw new Error(`an operation with ${name} ${String(found)} is not supported: add it to trace.ts`);
   }
 }
 
 const convolution: Infer = ([x, filter], { strides, pad, dilations = 1, dataFormat = 'NHWC' }) => {
-  requireUsual(
+  requireSupported(
     { dilations: [dilations].flat().every((step) => step === 1), dataFormat },
     { dilations: 'true', dataFormat: 'NHWC' },
   );
@@ -195,7 +200,7 @@ function windowOf(info: backend_util.Conv2DInfo): Window {
   };
 }
 
-/** Inputs in the order in which they are told, and what comes out. */
+/** By kernel: the names of the inputs in the order in which they are recorded (none: all, in order), and the shape inference. */
 const kernels: Record<string, { inputs: readonly string[]; infer: Infer }> = {
   Conv2D: { inputs: ['x', 'filter'], infer: convolution },
   [GROUPED_CONV2D]: { inputs: ['x', 'filter'], infer: convolution },
@@ -209,14 +214,14 @@ const kernels: Record<string, { inputs: readonly string[]; infer: Infer }> = {
   BatchMatMul: {
     inputs: ['a', 'b'],
     infer([a, b], attributes) {
-      requireUsual(attributes, { transposeA: 'false', transposeB: 'false' });
+      requireSupported(attributes, { transposeA: 'false', transposeB: 'false' });
       return { shapes: [[a![0]!, b![1]!]] };
     },
   },
   PadV2: {
     inputs: ['x'],
     infer([x], attributes) {
-      requireUsual(attributes, { constantValue: '0' });
+      requireSupported(attributes, { constantValue: '0' });
       const paddings = attributes['paddings'] as [number, number][];
       return { shapes: [x!.map((edge, axis) => edge + sum(paddings[axis]!))] };
     },
@@ -224,14 +229,14 @@ const kernels: Record<string, { inputs: readonly string[]; infer: Infer }> = {
   ResizeNearestNeighbor: {
     inputs: ['images'],
     infer([x], attributes) {
-      requireUsual(attributes, { alignCorners: 'false', halfPixelCenters: 'false' });
+      requireSupported(attributes, { alignCorners: 'false', halfPixelCenters: 'false' });
       return { shapes: [[x![0]!, ...(attributes['size'] as [number, number]), x![3]!]] };
     },
   },
   Mean: {
     inputs: ['x'],
     infer([x], { axis, keepDims }) {
-      requireUsual({ keepDims }, { keepDims: 'false' });
+      requireSupported({ keepDims }, { keepDims: 'false' });
       return { shapes: [x!.filter((_, i) => !(axis as number[]).includes(i))] };
     },
   },
@@ -273,14 +278,15 @@ for (const [kernelName, { inputs: names, infer }] of Object.entries(kernels)) {
   tf.registerKernel({ kernelName, backendName, kernelFunc });
 }
 
-// tfjs reshapes what batch normalisation gives, and casts what average pools give, to what it is already.
+// tfjs reshapes the output of batch normalisation to its own shape and casts the output of average pools to its own type. Such
+// operations change nothing and are not recorded; others are not supported.
 for (const kernelName of ['Reshape', 'Cast']) {
   const kernelFunc: KernelFunc = ({ inputs, attrs }) => {
     const { dataId, shape, dtype } = inputs['x']!;
     const wanted: unknown = kernelName === 'Cast' ? attrs!['dtype'] : attrs!['shape'];
     if (String(wanted) === String(kernelName === 'Cast' ? dtype : shape)) return { dataId, shape, dtype };
     throw new Error(
-      `a network takes ${dtype} [${shape.join(', ')}] by ${kernelName} to ${String(wanted)}; teach it to trace.ts`,
+      `the operation ${kernelName} from ${dtype} [${shape.join(', ')}] to ${String(wanted)} is not supported: add it to trace.ts`,
     );
   };
   tf.registerKernel({ kernelName, backendName, kernelFunc });

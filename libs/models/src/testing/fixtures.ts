@@ -1,19 +1,27 @@
-// Reference values that lie in this package.
+// Reads the reference values that are recorded in src/fixtures.
 import { readJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
-import type { Golden } from '../goldens.ts';
+import { readGoldens, type Golden } from '../goldens.ts';
 
+/** For each name of a PyTorch state dict the shape of its tensor. */
 export type StateDict = Record<string, number[]>;
 
-const read = (name: string) => readJson(fileURLToPath(new URL(`../fixtures/${name}.json`, import.meta.url)));
+const pathOf = (name: string) => fileURLToPath(new URL(`../fixtures/${name}.json`, import.meta.url));
 
-export async function readFixture(net: string) {
-  return (await read(net)) as Golden & { stateDict: StateDict };
+/** What PyTorch computes for the small variant of every architecture, and the seed of weights and inputs. */
+export async function readSmallGoldens() {
+  return (await readGoldens(pathOf('small-goldens')))!;
 }
 
-/** By network: how it was built, its trainable parameters, its names and shapes. */
+/** The seed and the reference values of one small network. */
+export async function readSmallGolden(net: string): Promise<{ seed: string; golden: Golden }> {
+  const { seed, nets } = await readSmallGoldens();
+  return { seed, golden: nets[net]! };
+}
+
+/** By network: its options, its number of trainable parameters, and the names and shapes of its state dict in PyTorch. */
 export async function readStateDicts() {
-  return (await read('state-dicts')) as Record<
+  return (await readJson(pathOf('state-dicts'))) as Record<
     string,
     { views: number[]; classes: number; parameters: number; stateDict: StateDict }
   >;

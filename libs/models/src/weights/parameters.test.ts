@@ -21,7 +21,7 @@ test('a convolution is OIHW outside and HWIO inside', async () => {
   expect(await toPyTorch(inside, 'conv')).toEqual({ dtype: 'F32', shape, data });
 });
 
-test('what goes in and what comes out are copies', async () => {
+test('conversions copy the values', async () => {
   const data = Float32Array.of(1, 2);
   const inside = fromPyTorch({ dtype: 'F32', shape: [2], data }, 'vector');
   data.fill(9);
@@ -31,7 +31,7 @@ test('what goes in and what comes out are copies', async () => {
 
 const conv = { shape: [64, 32, 3, 3], layout: 'conv', init: kaimingNormal } as const;
 
-test('first values have the distribution that PyTorch gives them', () => {
+test('initial values have the distributions of PyTorch', () => {
   const { root } = createParameters(3);
   const normal = root.parameter('a', conv).dataSync<'float32'>();
   const mean = normal.reduce((sum, value) => sum + value) / normal.length;
@@ -47,7 +47,7 @@ test('first values have the distribution that PyTorch gives them', () => {
   expect(Math.min(...uniform)).toBeLessThan(-0.999 * bound);
 });
 
-test('first values depend on the seed and the full name alone', () => {
+test('initial values depend on the seed and the full name alone', () => {
   const values = (seed: number, names: string[]) => {
     const { root } = createParameters(seed);
     return names.map((name) => [...root.at('x').parameter(name, conv).dataSync()]).at(-1);

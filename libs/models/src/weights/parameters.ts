@@ -1,52 +1,57 @@
-// The parameters of a network: tfjs variables under the names of PyTorch's state dict. Memory has tfjs's layout,
-// names, initial values and files have PyTorch's; `fromPyTorch` and `toPyTorch` are the only passage between them.
+// The parameters of a network: tfjs variables under the names of PyTorch's state dict. Tensors in memory have tfjs's layout; files
+// and initial values have PyTorch's. Only `fromPyTorch` and `toPyTorch` convert between the two.
 import { randomStream } from '@ct-ensemble/core';
 import tf, { type Rank, type Tensor, type Variable } from '@tensorflow/tfjs';
 import type { Init } from '../inits.ts';
 import type { StoredTensorOf } from './safetensors.ts';
 
-/** For each layout the PyTorch axis that each tfjs axis is: convolutions are OIHW there and HWIO here. */
+/** For each layout and each tfjs axis, in order, the corresponding PyTorch axis: convolutions are HWIO in tfjs and OIHW in PyTorch. */
 const pytorchAxes = { conv: [2, 3, 1, 0], linear: [1, 0], vector: [0] } as const;
 
+/** The kind of a parameter, which determines how its axes are permuted between tfjs and PyTorch. */
 export type Layout = keyof typeof pytorchAxes;
 
 export interface Parameter {
-  /** Its name in the state dict: `model.features.conv0.weight`. */
+  /** Name in the state dict, for example `model.features.conv0.weight`. */
   readonly name: string;
   readonly layout: Layout;
-  /** Running statistics are not trainable. tfjs calls the variable by a name of its own. */
+  /** The values, in tfjs's layout. Running statistics are not trainable. The variable's own `name` is assigned by tfjs. */
   readonly variable: Variable;
 }
 
 export interface Parameters {
-  /** Weights and running statistics by name, in the order of the state dict. */
+  /** Weights, biases and running statistics by name, in the order of the state dict. */
   readonly byName: ReadonlyMap<string, Parameter>;
-  /** PyTorch's `num_batches_tracked` by name: nothing here reads or advances it, files carry it through. */
+  /** PyTorch's `num_batches_tracked` by name. Nothing here uses or advances these counters; they are only read and written again. */
   readonly counters: Map<string, bigint>;
-  /** Those that a loss moves. */
+  /** The trainable parameters, in the order of the state dict. */
   trainable(): Parameter[];
+  /** Frees the memory of all parameters. */
   dispose(): void;
 }
 
-/** A place in the network's tree of names, where layers create their parameters. */
+/** A prefix of parameter names, below which a layer creates its parameters. */
 export interface Scope {
+  /** The scope of a child: its names start with this scope's prefix and `child.`. */
   at(child: string): Scope;
-  /** Creates a parameter; `shape` is PyTorch's. Its first values depend on the seed and its full name alone. */
+  /** Creates a parameter. Its initial values depend only on the seed and on its full name. @throws if the name is taken. */
   parameter<R extends Rank>(name: string, options: ParameterOptions): Variable<R>;
+  /** Creates a counter `num_batches_tracked`. */
   counter(name: string): void;
-  /** The variables created below this place so far that a loss moves. */
+  /** The trainable variables that have been created in this scope so far. */
   trainable(): Variable[];
 }
 
 export interface ParameterOptions {
+  /** PyTorch's shape. */
   shape: readonly number[];
   layout: Layout;
   init: Init;
-  /** Default true. */
+  /** Whether training updates the parameter; default true. */
   trainable?: boolean;
 }
 
-/** An empty store and the root of its names; without a seed all values are 0, to be read from a file. */
+/** Creates an empty set of parameters and its root scope. Without a seed all initial values are 0, to be set from a file. */
 export function createParameters(seed?: number): { parameters: Parameters; root: Scope } {
   const byName = new Map<string, Parameter>();
   const counters = new Map<string, bigint>();
@@ -82,7 +87,7 @@ export function createParameters(seed?: number): { parameters: Parameters; root:
   return { parameters, root: scope('') };
 }
 
-/** A tensor in tfjs's layout from values in PyTorch's. The values are copied. */
+/** Converts stored values in PyTorch's layout to a tensor in tfjs's layout. The values are copied. */
 export function fromPyTorch<R extends Rank>(
   { shape, data }: StoredTensorOf<'F32'>,
   layout: Layout,
@@ -92,7 +97,7 @@ export function fromPyTorch<R extends Rank>(
   );
 }
 
-/** Values in PyTorch's layout, copied from a tensor in tfjs's: a parameter, or what an optimizer keeps beside it. */
+/** Converts a tensor in tfjs's layout (a parameter, or an optimizer's moment) to stored values in PyTorch's layout, as a copy. */
 export async function toPyTorch(tensor: Tensor, layout: Layout): Promise<StoredTensorOf<'F32'>> {
   const transposed = tf.tidy(() => tf.transpose(tensor, tfjsAxes(layout)));
   try {
@@ -102,12 +107,12 @@ export async function toPyTorch(tensor: Tensor, layout: Layout): Promise<StoredT
   }
 }
 
-/** The PyTorch shape of a tensor of this tfjs shape. */
+/** The shape that a tensor of this tfjs shape has in PyTorch. */
 export function pytorchShape(shape: readonly number[], layout: Layout): number[] {
   return tfjsAxes(layout).map((axis) => shape[axis]!);
 }
 
-/** For each PyTorch axis the tfjs axis that it is. */
+/** For each PyTorch axis, in order, the corresponding tfjs axis. */
 function tfjsAxes(layout: Layout): number[] {
   const axes: readonly number[] = pytorchAxes[layout];
   return axes.map((_, axis) => axes.indexOf(axis));

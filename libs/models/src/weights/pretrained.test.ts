@@ -43,7 +43,7 @@ test('a backbone behind a front, with another head', async () => {
     expect(after.get(name)).toEqual(published.get(name.slice('model.'.length)));
 });
 
-test('a head of as many classes is taken too', async () => {
+test('a head with the same number of classes is loaded too', async () => {
   const report = importPretrained(small({ views: [2, 2] }), await publishedTensors());
   expect(report.skipped).toEqual([]);
   expect(report.fresh.every((name) => name.startsWith('encoder'))).toBe(true);
@@ -69,7 +69,7 @@ test.each([1, 2, 5])('the first convolution for %d channels, by the rule of timm
   }
 }); // prettier-ignore
 
-test('names that only the published network has are skipped where the registry says so', async () => {
+test('tensors of the file that the registry lists as skipped are ignored', async () => {
   const tensor: StoredTensor = { dtype: 'F32', shape: [1], data: new Float32Array(1) };
   const tensors = new Map(['AuxLogits.fc.bias', 'fc.bias', 'other.bias'].map((name) => [name, tensor]));
   const attempt = () => importPretrained(buildModel('inception_v3', { views: [], classes: 2 }), tensors);

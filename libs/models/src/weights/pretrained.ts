@@ -1,4 +1,4 @@
-// Published weights into a network that has another head, another number of channels, or a front before it.
+// Loads published weights into a network, which may have another head, another number of input channels, or a front.
 import { UserError } from '@ct-ensemble/core';
 import { cacheFolder } from '@ct-ensemble/engine';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
@@ -8,26 +8,26 @@ import { architectureOf, type Model } from '../registry.ts';
 import { asFloat32, readSafetensors, type StoredTensorOf, type StoredTensors } from './safetensors.ts';
 import { described, firstOf } from './weights.ts';
 
-/** What became of the names of the file and of the network. */
+/** Which tensors of the file were used, and which parameters of the network were set. */
 export interface PretrainedReport {
-  /** Parameters and counters of the network that the file set. */
+  /** Names of the network's parameters and counters that were set from the file. */
   loaded: string[];
-  /** Of these, those whose channels were adapted: each with how. */
+  /** Those among them whose input channels were adapted, for example `3 → 1 channels`. */
   adapted: { name: string; how: string }[];
-  /** Parameters that keep their first values: a front, a head of other classes. */
+  /** Names of the parameters that keep their initial values: the front, and a head with another number of classes. */
   fresh: string[];
-  /** Names of the file that the network has no place for. */
+  /** Names of the file's tensors that were not used. */
   skipped: string[];
 }
 
 /**
- * Sets the backbone of a network from published weights (a safetensors file under timm's or torchvision's names).
+ * Sets the backbone of a network from published weights: a safetensors file with timm's or torchvision's names.
  *
- * - A head of another number of classes keeps its first values.
- * - The first convolution, where the network sees other than the file's three channels, as in timm: one channel gets
- *   the sum over the colours, more get the colours in turn, scaled by 3 / channels.
+ * - A head with another number of classes than the file's keeps its initial values.
+ * - If the network's image does not have three channels, the first convolution is adapted as in timm: for one channel the weights
+ *   are summed over the colours; for more channels the colours are repeated in turn and scaled by 3 / channels.
  *
- * @throws {UserError} naming the file: for names that are missing, unknown or of another shape; nothing has changed then.
+ * @throws {UserError} if tensors are missing, unknown or of another shape or type; in that case no parameter has changed.
  */
 export async function loadPretrained(
   model: Model<Tensor2D | Tensor4D>,
@@ -37,7 +37,7 @@ export async function loadPretrained(
   return importPretrained(model, tensors, file);
 }
 
-/** `loadPretrained` from tensors; `file` is named in errors. */
+/** Like `loadPretrained`, from tensors that have been read already. `file` is named in errors. @throws {UserError} likewise. */
 export function importPretrained(
   model: Model<Tensor2D | Tensor4D>,
   tensors: StoredTensors,
@@ -80,7 +80,11 @@ export function importPretrained(
       const found = asFloat32(stored);
       const adapted =
         found &&
-        (sameShape(found.shape, shape) ? found : parameter === first ? ofChannels(found, shape) : undefined);
+        (sameShape(found.shape, shape)
+          ? found
+          : parameter === first
+            ? withChannels(found, shape)
+            : undefined);
       if (adapted === undefined)
         problems.push(`${published} is ${described(stored)}, not F32 [${shape.join(', ')}]`);
       else {
@@ -108,13 +112,13 @@ export function importPretrained(
   }
   return report;
 
-  /** Whether the file's head tells as many classes apart as the network's. */
+  /** Whether the file's head has as many classes as the network's. */
   function sameHead(): boolean {
     return tensors.get(`${head}.bias`)?.shape[0] === model.options.classes;
   }
 }
 
-/** Where `weights:fetch` keeps the published weights of an architecture; undefined where there are none. */
+/** Path where `weights:fetch` stores the published weights of an architecture; undefined if none are published. */
 export function pretrainedFile(architecture: string): string | undefined {
   const { pretrained } = architectureOf(architecture);
   return (
@@ -125,8 +129,8 @@ export function pretrainedFile(architecture: string): string | undefined {
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((edge, i) => edge === b[i]);
 
-/** [out, 3, h, w] → [out, channels, h, w]; undefined where more than the channels differ. */
-function ofChannels(
+/** Adapts a filter [out, 3, h, w] to [out, channels, h, w]; undefined if anything other than the channels differs. */
+function withChannels(
   { shape, data }: StoredTensorOf<'F32'>,
   wanted: readonly number[],
 ): StoredTensorOf<'F32'> | undefined {

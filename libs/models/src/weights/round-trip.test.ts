@@ -1,46 +1,5 @@
-// The very files that PyTorch (strict=True) and ONNX Runtime were given, and the logits that they gave:
-// recorded by `nx run models:round-trip -- --record`.
-import { readJson } from '@ct-ensemble/core';
-import { findTensorFlow, openEngine, type Engine } from '@ct-ensemble/engine';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { architectureNames } from '../registry.ts';
-import { writeRoundTrip } from './round-trip.ts';
+// The small variants' files and logits are those that PyTorch and ONNX Runtime have read and computed; the full-size networks
+// are in round-trip.slow.test.ts.
+import { testRoundTrips } from '../testing/round-trip.ts';
 
-interface Recorded {
-  safetensors: string;
-  onnx: string;
-  pytorch: number[] | null;
-  onnxruntime: number[];
-}
-
-const fixture = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
-const { networks } = (await readJson(fixture)) as { networks: Record<string, Recorded> };
-
-let engine: Engine;
-let folder: string;
-beforeAll(async () => {
-  engine = await openEngine({ engine: findTensorFlow() ? 'tensorflow' : 'cpu' });
-  folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-models-'));
-});
-afterAll(async () => {
-  engine.close();
-  await rm(folder, { recursive: true });
-});
-
-for (const name of architectureNames()) {
-  const recorded = networks[name];
-  if (recorded) test(name, () => compare(name, recorded));
-  else test.skip(`${name} (skipped: not recorded; nx run models:round-trip -- --record)`, () => undefined);
-}
-
-async function compare(name: string, { safetensors, onnx, pytorch, onnxruntime }: Recorded) {
-  const ours = await writeRoundTrip(name, folder);
-  expect(ours).toMatchObject({ safetensors, onnx });
-  for (const theirs of [onnxruntime, ...(pytorch ? [pytorch] : [])]) {
-    expect(theirs).toHaveLength(ours.logits.length);
-    ours.logits.forEach((value, i) => expect(Math.abs(value - theirs[i]!)).toBeLessThan(1e-5));
-  }
-}
+await testRoundTrips((name) => name.endsWith('_small'));

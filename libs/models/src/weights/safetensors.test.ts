@@ -90,7 +90,7 @@ test.each([
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-models-')), 'net.pth');
   await writeFile(path, content, 'latin1');
   const line = new RegExp(
-    `^${path}: is a file of torch.save.* → .*python3 -c ".*weights_only=True.*" ${path} .*net.safetensors$`,
+    `^${path}: is a file written by torch.save.* → .*python3 -c ".*weights_only=True.*" ${path} .*net.safetensors$`,
   );
   await expect(readSafetensors(path)).rejects.toThrow(line);
 });

@@ -1,5 +1,5 @@
-// The safetensors file format: eight bytes of header length, a JSON header, then the tensors' bytes end to end.
-// https://huggingface.co/docs/safetensors (little endian, C order).
+// Reads and writes the safetensors file format (https://huggingface.co/docs/safetensors): the header's length in eight bytes, a
+// JSON header, then the tensors' bytes one after the other, little endian, in C order.
 import { messageOf, UserError, writeFileAtomic, codeOf } from '@ct-ensemble/core';
 import { readFile } from 'node:fs/promises';
 
@@ -15,14 +15,15 @@ const arrays = {
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
-  /** IEEE half precision and bfloat16, as their bits. */
+  /** IEEE half precision and bfloat16 have no typed array of their own: their bits. */
   F16: Uint16Array,
   BF16: Uint16Array,
 } as const;
 
+/** Type of a tensor's values, as the format names it. */
 export type Dtype = keyof typeof arrays;
 type ArrayOf<D extends Dtype> = InstanceType<(typeof arrays)[D]>;
-/** A tensor as it lies in the file: C order, the typed array of its dtype. */
+/** A tensor of a file: its values in C order, in the typed array that belongs to its dtype. */
 export type StoredTensor = { [D in Dtype]: StoredTensorOf<D> }[Dtype];
 export interface StoredTensorOf<D extends Dtype> {
   readonly dtype: D;
@@ -32,14 +33,16 @@ export interface StoredTensorOf<D extends Dtype> {
 export type StoredTensors = ReadonlyMap<string, StoredTensor>;
 export type Metadata = Readonly<Record<string, string>>;
 
+/** The content of a file. */
 export interface Safetensors {
   tensors: Map<string, StoredTensor>;
   metadata: Metadata;
 }
 
 /**
- * Reads a safetensors file, or the bytes of one. Tensors are views of the one buffer where they lie aligned.
- * @throws {UserError} naming what is malformed, and the file when a path was given.
+ * Reads a safetensors file from a path or from its bytes. Tensors that are aligned in the file are views of one buffer; others
+ * are copies.
+ * @throws {UserError} if the file does not exist or is malformed.
  */
 export async function readSafetensors(source: string | Uint8Array): Promise<Safetensors> {
   if (typeof source !== 'string') return decode(source);
@@ -54,12 +57,12 @@ export async function readSafetensors(source: string | Uint8Array): Promise<Safe
   return decode(bytes, source);
 }
 
-/** Writes tensors, and metadata if given, to a safetensors file, atomically. The same input gives the same bytes. */
+/** Writes tensors and metadata to a safetensors file, atomically. Equal arguments give equal bytes. */
 export async function writeSafetensors(path: string, tensors: StoredTensors, metadata: Metadata = {}) {
   await writeFileAtomic(path, encode(tensors, metadata));
 }
 
-/** Wide dtypes first, so that every tensor lies aligned; then by name. */
+/** The parts of the file. Tensors are sorted by the width of their type, wide ones first, so that each is aligned; then by name. */
 function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
   const width = (tensor: StoredTensor) => tensor.data.BYTES_PER_ELEMENT;
   const sorted = [...tensors].sort(([a, s], [b, t]) => width(t) - width(s) || (a < b ? -1 : 1));
@@ -84,7 +87,7 @@ function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
 
 function decode(bytes: Uint8Array, file?: string): Safetensors {
   const fail = (problem: string): never => {
-    throw new UserError(`is not a sound safetensors file: ${problem}`, {
+    throw new UserError(`is not a valid safetensors file: ${problem}`, {
       ...(file === undefined ? {} : { file }),
       remedy: 'fetch or write the file again',
     });
@@ -94,10 +97,13 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
     const python =
       "import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); " +
       "save_file({k: v.clone().contiguous() for k, v in w.get('state_dict', w).items()}, sys.argv[2])";
-    throw new UserError('is a file of torch.save, which may hold programs: it is not read', {
-      ...(file === undefined ? {} : { file }),
-      remedy: `convert it where PyTorch is: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
-    });
+    throw new UserError(
+      'is a file written by torch.save, which can contain executable code and is therefore not read',
+      {
+        ...(file === undefined ? {} : { file }),
+        remedy: `convert it on a machine with PyTorch: python3 -c "${python}" ${file ?? 'FILE.pth'} ${(file ?? 'FILE').replace(/\.\w+$/, '')}.safetensors`,
+      },
+    );
   }
   if (length === undefined) {
     return fail(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`);
@@ -142,7 +148,10 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
 const headerLength = (bytes: Uint8Array) =>
   new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
 
-/** A zip archive or a pickle; the first bytes alone may also be the length of a header. */
+/**
+ * Whether the bytes start like a zip archive or a pickle, as torch.save writes. The length of a valid header can start with the
+ * same bytes; the caller checks that first.
+ */
 function isPyTorch(bytes: Uint8Array): boolean {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1');
   return start === 'PK\x03\x04' || (start[0] === '\x80' && '\x02\x03\x04\x05'.includes(start[1] ?? ' '));
@@ -162,7 +171,7 @@ function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Recor
   return isObject(header) ? header : fail('the header is not a JSON object');
 }
 
-/** The first key that an object of this valid JSON text has twice: JSON.parse keeps the last one in silence. */
+/** The first key that occurs twice in one object of a valid JSON text; JSON.parse would silently keep the last value. */
 function duplicateKey(json: string): string | undefined {
   const open: Set<string>[] = [];
   for (const [token, text, colon] of json.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
@@ -185,7 +194,7 @@ function view(dtype: Dtype, bytes: Uint8Array) {
   return new TypedArray(buffer as ArrayBuffer, byteOffset, length / TypedArray.BYTES_PER_ELEMENT);
 }
 
-/** The values of a tensor of floating-point numbers as float32; undefined where it holds none. */
+/** Converts a tensor of any floating-point type to float32; returns undefined for other types. */
 export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefined {
   const { dtype, shape, data } = tensor;
   switch (dtype) {
@@ -193,7 +202,7 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
       return tensor as StoredTensorOf<'F32'>;
     case 'F64':
       return { dtype: 'F32', shape, data: Float32Array.from(data as Float64Array) };
-    case 'BF16': // the upper half of a float32
+    case 'BF16': // the upper 16 bits of a float32
       return {
         dtype: 'F32',
         shape,
@@ -207,10 +216,10 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
 }
 
 let table: Float32Array | undefined;
-/** The value of each of the 65,536 half-precision numbers. */
+/** The values of all 65,536 half-precision numbers, by their bits. */
 const halves = () => (table ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => ofHalf(bits)));
 
-/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
+/** The value of an IEEE 754 binary16 number: one sign bit, five bits of exponent, ten bits of fraction. */
 function ofHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

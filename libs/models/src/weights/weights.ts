@@ -1,4 +1,4 @@
-// A model's parameters to and from safetensors files that PyTorch loads with strict=True.
+// Writes and reads a model's parameters as safetensors files, which PyTorch loads with strict=True.
 import { UserError } from '@ct-ensemble/core';
 import { fromPyTorch, pytorchShape, toPyTorch, type Parameters } from './parameters.ts';
 import {
@@ -11,13 +11,15 @@ import {
   type StoredTensors,
 } from './safetensors.ts';
 
+/** Writes all parameters and counters, and the metadata, to a safetensors file. */
 export async function saveWeights(parameters: Parameters, path: string, metadata: Metadata = {}) {
   await writeSafetensors(path, await exportTensors(parameters), metadata);
 }
 
 /**
- * Sets every parameter from a file; returns the file's metadata.
- * @throws {UserError} naming missing, unexpected and wrong tensors; no parameter has changed then.
+ * Sets every parameter from a safetensors file and returns the file's metadata.
+ * @throws {UserError} if the file cannot be read, or if tensors are missing, unexpected, or of another shape or type; in that case
+ * no parameter has changed.
  */
 export async function loadWeights(parameters: Parameters, path: string): Promise<Metadata> {
   const { tensors, metadata } = await readSafetensors(path);
@@ -25,7 +27,7 @@ export async function loadWeights(parameters: Parameters, path: string): Promise
   return metadata;
 }
 
-/** The state dict: PyTorch's names and layouts. */
+/** Returns copies of all parameters and counters as a state dict with PyTorch's names and layouts. */
 export async function exportTensors(parameters: Parameters): Promise<Map<string, StoredTensor>> {
   const tensors = new Map<string, StoredTensor>();
   for (const { name, layout, variable } of parameters.byName.values()) {
@@ -37,7 +39,11 @@ export async function exportTensors(parameters: Parameters): Promise<Map<string,
   return tensors;
 }
 
-/** Sets every parameter from a state dict of any floating-point numbers, all or none. `num_batches_tracked` may be missing, as in PyTorch. */
+/**
+ * Sets every parameter from a state dict with PyTorch's names and layouts; all floating-point types are accepted. Counters
+ * (`num_batches_tracked`) may be missing, as in PyTorch. `file` is named in errors.
+ * @throws {UserError} as `loadWeights`; in that case no parameter has changed.
+ */
 export function importTensors(parameters: Parameters, tensors: StoredTensors, file?: string) {
   const { byName, counters } = parameters;
   const problems: string[] = [];
@@ -77,12 +83,12 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
   }
 }
 
-/** The first ten, and how many more there are. */
+/** The first ten problems as one text, and how many more there are. */
 export function firstOf(problems: readonly string[]): string {
   const more = problems.length > 10 ? `; and ${problems.length - 10} more` : '';
   return problems.slice(0, 10).join('; ') + more;
 }
 
-/** `F32 [64, 3, 7, 7]` */
+/** Type and shape of a tensor as text, for example `F32 [64, 3, 7, 7]`. */
 export const described = ({ dtype, shape }: { dtype: string; shape: readonly number[] }) =>
   `${dtype} [${shape.join(', ')}]`;
