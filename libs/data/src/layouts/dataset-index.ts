@@ -16,6 +16,7 @@ import {
 } from './layout.ts';
 import { compareNames, listFolder } from './listing.ts';
 import { layoutOf } from './registry.ts';
+import { sharedSeries } from './shared-series.ts';
 import type { ScanTable } from './table.ts';
 
 export type { Split } from './layout.ts';
@@ -89,6 +90,7 @@ export async function readDatasetIndex(root: string, options: DatasetOptions = {
   const counts = countScans(entries, classes.length);
   refuseEmptyClass({ root, layout, classes, counts, splits });
   await checkSameBytes(entries, { allowLeaks, findings });
+  findings.push(...(await sharedSeries(entries)));
   return { root, layout: layout.name, classes, splits, scans: entries, report: { counts, findings } };
 }
 

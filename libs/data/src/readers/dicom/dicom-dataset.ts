@@ -12,6 +12,7 @@ import {
   viewOf,
   type Encoding,
 } from './dicom-bytes.ts';
+import { Elements, tags } from './dicom-elements.ts';
 import { readElements, type DataSet, type PixelData } from './dicom-walker.ts';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, GE_PRIVATE, IMPLICIT } from './transfer-syntaxes.ts';
 
@@ -38,6 +39,20 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
   const encoding = encodingOf(body, transferSyntax);
   const stated = transferSyntax || (encoding.little ? (encoding.implicit ? IMPLICIT : EXPLICIT) : BIG_ENDIAN);
   return { transferSyntax: stated, ...readElements(body, encoding) };
+}
+
+/**
+ * SeriesInstanceUID of a file of which only the first bytes are at hand; null if they do not hold it. Throws an Error if
+ * they are damaged.
+ */
+export function seriesOf(start: Uint8Array): string | null {
+  if (!isDicom(start)) return null;
+  const meta = readMeta(start);
+  if (meta.transferSyntax === DEFLATED) return null;
+  const body = start.subarray(meta.start);
+  const until = Number.parseInt(tags.SeriesInstanceUID, 16) + 1;
+  const { dataset } = readElements(body, encodingOf(body, meta.transferSyntax), until);
+  return new Elements([dataset]).text('SeriesInstanceUID');
 }
 
 const TRANSFER_SYNTAX = 0x00020010;

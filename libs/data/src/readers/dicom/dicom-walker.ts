@@ -59,15 +59,17 @@ const SEQUENCES: ReadonlySet<string> = new Set([
 const WANTED: ReadonlySet<string> = new Set([...Object.values(tags), ...SEQUENCES]);
 
 /**
- * Reads the elements up to and including the top-level Pixel Data, which is null if there is none. Throws an Error with
+ * Reads the elements up to and including the top-level Pixel Data, which is null if there is none; or those whose tag is
+ * below `until`. Throws an Error with
  * the reason if an element does not end within the file or its sequence, the elements are out of order, sequences are
  * nested more than `MAX_NESTING` deep, or compressed Pixel Data has no end.
  */
 export function readElements(
   bytes: Uint8Array,
   encoding: Encoding,
+  until = Infinity,
 ): { dataset: DataSet; pixelData: PixelData | null } {
-  const walker = new Walker(bytes);
+  const walker = new Walker(bytes, until);
   const { dataset } = walker.elements({ at: 0, end: bytes.length, delimited: false }, encoding, 0);
   return { dataset, pixelData: walker.pixelData };
 }
@@ -82,11 +84,13 @@ interface Range {
 class Walker {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #until: number;
   #outOfOrder = 0;
   pixelData: PixelData | null = null;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, until: number) {
     this.#bytes = bytes;
+    this.#until = until;
     this.#view = viewOf(bytes);
   }
 
@@ -106,6 +110,7 @@ class Walker {
       }
       const { tag, vr, value, length } = header;
       if (tag === ITEM_END && delimited) return { dataset, next: value };
+      if (depth === 0 && tag >= this.#until) return { dataset, next: at };
       if (tag <= last && ++this.#outOfOrder > MAX_OUT_OF_ORDER)
         throw new Error('is damaged: its elements are out of order');
       last = tag;
