@@ -15,7 +15,7 @@ import {
   type Split,
 } from './layout.ts';
 import { compareNames, listFolder, niftiName } from './listing.ts';
-import { reportStrays } from './scan-folder.ts';
+import { reportStrays, volumesOf } from './scan-folder.ts';
 import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
 
 export const folders: Layout = {
@@ -154,9 +154,7 @@ async function scansAt(place: Place, findings: Finding[], listing?: Awaited<Retu
   const { path } = place;
   const { files, system, folders } = listing ?? (await listFolder(path));
   reportStrays(path, { folders: [], files, system }, findings);
-  const found = files
-    .filter((file) => niftiName(file) !== undefined)
-    .map((file) => niftiScan(join(path, file)));
+  const found = volumesOf(path, files, findings).map((file) => niftiScan(join(path, file)));
   for (const name of folders) {
     const below = join(path, name);
     found.push(

@@ -61,6 +61,18 @@ function withoutMasks(volumes: readonly string[]): string[] {
   });
 }
 
+/** The NIfTI files of a folder of scans. Masks of others are left out, with a finding. */
+export function volumesOf(folder: string, files: readonly string[], findings: Finding[]): string[] {
+  const volumes = files.filter((file) => niftiName(file) !== undefined);
+  const scans = withoutMasks(volumes);
+  const masks = volumes.filter((file) => !scans.includes(file));
+  if (masks.length > 0) {
+    const message = `${counted(masks.length, 'mask')} of other volumes ignored: ${listed(masks)}`;
+    findings.push({ kind: 'ignored-masks', path: folder, message });
+  }
+  return scans;
+}
+
 /** The scan that a folder holds: what most of its files are; the other files are reported. */
 export async function readScanFolder(
   folder: string,

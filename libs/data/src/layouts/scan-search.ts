@@ -2,9 +2,9 @@
 import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
-import { counted, listed, type Finding } from '../findings.ts';
+import type { Finding } from '../findings.ts';
 import { listFolder, niftiName, type FolderListing } from './listing.ts';
-import { contentOf, readScanFolder, reportStrays, type ScanFiles } from './scan-folder.ts';
+import { contentOf, readScanFolder, reportStrays, volumesOf, type ScanFiles } from './scan-folder.ts';
 
 /** Folders further below the start are not searched. */
 const MOST_LEVELS = 6;
@@ -68,15 +68,9 @@ async function scansIn(
   const findings: Finding[] = [];
   const content = await contentOf(path, listing.files);
   if (content.format === 'nifti') {
-    const masks = listing.files.filter(
-      (file) => niftiName(file) !== undefined && !content.files.includes(file),
-    );
-    if (masks.length > 0) {
-      const message = `${counted(masks.length, 'mask')} of other volumes ignored: ${listed(masks)}`;
-      findings.push({ kind: 'ignored-masks', path, message });
-    }
+    const volumes = volumesOf(path, listing.files, findings);
     reportStrays(path, listing, findings);
-    return { scans: content.files.map((file) => niftiScan(join(path, file))), findings };
+    return { scans: volumes.map((file) => niftiScan(join(path, file))), findings };
   }
   const { findings: own, ...scan } = await readScanFolder(path, { ...listing, folders: [] }, content);
   if (scan.slices.length > 0) return { scans: [{ path, ...scan }], findings: own };

@@ -14,7 +14,7 @@ import {
   type Split,
 } from '../layout.ts';
 import { listFolder, niftiName, type FolderListing } from '../listing.ts';
-import { readScanFolder, reportStrays } from '../scan-folder.ts';
+import { readScanFolder, reportStrays, volumesOf } from '../scan-folder.ts';
 import { readPatients } from './patients.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { classOf, COMPETITION_TASKS, scanName, type ClassFolder, type CompetitionTask } from './spelling.ts';
@@ -103,10 +103,8 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
       });
   };
   const addFiles = (parent: string, files: string[], of: Pick<ScanFolder, 'split' | 'className'>) => {
-    for (const file of files) {
-      const volume = niftiName(file);
-      if (volume === undefined) continue;
-      const name = scanName(volume);
+    for (const file of volumesOf(parent, files, findings)) {
+      const name = scanName(niftiName(file)!);
       scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, file), isFile: true });
     }
   };

@@ -18,7 +18,7 @@ interface Encoder {
   encode(): void;
   getEncodedBuffer(): Uint8Array;
   delete(): void;
-  setQuality(lossless: boolean, quality: number): void;
+  setQuality(lossless: boolean, layers: number): void;
   setCompressionRatio(layer: number, ratio: number): void;
   setNearLossless(near: number): void;
 }
@@ -61,7 +61,7 @@ export const lossyJpeg2000 = (picture: Picture, ratio: number) =>
     path: '@cornerstonejs/codec-openjpeg/wasmjs',
     name: 'J2KEncoder',
     configure: (encoder) => {
-      encoder.setQuality(false, 0);
+      encoder.setQuality(false, 1); // of one layer
       encoder.setCompressionRatio(0, ratio);
     },
   });

@@ -142,34 +142,31 @@ function splitByOrientation(group: ImageGroup): ImageGroup[] {
  * other stay together: a scanner that moves the table step by step numbers every step.
  */
 function splitByAcquisition(group: ImageGroup): ImageGroup[] {
-  const { images } = group;
-  const acquisitions = [...partsBy(images, ({ acquisition }) => acquisition)]
-    .map(([number, members]) => ({ number: number as number | null, members, heights: heightsOf(members) }))
-    .sort((a, b) => (a.number ?? Infinity) - (b.number ?? Infinity));
-  if (acquisitions.length === 1 || images.some(({ geometry }) => geometry.position === null)) return [group];
-  const scans: (typeof acquisitions)[] = [];
-  for (const acquisition of acquisitions) {
-    const scan = scans.find(
-      (others) => !others.some(({ heights }) => coversSame(heights, acquisition.heights)),
-    );
-    if (scan === undefined) scans.push([acquisition]);
-    else scan.push(acquisition);
-  }
+  const parts = [...partsBy(group.images, ({ acquisition }) => acquisition)].sort(
+    ([a], [b]) => ((a as number | null) ?? Infinity) - ((b as number | null) ?? Infinity),
+  );
+  if (parts.length === 1 || group.images.some(({ geometry }) => geometry.position === null)) return [group];
+  const scans = withoutOverlap(parts.map(([, images]) => images));
   if (scans.length === 1) return [group];
-  const numbers = scans.map((scan) =>
-    listed(
-      scan.map(({ number }) => number ?? 'none'),
-      3,
-    ),
+  const numbers = scans.map((images) =>
+    listed([...new Set(images.map(({ acquisition }) => acquisition ?? 'none'))], 3),
   );
-  return reportedParts(
-    group,
-    scans.map((scan) => scan.flatMap(({ members }) => members)),
-    {
-      kind: 'several-acquisitions',
-      reason: `acquisitions of the series cover the same positions: AcquisitionNumber (0020,0012) ${numbers.join('; ')}`,
-    },
-  );
+  return reportedParts(group, scans, {
+    kind: 'several-acquisitions',
+    reason: `acquisitions of the series cover the same positions: AcquisitionNumber (0020,0012) ${numbers.join('; ')}`,
+  });
+}
+
+/** Puts each part into the first set of parts with which it shares no positions. */
+function withoutOverlap(parts: readonly AxialImage[][]): AxialImage[][] {
+  const sets: { images: AxialImage[]; heights: number[] }[][] = [];
+  for (const images of parts) {
+    const heights = heightsOf(images);
+    const set = sets.find((members) => !members.some((other) => coversSame(other.heights, heights)));
+    if (set === undefined) sets.push([{ images, heights }]);
+    else set.push({ images, heights });
+  }
+  return sets.map((set) => set.flatMap(({ images }) => images));
 }
 
 /** Whether two sets of heights overlap over more than half of the shorter one, or single slices lie at one position. */
@@ -183,33 +180,45 @@ function coversSame(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /** Other fields in which two scans under one UID may differ. */
-const OTHER_FIELDS: readonly { name: string; valueOf: (image: AxialImage) => unknown }[] = [
-  { name: 'ImageType (0008,0008)', valueOf: ({ imageType }) => imageType },
-  { name: 'ConvolutionKernel (0018,1210)', valueOf: ({ kernel }) => kernel },
-  { name: 'SliceThickness (0018,0050)', valueOf: ({ geometry }) => geometry.thickness },
-  { name: 'PixelSpacing (0028,0030)', valueOf: ({ geometry }) => JSON.stringify(geometry.spacing) },
-  { name: 'Rows and Columns (0028,0010)', valueOf: ({ rows, columns }) => `${rows} ${columns}` },
-  { name: 'AcquisitionTime (0008,0032)', valueOf: ({ time }) => time },
-  { name: 'the folder', valueOf: ({ path }) => dirname(path) },
+const OTHER_FIELDS: readonly {
+  name: string;
+  valueOf: (image: AxialImage) => unknown;
+  /** Whether all images of a scan have the same value. */
+  isOfScan: boolean;
+}[] = [
+  { name: 'ImageType (0008,0008)', valueOf: ({ imageType }) => imageType, isOfScan: true },
+  { name: 'ConvolutionKernel (0018,1210)', valueOf: ({ kernel }) => kernel, isOfScan: true },
+  { name: 'SliceThickness (0018,0050)', valueOf: ({ geometry }) => geometry.thickness, isOfScan: true },
+  {
+    name: 'PixelSpacing (0028,0030)',
+    valueOf: ({ geometry }) => JSON.stringify(geometry.spacing),
+    isOfScan: true,
+  },
+  {
+    name: 'Rows and Columns (0028,0010)',
+    valueOf: ({ rows, columns }) => `${rows} ${columns}`,
+    isOfScan: true,
+  },
+  { name: 'AcquisitionTime (0008,0032)', valueOf: ({ time }) => time, isOfScan: false },
+  { name: 'the folder', valueOf: ({ path }) => dirname(path), isOfScan: false },
 ];
 
 /**
- * Splits a group in which images share positions by the first other field that leaves no shared position within a part.
- * Copies of an image are no reason to split.
+ * Splits a group by the first other field that takes it apart into scans: into parts of similar size that cover the same
+ * positions, or, where images share positions, into parts within which none do. Copies of an image are no reason to split.
  */
 function splitByOtherFields(group: ImageGroup): ImageGroup[] {
   const { images } = group;
-  if (images.some(({ geometry }) => geometry.position === null) || !hasSharedPosition(images, isOtherImage))
-    return [group];
-  for (const { name, valueOf } of OTHER_FIELDS) {
+  if (images.some(({ geometry }) => geometry.position === null)) return [group];
+  const areShared = hasSharedPosition(images, isOtherImage);
+  for (const { name, valueOf, isOfScan } of OTHER_FIELDS) {
     const parts = [...partsBy(images, valueOf).values()];
-    if (
-      parts.length === 1 ||
-      parts.length > images.length / 2 ||
-      parts.some((part) => hasSharedPosition(part))
-    )
-      continue;
-    const reason = `images of the series share positions, and differ in ${name}`;
+    if (parts.length === 1 || parts.length > images.length / 2) continue;
+    const isSolved = areShared && !parts.some((part) => hasSharedPosition(part));
+    const areSimilar = parts.every(({ length }) => length >= images.length / parts.length / 2);
+    const overlap = isOfScan && areSimilar && withoutOverlap(parts).length > 1;
+    if (!isSolved && !overlap) continue;
+    const reason = `images of the series cover the same positions, and differ in ${name}`;
     return reportedParts(group, parts, { kind: 'mixed-series', reason });
   }
   return [group];

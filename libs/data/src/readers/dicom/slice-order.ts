@@ -10,6 +10,9 @@ export const SAME_POSITION = 0.01;
 /** A gap wider than this multiple of the median distance means that slices are missing. */
 const MISSING_FROM = 1.5;
 
+/** A gap narrower than this multiple of the median distance is reported. */
+const UNEVEN_BELOW = 0.75;
+
 export interface OrderedSeries<Image> {
   /** From head to feet, one image per position; of several the one with the lowest InstanceNumber. */
   ordered: Image[];
@@ -87,7 +90,7 @@ function orderByHeight<Image extends DicomImage>(
     reported.push({ kind: 'duplicate-positions', message });
   }
   const distance = medianOf(gaps);
-  if (distance !== null) reported.push(...missingFinding(gaps, distance));
+  if (distance !== null) reported.push(...missingFinding(gaps, distance), ...unevenFinding(gaps, distance));
   return { ordered, distance, findings: reported };
 }
 
@@ -146,6 +149,15 @@ function missingFinding(gaps: readonly number[], distance: number): ScanFinding[
     `about ${counted(missing, 'slice')} missing: ${counted(wide.length, 'gap')} of up to ` +
     `${Number(Math.max(...wide).toFixed(3))} mm where slices are ${Number(distance.toFixed(3))} mm apart`;
   return [{ kind: 'missing-slices', message }];
+}
+
+function unevenFinding(gaps: readonly number[], distance: number): ScanFinding[] {
+  const narrow = gaps.filter((gap) => gap < UNEVEN_BELOW * distance);
+  if (narrow.length === 0) return [];
+  const message =
+    `${counted(narrow.length, 'gap')} of down to ${Number(Math.min(...narrow).toFixed(3))} mm where slices are ` +
+    `${Number(distance.toFixed(3))} mm apart: they may be of several scans`;
+  return [{ kind: 'uneven-positions', message }];
 }
 
 function medianOf(values: readonly number[]): number | null {
