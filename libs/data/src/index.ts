@@ -17,7 +17,7 @@ export {
 } from './layouts/dataset-index.ts';
 export { COMPETITION_TASKS } from './layouts/cov19-ct-db/spelling.ts';
 export { layoutNames } from './layouts/registry.ts';
-export type { ScanTable, TableField } from './layouts/table.ts';
+export type { ScanTable, TableField } from './layouts/layout.ts';
 export { makeFolds, makeSplits, type SplitScan, type SplitShares } from './splits/make-splits.ts';
 export type { ScanEntry } from './scan-entry.ts';
 export type { Finding } from './findings.ts';

@@ -4,16 +4,8 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
 import { columnsOf, headerError, readRows } from '../tables.ts';
-import {
-  hasSplitFolders,
-  NoScanError,
-  splitOf,
-  type FoundScan,
-  type Layout,
-  type LayoutRequest,
-  type LayoutScans,
-  type Split,
-} from './layout.ts';
+import { NoScanError, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
+import { hasSplitFolders, splitOf, type Split } from '../splits/split.ts';
 import { compareNames, listFolder, niftiName } from './listing.ts';
 import { reportStrays, volumesOf } from './scan-folder.ts';
 import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';

@@ -4,15 +4,8 @@ import { basename, join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../../concurrent.ts';
 import { counted, listed, type Finding } from '../../findings.ts';
-import {
-  SPLITS,
-  splitOf,
-  type FoundScan,
-  type Layout,
-  type LayoutRequest,
-  type LayoutScans,
-  type Split,
-} from '../layout.ts';
+import { type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from '../layout.ts';
+import { SPLITS, splitOf, type Split } from '../../splits/split.ts';
 import { listFolder, niftiName, type FolderListing } from '../listing.ts';
 import { readScanFolder, reportStrays, volumesOf } from '../scan-folder.ts';
 import { readPatients } from './patients.ts';
