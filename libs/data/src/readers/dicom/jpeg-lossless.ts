@@ -33,6 +33,7 @@ export function decodeJpegLossless(jpeg: Uint8Array): Uint16Array {
   if (scans.length !== 1) throw new Error(`holds a JPEG of ${scans.length} scans, which is not supported`);
   const bits = new BitReader(jpeg, scans[0]!.end);
   const samples = new Uint16Array(rows * columns);
+  const predict = PREDICTORS[predictor]!;
   const middle = 1 << (precision - pointTransform - 1);
   for (let y = 0; y < rows; y++) {
     const first = restartRows === 0 ? y === 0 : y % restartRows === 0;
@@ -48,7 +49,7 @@ export function decodeJpegLossless(jpeg: Uint8Array): Uint16Array {
           : left
         : x === 0
           ? above
-          : predict(predictor, left, above, samples[at - columns - 1]!);
+          : predict(left, above, samples[at - columns - 1]!);
       samples[at] = predicted + bits.difference(table); // modulo 2¹⁶, as T.81 H.1.2.1 says
     }
   }
@@ -56,24 +57,17 @@ export function decodeJpegLossless(jpeg: Uint8Array): Uint16Array {
   return samples;
 }
 
-function predict(predictor: number, a: number, b: number, c: number): number {
-  switch (predictor) {
-    case 1:
-      return a;
-    case 2:
-      return b;
-    case 3:
-      return c;
-    case 4:
-      return a + b - c;
-    case 5:
-      return a + ((b - c) >> 1);
-    case 6:
-      return b + ((a - c) >> 1);
-    default:
-      return (a + b) >> 1;
-  }
-}
+/** By the number of the predictor (T.81, table H.1), from the samples to the left (a), above (b) and above left (c). */
+const PREDICTORS: readonly ((a: number, b: number, c: number) => number)[] = [
+  () => 0, // not used
+  (a) => a,
+  (_, b) => b,
+  (_, __, c) => c,
+  (a, b, c) => a + b - c,
+  (a, b, c) => a + ((b - c) >> 1),
+  (a, b, c) => b + ((a - c) >> 1),
+  (a, b) => (a + b) >> 1,
+];
 
 function headerOf(jpeg: Uint8Array, segments: readonly JpegSegment[]): Header {
   const tables = new Map<number, HuffmanTable>();

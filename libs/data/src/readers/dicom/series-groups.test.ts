@@ -12,7 +12,11 @@ const same: SliceElements = {
 };
 
 /** A slice at z whose samples are all `value`. */
-const slice = (name: string, z: number, value: number, changes: SliceElements = {}): DicomFile => ({
+const slice = (
+  name: string,
+  [z, value]: [z: number, value: number],
+  changes: SliceElements = {},
+): DicomFile => ({
   path: `scan/${name}`,
   bytes: dicomBytes(
     sliceElements(z, { ...same, PixelData: words(...Array<number>(6).fill(value)), ...changes }),
@@ -34,8 +38,8 @@ const open = (files: readonly DicomFile[]) =>
 /** Two acquisitions of the same heights, the second `offset` mm higher; values 0, 1, 2, … and 100, 101, 102, … */
 const twoAcquisitions = (offset: number, changes: (acquisition: number, i: number) => SliceElements) =>
   heights.flatMap((z, i) => [
-    slice(`a${i}`, z, i, changes(1, i)),
-    slice(`b${i}`, z + offset, 100 + i, changes(2, i)),
+    slice(`a${i}`, [z, i], changes(1, i)),
+    slice(`b${i}`, [z + offset, 100 + i], changes(2, i)),
   ]);
 
 describe('two acquisitions under one SeriesInstanceUID', () => {
@@ -69,14 +73,16 @@ describe('two acquisitions under one SeriesInstanceUID', () => {
   });
 
   test('that lie beside each other are one scan', async () => {
-    const files = [0, 1, 2, 3, 4, 5].map((i) => slice(`${i}`, 2 * i, i, { AcquisitionNumber: `${i >> 1}` }));
+    const files = [0, 1, 2, 3, 4, 5].map((i) =>
+      slice(`${i}`, [2 * i, i], { AcquisitionNumber: `${i >> 1}` }),
+    );
     expect(await read(files)).toMatchObject([{ values: [5, 4, 3, 2, 1, 0], kinds: [] }]);
   });
 
   test('two runs of a table that moves step by step are two scans', async () => {
     const files = [0, 1].flatMap((run) =>
       [0, 1, 2, 3, 4, 5].map((i) =>
-        slice(`${run}${i}`, 2 * i, 100 * run + i, { AcquisitionNumber: `${3 * run + (i >> 1)}` }),
+        slice(`${run}${i}`, [2 * i, 100 * run + i], { AcquisitionNumber: `${3 * run + (i >> 1)}` }),
       ),
     );
     expect((await read(files)).map(({ values }) => values)).toEqual([
@@ -110,7 +116,7 @@ describe('two acquisitions under one SeriesInstanceUID', () => {
   });
 
   test('copies of files are left out and make no second scan', async () => {
-    const files = heights.flatMap((z, i) => [slice(`${i}`, z, i), slice(`${i} copy`, z, i)]);
+    const files = heights.flatMap((z, i) => [slice(`${i}`, [z, i]), slice(`${i} copy`, [z, i])]);
     expect(await read(files)).toMatchObject([{ values: [4, 3, 2, 1, 0], kinds: ['duplicate-positions'] }]);
   });
 
@@ -128,8 +134,8 @@ test.each<[string, SliceElements, SliceElements]>([
   ['ImageOrientationPatient (0020,0037)', { ImageOrientationPatient: '1\\0\\0\\0\\0.95\\0.3122' }, {}],
 ])('%s differs within a series: two scans', async (field, changes) => {
   const files = [
-    ...heights.map((z, i) => slice(`a${i}`, z, i)),
-    ...heights.slice(1).map((z, i) => slice(`b${i}`, z + 0.7, 100 + i, changes)),
+    ...heights.map((z, i) => slice(`a${i}`, [z, i])),
+    ...heights.slice(1).map((z, i) => slice(`b${i}`, [z + 0.7, 100 + i], changes)),
   ];
   const scans = await read(files);
   expect(scans.map(({ values }) => values.toSorted((a, b) => a! - b!))).toEqual([
@@ -142,13 +148,13 @@ test.each<[string, SliceElements, SliceElements]>([
 });
 
 test('a FrameOfReferenceUID of its own for every image says nothing, and is reported', async () => {
-  const files = heights.map((z, i) => slice(`${i}`, z, i, { FrameOfReferenceUID: `1.9.${i}` }));
+  const files = heights.map((z, i) => slice(`${i}`, [z, i], { FrameOfReferenceUID: `1.9.${i}` }));
   expect(await read(files)).toMatchObject([{ values: [4, 3, 2, 1, 0], kinds: ['uid-per-image'] }]);
 });
 
 describe('a SeriesInstanceUID for every image', () => {
   const own = (changes: (i: number) => SliceElements = () => ({})) =>
-    heights.map((z, i) => slice(`${i}`, z, i, { SeriesInstanceUID: `1.2.3.${i}`, ...changes(i) }));
+    heights.map((z, i) => slice(`${i}`, [z, i], { SeriesInstanceUID: `1.2.3.${i}`, ...changes(i) }));
 
   test('is one scan if study, frame of reference, size, spacing and orientation agree', async () => {
     expect(await read(own())).toMatchObject([
@@ -172,7 +178,7 @@ describe('a SeriesInstanceUID for every image', () => {
 
 describe('one position for all slices', () => {
   const at = (changes: (i: number) => SliceElements) =>
-    heights.map((_, i) => slice(`${i}`, 0, i, { ImagePositionPatient: '0\\0\\0', ...changes(i) }));
+    heights.map((_, i) => slice(`${i}`, [0, i], { ImagePositionPatient: '0\\0\\0', ...changes(i) }));
 
   test('ordered by SliceLocation, whatever InstanceNumber says', async () => {
     const files = at((i) => ({ SliceLocation: `${-2.5 * i}`, InstanceNumber: `${9 - i}` }));
@@ -197,16 +203,16 @@ describe('one position for all slices', () => {
 
   test('frames of one file are in the order of the file', async () => {
     const PixelData = words(...[5, 7, 6].flatMap((value) => Array<number>(6).fill(value)));
-    const [scan] = await read([slice('frames', 0, 0, { NumberOfFrames: '3', PixelData })]);
+    const [scan] = await read([slice('frames', [0, 0], { NumberOfFrames: '3', PixelData })]);
     expect(scan).toMatchObject({ values: [5, 7, 6], kinds: ['one-position'] });
   });
 });
 
 describe('images that do not belong to the scan', () => {
-  const scan = heights.map((z, i) => slice(`${i}`, z, i, { InstanceNumber: `${9 - i}` }));
+  const scan = heights.map((z, i) => slice(`${i}`, [z, i], { InstanceNumber: `${9 - i}` }));
 
   test('one without a position is left out, and the order stays', async () => {
-    const files = [...scan, slice('lost', 0, 99, { ImagePositionPatient: undefined, InstanceNumber: '5' })];
+    const files = [...scan, slice('lost', [0, 99], { ImagePositionPatient: undefined, InstanceNumber: '5' })];
     const [only] = await read(files);
     expect(only).toMatchObject({ values: [4, 3, 2, 1, 0], kinds: ['no-position'] });
     expect(only!.messages).toEqual(['1 slice without ImagePositionPatient (0020,0032) left out: lost']);
@@ -214,8 +220,8 @@ describe('images that do not belong to the scan', () => {
 
   test('saved screens, by their image type or SOP class', async () => {
     const bare = { ImagePositionPatient: undefined, ImageOrientationPatient: undefined };
-    const dose = slice('dose', 0, 99, { ...bare, ImageType: 'DERIVED\\SECONDARY\\SCREEN SAVE' });
-    const page = slice('page', 0, 99, { ...bare, SOPClassUID: '1.2.840.10008.5.1.4.1.1.7' });
+    const dose = slice('dose', [0, 99], { ...bare, ImageType: 'DERIVED\\SECONDARY\\SCREEN SAVE' });
+    const page = slice('page', [0, 99], { ...bare, SOPClassUID: '1.2.840.10008.5.1.4.1.1.7' });
     const [only, ...others] = await read([...scan, dose, page]);
     expect(others).toEqual([]);
     expect(only).toMatchObject({ values: [4, 3, 2, 1, 0], kinds: ['saved-screens', 'not-axial'] });
@@ -223,12 +229,12 @@ describe('images that do not belong to the scan', () => {
   });
 
   test('a scan of Secondary Captures only is read', async () => {
-    const files = heights.map((z, i) => slice(`${i}`, z, i, { SOPClassUID: '1.2.840.10008.5.1.4.1.1.7' }));
+    const files = heights.map((z, i) => slice(`${i}`, [z, i], { SOPClassUID: '1.2.840.10008.5.1.4.1.1.7' }));
     expect(await read(files)).toMatchObject([{ values: [4, 3, 2, 1, 0], kinds: [] }]);
   });
 
   test('a localizer beside a single slice does not make it a failure, four cut files do', async () => {
-    const localizer = slice('topogram', 0, 9, { ImageType: 'ORIGINAL\\PRIMARY\\LOCALIZER' });
+    const localizer = slice('topogram', [0, 9], { ImageType: 'ORIGINAL\\PRIMARY\\LOCALIZER' });
     expect((await open([scan[0]!, localizer])).count).toBe(1);
     const cut = scan.map(({ path, bytes }, i) => ({ path, bytes: i === 0 ? bytes : bytes.slice(0, -4) }));
     await expect(open(cut)).rejects.toThrow(/only 1 of 5 DICOM files .*is cut short/);
