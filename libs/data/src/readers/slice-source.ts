@@ -81,10 +81,11 @@ export async function openSlices(
 function requireSeveralSlices({ slices, findings }: Scan, files: readonly string[]) {
   const notSlices = findings.some(({ kind }) => kind === 'not-axial'); // a localizer beside a single slice is sound
   if (slices.length > 1 || files.length <= 1 || (notSlices && files.length === 2)) return;
-  throw new UserError(
-    `only 1 of ${files.length} DICOM files is a slice of the scan${findings.length > 0 ? `: ${findings.map(({ message }) => message).join('; ')}` : ''}`,
-    { file: files[0]!, remedy: 'give one whole series, with a position for each slice' },
-  );
+  const reasons = findings.length > 0 ? `: ${listed(findings.map(({ message }) => message))}` : '';
+  throw new UserError(`only 1 of ${files.length} DICOM files is a slice of the scan${reasons}`, {
+    file: files[0]!,
+    remedy: 'give one whole series, with a position for each slice',
+  });
 }
 
 function imageSlices(files: readonly SliceFile[]): SliceSource {

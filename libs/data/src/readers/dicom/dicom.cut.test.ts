@@ -81,6 +81,13 @@ describe.each(Object.entries(frames))('%s', (_, { syntax, frame, of, loss }) => 
     );
   });
 
+  test.each([0.3, 0.6, 0.8, 0.95])('so is a frame cut at %d whose end marker was put back', async (part) => {
+    const cut = fileOf(Uint8Array.of(...frame.slice(0, frame.length * part), 0xff, 0xd9), syntax, of);
+    await expect(read(cut)).rejects.toThrow(
+      /a\.dcm: field PixelData .*(cut short|damaged|cannot be decoded|RLE segment)/,
+    );
+  });
+
   test('a file without the delimiter after the frame is refused', async () => {
     const whole = fileOf(frame, syntax, of);
     await expect(read(whole.slice(0, -8))).rejects.toThrow(/does not end with a sequence delimiter/);

@@ -21,7 +21,7 @@ export interface DicomFile {
 }
 
 /**
- * Reads one scan per SeriesInstanceUID, in the order of their first files; `groupImages` says when a series is several
+ * Reads one scan per SeriesInstanceUID; `groupImages` says when a series is several
  * scans. Images without that UID form one scan if they share the folder, the frame of reference and the size. Files that
  * cannot be read, and images that are not axial CT slices, are left out with a finding. Slices are ordered from head to
  * feet; row 0 is anterior and column 0 is the patient's right.

@@ -18,7 +18,7 @@ const MIN_JOINED = 3;
 /** Slices whose normals differ by more than this, in degrees, are of different scans. */
 const MAX_ANGLE = 1;
 
-/** The images as scans, in the order of their first images. */
+/** The images as scans. */
 export function groupImages(images: readonly AxialImage[]): ImageGroup[] {
   const series = [...partsBy(images, seriesKey).values()].map((members): ImageGroup => ({
     images: members,
