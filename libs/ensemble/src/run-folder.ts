@@ -7,13 +7,15 @@
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Claim,
   claimFolder,
   type ClaimOptions,
+  MAX_BYTES,
   messageOf,
+  printableLines,
+  readRegularFile,
   UserError,
   writeFileAtomic,
 } from '@ct-ensemble/core';
@@ -53,8 +55,9 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 export async function readAllScans(run: string): Promise<unknown> {
   const file = scansFile(run);
   try {
-    return unpack(await readFile(file));
+    return unpack(await readRegularFile(file, { maxBytes: MAX_BYTES.record }));
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`the list of the run's scans cannot be read (${messageOf(error)})`, {
       file,
       remedy: 'start the training of this run again, which writes the file anew',
@@ -78,8 +81,8 @@ export async function readScans(run: string, member: string): Promise<StoredScan
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   return claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
 }

@@ -1,4 +1,5 @@
 // The command evaluate: tables of scores of every member, submission and subset, as in tables 3 and 5 of the paper.
+import { print, printError } from '@ct-ensemble/core';
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
@@ -22,19 +23,19 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
   const { recipe, val, test, missing, unusable, notScored, findings } = evaluation;
   if (json) {
-    console.log(JSON.stringify(evaluation, null, 2));
+    print(JSON.stringify(evaluation, null, 2));
   } else {
-    console.log(`Run ${run}, recipe ${recipe}`);
-    if (missing.length > 0) console.log(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
+    print(`Run ${run}, recipe ${recipe}`);
+    if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
     if (unusable.length > 0)
-      console.log(`Not usable, so not in the tables: ${unusable.map(({ member }) => member).join(', ')}`);
+      print(`Not usable, so not in the tables: ${unusable.map(({ member }) => member).join(', ')}`);
     for (const { submission, members } of notScored)
-      console.log(`The submission ${submission} is not in the tables: it needs ${members.join(', ')}`);
-    console.log(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
-    console.log(renderEvaluation(val));
-    if (test) console.log(`\nTest scans\n\n${renderEvaluation(test)}`);
+      print(`The submission ${submission} is not in the tables: it needs ${members.join(', ')}`);
+    print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
+    print(renderEvaluation(val));
+    if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
   }
-  for (const finding of findings) console.error(`warning: ${finding}`);
-  for (const { problem } of unusable) console.error(`error: ${problem}`);
+  for (const finding of findings) printError(`warning: ${finding}`);
+  for (const { problem } of unusable) printError(`error: ${problem}`);
   return unusable.length > 0 ? 1 : 0;
 }

@@ -1,4 +1,5 @@
 // The command submit: the submissions of a run, and tables of its predictions.
+import { print, printError } from '@ct-ensemble/core';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,29 +31,29 @@ export function submitCommand(): Command {
 async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
-    console.log(`There is no run in ${run} yet: training it first`);
+    print(`There is no run in ${run} yet: training it first`);
     const code = await trainAllMembers(run);
     if (code !== 0) return code;
   }
   const { split, submissions, unusable, findings, unknownFiles } = await submitRun(run);
   if (split === 'val')
-    console.log('The data set has no test scans, so these submissions name its validation scans.');
+    print('The data set has no test scans, so these submissions name its validation scans.');
   for (const submission of submissions) {
     const { name, members, files, predictions, counts, failed } = submission;
     if (files.length === 0) {
-      console.log(`${name}: NOT WRITTEN, because ${reasonsOf(submission).join(', and ')}`);
+      print(`${name}: NOT WRITTEN, because ${reasonsOf(submission).join(', and ')}`);
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
-    console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
-    for (const file of files) console.log(`  ${file}`);
-    console.log(`  ${predictions}`);
-    for (const line of failed) console.log(`  no volume: ${line}`);
+    print(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
+    for (const file of files) print(`  ${file}`);
+    print(`  ${predictions}`);
+    for (const line of failed) print(`  no volume: ${line}`);
   }
   if (unknownFiles.length > 0)
-    console.log(`Left in place, because this command has not written them: ${unknownFiles.join(', ')}`);
-  for (const finding of findings) console.error(`warning: ${finding}`);
-  for (const { problem } of unusable) console.error(`error: ${problem}`);
+    print(`Left in place, because this command has not written them: ${unknownFiles.join(', ')}`);
+  for (const finding of findings) printError(`warning: ${finding}`);
+  for (const { problem } of unusable) printError(`error: ${problem}`);
   return submissions.some(({ files }) => files.length === 0) ? 1 : 0;
 }
 

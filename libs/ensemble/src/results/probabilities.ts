@@ -1,6 +1,5 @@
 // Softmax outputs of members and ensembles: their file, their checks, their mean.
-import { readFile } from 'node:fs/promises';
-import { readJson, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { MAX_BYTES, readJson, readRegularText, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { z } from 'zod';
 import { argmax } from './metrics.ts';
 
@@ -104,7 +103,7 @@ async function readNumbers(path: string): Promise<unknown> {
     return await readJson(path);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const scans = (await readFile(path, 'utf8')).split(/[{}]/);
+    const scans = (await readRegularText(path, { maxBytes: MAX_BYTES.record })).split(/[{}]/);
     for (const scan of scans) {
       const key = /"key"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(scan)?.[1];
       const shown = /[[,:]\s*(NaN|[+-]?(?:Infinity|inf|nan))\s*[\],]/.exec(scan)?.[1];

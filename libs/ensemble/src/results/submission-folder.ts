@@ -1,7 +1,7 @@
 // The folders submissions/ and predictions/ of a run: after each submission they hold what summary.json lists and nothing older.
-import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import { codeOf, UserError, writeJson } from '@ct-ensemble/core';
+import { codeOf, MAX_BYTES, readRegularText, UserError, writeJson } from '@ct-ensemble/core';
 import { isSafeName } from '../names.ts';
 import { predictionsFile, submissionFolder, summaryFile } from '../run-folder.ts';
 import { classFiles } from './submission.ts';
@@ -106,7 +106,7 @@ const isCsv = (file: unknown): file is string =>
 /** The content of a JSON file that is only looked at; undefined if it is missing or damaged. */
 async function jsonIn(file: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    return JSON.parse(await readRegularText(file, { maxBytes: MAX_BYTES.record }));
   } catch (error) {
     if (error instanceof SyntaxError || codeOf(error) === 'ENOENT') return undefined;
     throw error;
