@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { claimRun, readScans, writeScans } from './run-folder.ts';
+import { claimRun, writeScans } from './run-folder.ts';
+import { readScans } from './run-records.ts';
 import { scan, temporaryRun } from './testing.fixture.ts';
 
 test('scans are handed on as they are, to each member its own', async () => {

@@ -1,11 +1,11 @@
 // What a run came to: its members' probabilities, scored and submitted.
 import { UserError, writeJson } from '@ct-ensemble/core';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluate, type Evaluation } from './evaluation.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities, readProbabilities } from './probabilities.ts';
-import { doneFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
+import { probabilitiesFile, submissionFolder } from '../run-folder.ts';
+import { readDone } from '../run-records.ts';
 import { failedReport, makeSubmission, writeSubmission } from './submission.ts';
 
 /** Scores of every member and subset on the validation scans, and on the test scans where their classes are known. */
@@ -21,7 +21,7 @@ export interface RunEvaluation {
 /** @throws UserError when there is no run, or no member is done. */
 export async function evaluateRun(run: string): Promise<RunEvaluation> {
   const plan = await readPlan(run);
-  const { done, missing } = membersOf(run, plan);
+  const { done, missing } = await membersOf(run, plan);
   if (done.length === 0) {
     throw new UserError('no member of this run is done', {
       file: run,
@@ -75,7 +75,7 @@ export interface RunSubmission {
  */
 export async function submitRun(run: string): Promise<RunSubmission> {
   const plan = await readPlan(run);
-  const { done } = membersOf(run, plan);
+  const { done } = await membersOf(run, plan);
   const split = await splitToSubmit(run, done);
   const submissions: SubmissionResult[] = [];
   for (const { name, members } of plan.recipe.submissions) {
@@ -110,8 +110,9 @@ async function splitToSubmit(run: string, done: readonly string[]): Promise<'val
   return test.scans.length + test.failed.length > 0 ? 'test' : 'val';
 }
 
-function membersOf(run: string, plan: Plan): { done: string[]; missing: string[] } {
-  const names = plan.members.map(({ name }) => name);
-  const isDone = (name: string) => existsSync(doneFile(run, name));
-  return { done: names.filter(isDone), missing: names.filter((name) => !isDone(name)) };
+async function membersOf(run: string, plan: Plan): Promise<{ done: string[]; missing: string[] }> {
+  const [done, missing]: [string[], string[]] = [[], []];
+  for (const { name } of plan.members)
+    ((await readDone(run, name)) === undefined ? missing : done).push(name);
+  return { done, missing };
 }

@@ -55,7 +55,7 @@ test('a member that fails does not stop the others; the reason is told and kept'
 
 test('a member that is done is not trained again', async () => {
   const run = await temporaryRun();
-  await writeJson(doneFile(run, 'a'), { macroF1: 0.75 });
+  await writeJson(doneFile(run, 'a'), { epochs: 2, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
   const { outcomes, events } = await train(['a', 'b'], { run });
   expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
   expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
