@@ -1,6 +1,8 @@
 // The options that several commands share, each defined once, and the parsers of option values.
+import { layoutNames, type TableField } from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
-import { InvalidArgumentError, Option } from 'commander';
+import type { DatasetChoice } from '@ct-ensemble/ensemble';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Values of the options that choose the networks of the preparation. */
 export interface PreparationNetworkOptions {
@@ -8,10 +10,57 @@ export interface PreparationNetworkOptions {
   masks?: string;
 }
 
+/** Values of the options that say how the data set is laid out. */
+export interface DatasetOptions {
+  layout?: string;
+  labels?: string;
+  scanColumn?: string;
+  labelColumn?: string;
+  patientColumn?: string;
+  splitColumn?: string;
+  groupColumn?: string;
+}
+
 /** Required, unless `optional` describes what is used instead. */
 export function dataOption(what: string, optional?: string): Option {
   const option = new Option('--data <dir>', optional === undefined ? what : `${what} (default: ${optional})`);
   return option.makeOptionMandatory(optional === undefined);
+}
+
+/** Adds the options that say how the data set is laid out, and where its table of scans is. */
+export function addDatasetOptions(command: Command): Command {
+  const column = (field: TableField, usual: string) =>
+    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${usual})`);
+  const options = [
+    new Option(
+      '--layout <name>',
+      'how the data set is laid out (default: table with --labels, else as the recipe says)',
+    ).choices(layoutNames),
+    new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
+    column('scan', 'scan or path'),
+    column('label', 'label, class or category'),
+    column('patient', 'patient or patient_id'),
+    column('split', 'split'),
+    column('group', 'group, site or centre'),
+  ];
+  return options.reduce((to, option) => to.addOption(option), command);
+}
+
+/** The values of the data set's options as the library takes them. */
+export function datasetChoice(options: DatasetOptions): DatasetChoice {
+  const { layout, labels, scanColumn, labelColumn, patientColumn, splitColumn, groupColumn } = options;
+  const columns = {
+    ...(scanColumn !== undefined && { scan: scanColumn }),
+    ...(labelColumn !== undefined && { label: labelColumn }),
+    ...(patientColumn !== undefined && { patient: patientColumn }),
+    ...(splitColumn !== undefined && { split: splitColumn }),
+    ...(groupColumn !== undefined && { group: groupColumn }),
+  };
+  return {
+    ...(layout !== undefined && { layout }),
+    ...(labels !== undefined && { labels }),
+    columns,
+  };
 }
 
 export function recipeOption(recipe: string): Option {

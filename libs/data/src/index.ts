@@ -8,15 +8,17 @@ export {
   type Tile,
 } from './report/contact-sheet.ts';
 export {
-  CLASSES,
   readDatasetIndex,
   type DatasetIndex,
   type DatasetOptions,
   type DatasetReport,
   type Split,
   type SplitCounts,
-  type Task,
 } from './layouts/dataset-index.ts';
+export { COMPETITION_TASKS } from './layouts/cov19-ct-db/spelling.ts';
+export { layoutNames } from './layouts/registry.ts';
+export type { ScanTable, TableField } from './layouts/table.ts';
+export { makeFolds, makeSplits, type SplitScan, type SplitShares } from './splits/make-splits.ts';
 export type { ScanEntry } from './scan-entry.ts';
 export type { Finding } from './findings.ts';
 export { withBorder } from './volumes/masking.ts';

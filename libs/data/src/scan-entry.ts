@@ -7,24 +7,26 @@ export type ScanFormat = 'images' | 'dicom' | 'nifti';
 /** One scan on disk, not yet decoded. */
 export interface ScanEntry {
   /**
-   * `split/class/name`, or `test/name` where the class is unknown: unique in the index, '/'-separated. The class is
-   * that of the folder, `covid` or `non-covid`, in both tasks. In any folder of scans, `test/path`.
+   * Unique in the index, '/'-separated, the same wherever the data set lies: the path of the scan below the root, in the
+   * spelling of the layout, such as `train/a/scan_3`.
    */
   key: string;
   split: Split;
   /**
-   * What a submission lists: the folder's name as it is on disk, while in keys `ct_scan183` is spelt `ct_scan_183`. In
-   * any folder of scans, the path joined by `_`.
+   * What a submission lists. In the layout `cov19-ct-db` the folder's name as it is on disk (in keys `ct_scan183` is
+   * spelt `ct_scan_183`), in the others a path joined by `_`.
    */
   name: string;
-  /** Label as an index into the index's classes, or null where unknown (test scans). */
+  /** Label as an index into the index's classes, or null if unknown (test scans). */
   label: number | null;
   /** What its files are. */
   format: ScanFormat;
   /** Its files, absolute: slices in numeric order, DICOM files by name, one NIfTI file. */
   slices: readonly string[];
-  /** Patient, where the dataset names one. */
+  /** Patient, if the data set names one. */
   patient: string | null;
+  /** Site, scanner or another group that the table of scans names. */
+  group: string | null;
   /** Why the scan cannot be used, or null. A failed scan stays in the index. */
   failure: string | null;
 }
@@ -35,6 +37,8 @@ export interface StoredScan {
   label: number | null;
   split: Split;
   name: string;
+  /** Site, scanner or another group; null or absent if none is named. */
+  group?: string | null;
   /** Content key in the store, null if failed. */
   volume: string | null;
   failure: string | null;

@@ -1,6 +1,6 @@
-// Small tables people hand out, as rows of text: CSV (comma, semicolon or tab) and the first sheet of an XLSX file.
+// Small tables as rows of text: CSV with commas, semicolons or tabs, and the first sheet of an XLSX file.
 import { readFile } from 'node:fs/promises';
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { parse } from 'csv-parse/sync';
 import { readSheet } from 'read-excel-file/node';
 
@@ -10,11 +10,17 @@ export interface TableRow {
   cells: string[];
 }
 
-/** Every row that is not empty, cells trimmed. Throws a UserError for a file that is not such a table. */
+/** Every row that is not empty, cells trimmed. Throws a UserError if the file is missing or no such table. */
 export async function readRows(file: string): Promise<TableRow[]> {
   try {
     return file.toLowerCase().endsWith('.xlsx') ? await readXlsxRows(file) : await readCsvRows(file);
   } catch (error) {
+    if (codeOf(error) === 'ENOENT')
+      throw new UserError('there is no such file', {
+        file,
+        remedy: 'give the path of a table',
+        cause: error,
+      });
     throw new UserError(`cannot be read as a table (${messageOf(error)})`, {
       file,
       remedy: 'save it again as CSV (UTF-8) or XLSX',
@@ -23,7 +29,7 @@ export async function readRows(file: string): Promise<TableRow[]> {
   }
 }
 
-/** The columns in which the header has these names, in any case; undefined where one is missing. */
+/** Positions of the columns with these names in the header, in any case; undefined if one is missing. */
 export function columnsOf(header: TableRow | undefined, names: readonly string[]): number[] | undefined {
   const present = header?.cells.map((cell) => cell.toLowerCase()) ?? [];
   const columns = names.map((name) => present.indexOf(name.toLowerCase()));
@@ -40,13 +46,21 @@ async function readCsvRows(file: string): Promise<TableRow[]> {
   const text = await readFile(file, 'utf8');
   const records = parse(text, {
     bom: true,
-    delimiter: [';', ',', '\t'],
+    delimiter: delimiterOf(text),
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
     trim: true,
   }) as unknown as { record: string[]; info: { lines: number } }[];
   return records.map(({ record, info }) => ({ line: info.lines, cells: record })).filter(hasText);
+}
+
+/** The one of comma, semicolon and tab that the header has most often outside quotes; of equals the first. */
+function delimiterOf(text: string): string {
+  const header = text.split(/\r\n|\r|\n/).find((line) => line.trim() !== '') ?? '';
+  const bare = header.replaceAll(/"[^"]*"/g, '');
+  const count = (delimiter: string) => bare.split(delimiter).length;
+  return [',', ';', '\t'].reduce((best, next) => (count(next) > count(best) ? next : best));
 }
 
 async function readXlsxRows(file: string): Promise<TableRow[]> {

@@ -4,6 +4,7 @@ export type EngineErrorCode =
   | 'library-missing'
   | 'library-version'
   | 'library-damaged'
+  | 'cache-unsafe'
   | 'platform-unsupported'
   | 'pip-missing'
   | 'download-failed'

@@ -62,9 +62,7 @@ describe('checkNumerics', () => {
   });
 
   it('is refused with jit, which would leave it out', () => {
-    expect(() => capture(() => ({}), { checkNumerics: true, jit: true })).toThrow(
-      /XLA removes the checks/,
-    );
+    expect(() => capture(() => ({}), { checkNumerics: true, jit: true })).toThrow(/XLA removes the checks/);
   });
 
   it('without it a NaN goes on', async () => {

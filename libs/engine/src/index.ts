@@ -40,5 +40,6 @@ export { cacheFolder, findTensorFlow, TENSORFLOW_VERSION } from './library/libra
 export { groupedConv2d, type GroupedConv2dArgs } from './ops/grouped-conv.ts';
 export { GROUPED_CONV2D } from './kernels/grouped-conv2d.ts';
 export { installTensorFlow } from './library/install.ts';
+export { pythonEnvironment } from './library/python.ts';
 export type { Numerics } from './numerics.ts';
 export { usableGpus } from './devices/gpus.ts';

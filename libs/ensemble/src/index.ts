@@ -1,4 +1,4 @@
-// Recipes, plan of members, coordinator and workers, probabilities, metrics, submission.
+// Recipes, data sets, plan of members, coordinator and workers, probabilities, metrics, submission.
 export {
   evaluate,
   evaluateSubsets,
@@ -21,7 +21,7 @@ export {
 } from './results/probabilities.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
-export { preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
+export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
   failedReport,
@@ -33,6 +33,7 @@ export {
   type SubmissionOptions,
 } from './results/submission.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
+export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
@@ -52,7 +53,9 @@ export {
   failedFile,
   memberFolder,
   planFile,
+  predictionsFile,
   probabilitiesFile,
+  splitsFile,
   submissionFolder,
 } from './run-folder.ts';
 export {

@@ -1,10 +1,12 @@
 // The folder of a run: where everything lies, and who is at work in it.
 //
 //   plan.json              recipe, data set, members, devices
-//   dataset.json           what the data set holds and everything odd about it
+//   dataset.json           layout, classes, counts, all findings, every scan
+//   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
+//   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -19,8 +21,10 @@ import { pack } from 'msgpackr';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
+export const splitsFile = (run: string) => join(run, 'splits.csv');
 export const scansFile = (run: string) => join(run, 'scans.msgpack');
 export const submissionFolder = (run: string, name: string) => join(run, 'submissions', name);
+export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
@@ -63,6 +67,6 @@ async function foldersOf(run: string): Promise<string[]> {
     (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
   const members = await below('members');
   const inMembers = members.flatMap((member) => [join(member, 'checkpoints'), join(member, 'probabilities')]);
-  const submissions = [join(run, 'submissions'), ...(await below('submissions'))];
+  const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
   return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
 }

@@ -48,7 +48,13 @@ export function planOf(
 ): Plan {
   return makePlan({
     recipe: parseRecipe(recipeText(members), 'test'),
-    dataset: { root: '/data', classes: ['non-covid', 'covid'] },
+    dataset: {
+      root: '/data',
+      layout: 'cov19-ct-db',
+      labels: null,
+      splits: 'data',
+      classes: ['non-covid', 'covid'],
+    },
     scans: [{ members: [...members], scans: [...scans] }],
     engine: 'tensorflow',
     devices,

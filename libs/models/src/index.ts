@@ -16,6 +16,15 @@ export {
   pretrainedFile,
   type PretrainedReport,
 } from './weights/pretrained.ts';
+export {
+  PUBLISHED,
+  type PublishedFile,
+  readRecord,
+  recordFile,
+  type Trust,
+  verifyPublished,
+  type WeightsRecord,
+} from './weights/published.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
 export type { Layer, Mode } from './layers.ts';
 export {

@@ -1,8 +1,8 @@
-// Averaged weights in the place of the trained ones, for as long as something is computed with them.
+// Puts the averaged weights in the place of the trained weights while validation or saving uses them.
 import type { Optimizer } from '@ct-ensemble/engine';
 import tf, { type Tensor } from '@tensorflow/tfjs';
 
-/** Runs `work` with each variable at its moving average, then gives the variables their own values back. */
+/** Sets each variable to its moving average, runs `work`, then restores the trained values. Without averages it only runs `work`. */
 export async function withAverages<T>({ averages }: Optimizer, work: () => Promise<T>): Promise<T> {
   const own: { variable: Tensor & { assign(value: Tensor): void }; value: Tensor }[] = [];
   for (const { variable, average } of averages.values()) {

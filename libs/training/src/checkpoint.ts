@@ -1,4 +1,4 @@
-// Checkpoints: everything a run needs to go on, in one safetensors file, with a JSON copy of its state for a reader.
+// Checkpoints: one safetensors file with everything that resuming a run needs, and a JSON copy of the state for people.
 import { UserError, writeJson } from '@ct-ensemble/core';
 import {
   exportTensors,
@@ -25,16 +25,16 @@ const epochRecord = z.object({
   learningRate: z.number(),
   /** Mean of the steps' losses. */
   loss: z.number(),
-  /** On the validation scans; null when there are none. */
+  /** Macro F1 on the validation scans; null if there are none. */
   macroF1: z.number().nullable(),
   seconds: z.number(),
-  /** Of these, seconds in which a step waited for its volumes to be read; older runs do not know. */
+  /** Part of `seconds`: how long steps waited for volumes to be read. Absent in checkpoints of older versions. */
   waited: z.number().optional(),
 });
 export const runState = z.object({
-  /** Epochs that are done. */
+  /** Number of finished epochs. */
   epochs: z.int(),
-  /** Optimizer steps that are done. */
+  /** Number of finished optimizer steps. */
   steps: z.int(),
   best: z.object({ epoch: z.int(), macroF1: z.number().nullable() }).nullable(),
   history: z.array(epochRecord),
@@ -42,13 +42,13 @@ export const runState = z.object({
 
 /** One epoch of a member's history. Epochs count from 0. */
 export type EpochRecord = z.infer<typeof epochRecord>;
-/** Where a run stands. */
+/** State of a run: how far it is, its best epoch, its history. */
 export type RunState = z.infer<typeof runState>;
 
 export const lastCheckpoint = (folder: string) => join(folder, 'checkpoints', 'last.safetensors');
 export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'best.safetensors');
 
-/** Writes weights and the run's state, and what the optimizer keeps where it is given. */
+/** Writes the weights and the run's state; with an optimizer also the optimizer's state, averages and loss scale. */
 export async function saveCheckpoint(
   path: string,
   content: { parameters: Parameters; optimizer?: Optimizer; state: unknown; about?: Metadata },
@@ -65,11 +65,11 @@ export async function saveCheckpoint(
   await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
 }
 
-/** Prefixes of the tensors' names; an optimizer's own state has the optimizer's name for a prefix. */
+/** Prefixes of tensor names. The prefix of the optimizer's own state is the optimizer's name. */
 const AVERAGE = 'average.';
 const LOSS_SCALE = 'loss_scale.';
 
-/** Everything that the optimizer keeps, under the names that it has in the file. */
+/** All variables of the optimizer under their names in the file. */
 function kept(
   { name: optimizer, slots, averages, lossScale }: Optimizer,
   { byName }: Parameters,
@@ -106,7 +106,7 @@ export function loadCheckpoint(
 /**
  * Loads a checkpoint whose state has this schema; undefined if there is none.
  *
- * @throws {UserError} if the file is no checkpoint, or its tensors are not those of the network and the optimizer.
+ * @throws {UserError} if the file is not a checkpoint, or its tensors do not fit the network and the optimizer.
  */
 export async function loadCheckpointOf<State>(
   schema: z.ZodType<State>,
@@ -119,7 +119,7 @@ export async function loadCheckpointOf<State>(
   if (!state.success) {
     throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
       file: path,
-      remedy: 'delete the file to start anew',
+      remedy: 'delete the file to start this member from its first epoch',
     });
   }
   const prefixes = [`${metadata['optimizer'] ?? 'adam'}.`, AVERAGE, LOSS_SCALE];
@@ -136,7 +136,7 @@ export async function loadCheckpointOf<State>(
     if (stored?.dtype !== 'F32' || String(stored.shape) !== String(shape)) {
       throw new UserError(`has no optimizer state ${name}`, {
         file: path,
-        remedy: 'delete the file to start anew',
+        remedy: 'delete the file to start this member from its first epoch',
       });
     }
     const values = valuesOf(stored as StoredTensorOf<'F32'>, layout);
@@ -151,7 +151,7 @@ async function storedOf(variable: Variable, layout: Layout): Promise<StoredTenso
   return { dtype: 'F32', shape: [], data: Float32Array.from(await variable.data()) };
 }
 
-/** Numbers without a shape have no axes to exchange. */
+/** Scalars are not transposed. */
 function valuesOf(stored: StoredTensorOf<'F32'>, layout: Layout): Tensor {
   return stored.shape.length === 0 ? tf.scalar(stored.data[0]!) : fromPyTorch(stored, layout);
 }

@@ -1,7 +1,7 @@
-// Registries: lists of named definitions, of which a recipe chooses one.
+// Registries: ordered lists of named definitions. A recipe chooses one of them by its name.
 import { z } from 'zod';
 
-/** One entry of a registry: its name in recipes and the fields that it has there, the name among them. */
+/** One entry of a registry: its name in recipes, and the schema of its fields, which include the name. */
 export interface Definition<Schema extends z.ZodObject = z.ZodObject> {
   readonly name: string;
   readonly schema: Schema;
@@ -14,7 +14,7 @@ type SchemasOf<Definitions extends readonly Definition[]> = {
 /**
  * The schema of a mapping whose field `key` names an entry of the registry, and whose other fields are that entry's.
  *
- * @param key the field that chooses: `name`, or another one
+ * @param key the field that holds the name; default `name`
  */
 export function choiceOf<const Definitions extends readonly Definition[]>(
   definitions: Definitions,
@@ -29,7 +29,7 @@ export function choiceOf<const Definitions extends readonly Definition[]>(
   });
 }
 
-/** The entry of this name; recipes were checked against the same registry. */
+/** The entry with this name. Recipes were already checked against the registry, so a missing name is a programming error. */
 export function definitionOf<D extends Definition>(definitions: readonly D[], name: string): D {
   const found = definitions.find((definition) => definition.name === name);
   if (found === undefined) throw new Error(`${name} is not in the registry`);

@@ -1,4 +1,4 @@
-// One member's run: loss, schedule, loop, checkpoints.
+// Training of one network: losses, optimizers, schedules, augmentations, the loop, checkpoints.
 export { augment, type DrawKey, drawAugmentation, type Draws } from './augmentations/augment.ts';
 export {
   bestCheckpoint,

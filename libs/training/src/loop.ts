@@ -1,4 +1,4 @@
-// The training loop of members and slice networks alike: epochs, steps, validation, best epoch, checkpoints, resuming.
+// The training loop that members and slice networks share: epochs, steps, validation, best epoch, checkpoints, resuming.
 import { permutation, UserError } from '@ct-ensemble/core';
 import type { Optimizer } from '@ct-ensemble/engine';
 import type { Metadata, Parameters } from '@ct-ensemble/models';
@@ -9,44 +9,44 @@ import { bestCheckpoint, lastCheckpoint, loadCheckpointOf, saveCheckpoint } from
 import { StoppedError } from './predict.ts';
 import { learningRateAt, type Schedule } from './schedules/index.ts';
 
-/** Where a run stands; what a checkpoint holds beside the tensors. */
+/** State of a run, which a checkpoint holds beside the tensors. */
 export interface LoopState<Epoch, Best> {
-  /** Epochs that are done. */
+  /** Number of finished epochs. */
   epochs: number;
-  /** Optimizer steps that are done. */
+  /** Number of finished optimizer steps. */
   steps: number;
   best: Best | null;
   history: Epoch[];
 }
 
-/** What the loop knows of an epoch; epochs count from 0. */
+/** What the loop measures in an epoch; epochs count from 0. */
 export interface TrainedEpoch {
   epoch: number;
-  /** Of the last step. */
+  /** Learning rate of the epoch's last step. */
   learningRate: number;
-  /** Mean over the samples. */
+  /** Mean loss over the samples. */
   loss: number;
-  /** Training and validation. */
+  /** Seconds of training and validation. */
   seconds: number;
-  /** Of these, seconds in which a step waited for its samples. */
+  /** Part of `seconds`: how long steps waited for samples to be read. */
   waited: number;
 }
 
-/** One micro-batch of a step, the whole step where it has only one. */
+/** Position of a micro-batch in the run; without accumulation each step is one micro-batch. */
 export interface StepTime {
   epoch: number;
   /** Number of the micro-batch in its epoch, from 1. */
   part: number;
-  /** For the update at the end of the step; undefined if further micro-batches of the step follow. */
+  /** Input of the optimizer's update; undefined if more micro-batches of the same step follow. */
   rates: Tensor1D | undefined;
-  /** All samples of the step. */
+  /** Indices of all samples of the step, over its micro-batches. */
   stepSamples: readonly number[];
 }
 
 export interface LoopOptions<Batch, Judged extends { score: number | null }, Epoch, Best> {
   /** Where the checkpoints go. */
   folder: string;
-  /** What the best weights' file says of the network. */
+  /** Metadata for the file of the best weights. */
   about?: Metadata;
   parameters: Parameters;
   optimizer: Optimizer;
@@ -54,21 +54,21 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
   /** Number of training samples. */
   samples: number;
   batchSize: number;
-  /** Micro-batches of a step; divides batchSize. Default 1. */
+  /** Number of micro-batches in a step; must divide batchSize. Default 1. */
   accumulate?: number | undefined;
   epochs: number;
   schedule: Schedule;
-  /** Of the state in a checkpoint. */
+  /** Schema of the state in a checkpoint. */
   state: z.ZodType<LoopState<Epoch, Best>>;
-  /** Before the first epoch of a run that starts anew. */
+  /** Called before the first epoch, but not when the run resumes from a checkpoint. */
   begin?: () => Promise<void>;
-  /** The samples in this order, `size` at a time; the last batch may be smaller. */
+  /** Batches of `size` samples in the given order; the last batch may be smaller. */
   batches(order: readonly number[], size: number): AsyncIterable<Batch> | Iterable<Batch>;
-  /** Computes one micro-batch; returns what it adds to the step's loss, which is the mean over the step's samples. */
+  /** Computes one micro-batch. Returns its contribution to the step's mean loss; the contributions of a step are summed. */
   step(batch: Batch, time: StepTime): Promise<number>;
-  /** Judges the weights, which are the averaged ones where the optimizer averages. */
+  /** Validates the current weights: the averaged ones if the optimizer keeps averages. */
   judge(): Promise<Judged>;
-  /** The history's entry of an epoch. */
+  /** Makes the entry of the history for an epoch. */
   record(epoch: TrainedEpoch, judged: Judged): Epoch;
   best: {
     of(epoch: number, score: number | null): Best;
@@ -76,17 +76,17 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
   };
   onResume?: (state: LoopState<Epoch, Best>) => void;
   onStep?: (step: { epoch: number; step: number; loss: number; seconds: number }) => void;
-  /** After the checkpoints of an epoch were written; `seconds` include them. */
+  /** Called after the checkpoints of an epoch were written; `seconds` include the writing. */
   onEpoch?: (state: LoopState<Epoch, Best>, seconds: number) => Promise<void> | void;
-  /** What to do about a loss that is not finite. */
+  /** The error for a loss that is not finite ends with this advice. */
   remedy: string;
-  /** Asked before each micro-batch; true ends the run with a StoppedError. */
+  /** Called before each micro-batch; returning true ends the run with a StoppedError. */
   stop?: (() => boolean) | undefined;
 }
 
 /**
- * Trains until the last epoch, from the first or from the folder's last checkpoint. Afterwards the parameters are those of
- * the best epoch: the highest score, the earlier of equals; without scores the last.
+ * Trains from the first epoch, or from the folder's last checkpoint, to the last epoch. Afterwards the parameters have the
+ * values of the best epoch: the one with the highest score, and of equal scores the earliest; without scores the last epoch.
  *
  * @throws {StoppedError} when asked to stop
  * @throws {UserError} if a checkpoint does not fit, or the loss is not finite
@@ -127,7 +127,7 @@ export async function runLoop<
   return state;
 }
 
-/** Optimizer steps of an epoch. */
+/** Number of optimizer steps in an epoch. */
 export const stepsPerEpoch = ({ samples, batchSize }: { samples: number; batchSize: number }) =>
   Math.ceil(samples / batchSize);
 
@@ -148,7 +148,7 @@ async function trainEpoch<
   let learningRate = rateOf(steps);
   let asked = performance.now();
   for await (const batch of loop.batches(order, batchSize / accumulate)) {
-    if (loop.stop?.()) throw new StoppedError('stopped as asked');
+    if (loop.stop?.()) throw new StoppedError('training was stopped on request');
     const started = performance.now();
     waited += (started - asked) / 1000;
     part++;

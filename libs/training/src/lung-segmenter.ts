@@ -1,4 +1,4 @@
-// The lung segmenter: a network that marks the lungs' pixels.
+// The lung segmenter: a network that marks the pixels of the lungs in a slice.
 import type { LungSegmenter } from '@ct-ensemble/data';
 import tf from '@tensorflow/tfjs';
 import { augment } from './augmentations/augment.ts';
@@ -12,17 +12,17 @@ export const lungSegmenter: SliceTask = {
   truthOf(truth, draws) {
     const { columns, rows } = draws;
     if (columns === undefined || rows === undefined) return truth;
-    return tf.squeeze(augment(tf.expandDims(truth, 1), { columns, rows }), [3]); // rounded: 0 and 1 again
+    return tf.squeeze(augment(tf.expandDims(truth, 1), { columns, rows }), [3]); // values are rounded, so they stay 0 and 1
   },
   scoresOf: segmenterScores,
 };
 
-/** `score` is the mean of the slices' Dice coefficients. */
+/** Scores of predicted masks; `score` is the mean Dice coefficient of the slices. */
 export function segmenterScores(truth: readonly Uint8Array[], decided: readonly Uint8Array[]): SliceScores {
   return { score: truth.reduce((sum, mask, i) => sum + dice(mask, decided[i]!), 0) / truth.length };
 }
 
-/** Dice (1945): 2 |A ∩ B| / (|A| + |B|) of two masks of 0 and 1; two empty masks agree, 1. */
+/** The Dice coefficient (Dice 1945) of two masks of 0 and 1: 2 |A ∩ B| / (|A| + |B|); 1 for two empty masks. */
 export function dice(a: Uint8Array, b: Uint8Array): number {
   let [both, sum] = [0, 0];
   for (let i = 0; i < a.length; i++) {
@@ -33,8 +33,9 @@ export function dice(a: Uint8Array, b: Uint8Array): number {
 }
 
 /**
- * The segmenter of a file of weights, on the engine that this thread has open.
- * @throws {UserError} for a file that is not a segmenter's.
+ * Loads a segmenter from its weights file, on the open engine of this thread.
+ *
+ * @throws {UserError} if the file is not the weights of a lung segmenter
  */
 export async function openLungSegmenter(
   file: string,

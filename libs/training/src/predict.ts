@@ -1,24 +1,27 @@
-// A trained model on prepared scans: one row of probabilities a scan.
+// Predicts prepared scans with a trained model: one row of probabilities per scan.
 import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
 import type { CapturedStep } from '@ct-ensemble/engine';
 import { type PredictionInputs, type PredictionOutputs, volumesTensor } from './step.ts';
 
 export interface PredictOptions {
   step: CapturedStep<PredictionInputs, PredictionOutputs>;
-  /** Scans with a volume. */
+  /** Scans to predict; each must have a volume. */
   scans: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
   batchSize: number;
-  /** Asked between batches; true ends the prediction with a StoppedError. */
+  /** Called before each batch; returning true ends the prediction with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Thrown when a run was asked to stop; nothing is lost, the same command goes on. */
+/** Thrown when a run stops on request. The same command resumes it from its last checkpoint. */
 export class StoppedError extends Error {
   override name = 'StoppedError';
 }
 
-/** Softmax probabilities, one row a scan in the scans' order. Every batch has the same shape: the last is filled up. */
+/**
+ * Softmax probabilities, one row per scan, in the order of the scans. All batches have the same shape: the last batch is
+ * padded with black volumes, whose rows are dropped.
+ */
 export async function predictScans({
   step,
   scans,
@@ -29,7 +32,7 @@ export async function predictScans({
   const rows: number[][] = [];
   const order = scans.map((_, i) => i);
   for await (const batch of readBatches({ scans, order, batchSize, store })) {
-    if (stop?.()) throw new StoppedError('stopped as asked');
+    if (stop?.()) throw new StoppedError('prediction was stopped on request');
     const [size, ...volume] = batch.shape;
     const volumes = volumesTensor(filledUp(batch.data, size, batchSize), [batchSize, ...volume]);
     const { probabilities } = await step({ volumes });
@@ -40,7 +43,7 @@ export async function predictScans({
   return rows;
 }
 
-/** The bytes of `size` volumes, followed by black ones up to `batchSize`. */
+/** The bytes of `size` volumes, padded with black volumes to `batchSize`. */
 function filledUp(bytes: Uint8Array, size: number, batchSize: number): Uint8Array {
   if (size === batchSize) return bytes;
   const full = new Uint8Array((bytes.length / size) * batchSize);

@@ -1,5 +1,5 @@
-// The part of a recipe that says how a member is trained, field by field; losses, optimizers, schedules and augmentations
-// come from their registries.
+// Schema of `training` in a recipe: how a member is trained. Losses, optimizers, schedules and augmentations come from
+// their registries.
 import { fields } from '@ct-ensemble/core';
 import { z } from 'zod';
 import { augmentationSchema } from './augmentations/index.ts';

@@ -1,4 +1,4 @@
-// The slice filter: a classifier that tells slices with lung from those without.
+// The slice filter: a network that classifies slices as showing lung or not.
 import type { SliceFilter } from '@ct-ensemble/data';
 import tf, { type Tensor, type Tensor2D } from '@tensorflow/tfjs';
 import { openSliceNetwork, type SliceScores, type SliceTask } from './slice-network.ts';
@@ -7,7 +7,7 @@ export const sliceFilter: SliceTask = {
   kind: 'slice-filter',
   output: 'classes',
   classes: ['non-lung', 'lung'],
-  /** [batch, 2] → [batch, 1]: the binary cross entropy of the difference is the softmax cross entropy of the two. */
+  /** [batch, 2] → [batch, 1]. The binary cross entropy of the logits' difference equals the softmax cross entropy of both. */
   lungLogits(logits) {
     const [none, lung] = tf.split(logits as Tensor2D, 2, 1);
     return tf.sub(lung!, none!);
@@ -16,7 +16,10 @@ export const sliceFilter: SliceTask = {
   scoresOf: filterScores,
 };
 
-/** `score` is the mean of the two recalls, of those whose class is there; with fewer slices of one class accuracy flatters. */
+/**
+ * Scores of predicted classes. `score` is the mean recall of the classes that occur (balanced accuracy): plain accuracy is
+ * too optimistic if one class is rare.
+ */
 export function filterScores(truth: readonly Uint8Array[], decided: readonly Uint8Array[]): SliceScores {
   const right = [0, 0];
   const all = [0, 0];
@@ -35,8 +38,9 @@ export function filterScores(truth: readonly Uint8Array[], decided: readonly Uin
 }
 
 /**
- * The filter of a file of weights, on the engine that this thread has open.
- * @throws {UserError} for a file that is not a filter's.
+ * Loads a slice filter from its weights file, on the open engine of this thread.
+ *
+ * @throws {UserError} if the file is not the weights of a slice filter
  */
 export async function openSliceFilter(
   file: string,

@@ -1,4 +1,4 @@
-// What the slice filter and the lung segmenter share: their steps on the device, and the file of their weights.
+// What the slice filter and the lung segmenter share: training and prediction steps, and their weights file.
 import { sha256OfFile, UserError } from '@ct-ensemble/core';
 import { atEdge, type GreyImage } from '@ct-ensemble/data';
 import { capture, type CapturedStep, type Optimizer, tensorOfBytes } from '@ct-ensemble/engine';
@@ -18,37 +18,37 @@ import tf, { type Scalar, type Tensor, type Tensor1D, type Tensor2D, type Tensor
 import { augment, type Draws } from './augmentations/augment.ts';
 import { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
 
-/** Grey slices enter in so many equal channels, as 0 … 1: what published weights of colour images take. */
+/** Grey slices are repeated in 3 equal channels, 0 … 1, because published weights expect colour images. */
 const CHANNELS = 3;
 
 export type SliceModel = Model<Tensor2D | Tensor4D>;
 
-/** One of the two networks: what it answers and how it is judged. */
+/** One of the two kinds of networks: what it predicts and how predictions are scored. */
 export interface SliceTask {
   readonly kind: 'slice-filter' | 'lung-segmenter';
   readonly output: 'classes' | 'map';
-  /** In the order of the logits. */
+  /** Names of the classes, in the order of the logits. */
   readonly classes: readonly string[];
-  /** The logits as one a decision, positive for lung: [batch], or [batch, edge, edge]. */
+  /** One logit per decision, positive for lung: [batch, 1], or [batch, edge, edge]. */
   lungLogits(logits: Tensor): Tensor;
-  /** The truth of a batch, its bytes as float32, moved as its images were: of the shape of the lung logits. */
+  /** The labels of a batch as float32, with the same rotation and flips as the images; same shape as the lung logits. */
   truthOf(truth: Tensor, draws: Draws): Tensor;
-  /** From true and decided bytes, one array a slice. The field `score` chooses the best epoch. */
+  /** Compares true and predicted labels, one array per slice. `score` decides which epoch is the best. */
   scoresOf(truth: readonly Uint8Array[], decided: readonly Uint8Array[]): SliceScores;
 }
 
 export type SliceScores = { score: number } & Record<string, number>;
 
-/** The architectures that can do it. */
+/** Names of the architectures that fit the task. */
 export function sliceArchitectures(task: SliceTask): string[] {
   return architectureNames().filter((name) => architectures[name]!.output === task.output);
 }
 
-/** @throws {UserError} for an architecture of the other sort, or a size that it does not take. */
+/** @throws {UserError} if the architecture does not fit the task, or does not accept slices of this size */
 export function requireSliceNetwork(task: SliceTask, architecture: string, edge: number) {
   const described = architectureOf(architecture);
   if (described.output !== task.output)
-    throw new UserError(`${architecture} is no network for a ${task.kind}`, {
+    throw new UserError(`${architecture} is not an architecture for a ${task.kind}`, {
       remedy: `choose one of ${sliceArchitectures(task).join(', ')}`,
     });
   const { minimumEdge } = described.input;
@@ -60,7 +60,7 @@ export function requireSliceNetwork(task: SliceTask, architecture: string, edge:
   });
 }
 
-/** @throws {UserError} as `requireSliceNetwork`. */
+/** Builds the network of a task; throws like `requireSliceNetwork`. */
 export function buildSliceModel(
   task: SliceTask,
   architecture: string,
@@ -75,13 +75,13 @@ export function buildSliceModel(
 export type SliceTrainingInputs = {
   /** [batch, edge, edge], unsigned bytes */
   images: Tensor;
-  /** [batch, 1] or [batch, edge, edge], unsigned bytes: 1 lung */
+  /** [batch, 1] or [batch, edge, edge], unsigned bytes: 1 for lung, else 0 */
   truth: Tensor;
-  /** The optimizer's, for this step. */
+  /** The optimizer's rates for this step. */
   rates: Tensor1D;
 } & Draws;
 
-/** One step: slices in, parameters and moments updated, loss out. */
+/** One training step: takes slices, updates parameters and optimizer state, returns the loss. */
 export function sliceTrainingStep(options: {
   task: SliceTask;
   model: SliceModel;
@@ -101,7 +101,7 @@ export function sliceTrainingStep(options: {
   });
 }
 
-/** Decides: 1 where the logit of lung is positive, which is a probability above one half. */
+/** The prediction step: 1 where the lung logit is positive, that is, where the probability is above one half. */
 export function slicePredictionStep(
   task: SliceTask,
   model: SliceModel,
@@ -111,7 +111,10 @@ export function slicePredictionStep(
   }));
 }
 
-/** What the network decides, one array a slice: [1], or [edge · edge]. Every batch is full: the last is filled up with black. */
+/**
+ * Predicted labels, one array per slice: [1], or [edge · edge]. All batches have the same size: the last one is padded with
+ * black slices, whose results are dropped.
+ */
 export async function decide(
   step: ReturnType<typeof slicePredictionStep>,
   images: readonly Uint8Array[],
@@ -137,7 +140,7 @@ const withDepth = (images: Tensor) => tf.cast(tf.expandDims(images, 3), 'float32
 /** [batch, edge, edge, 1], 0 … 255 → [batch, edge, edge, channels], 0 … 1. */
 const channelsOf = (grey: Tensor4D) => tf.tile(tf.mul(grey, 1 / 255), [1, 1, 1, CHANNELS]) as Tensor4D;
 
-/** What the file of the weights says of them. */
+/** Metadata of the weights file. */
 export function describeSliceNetwork(
   task: SliceTask,
   model: SliceModel,
@@ -159,19 +162,20 @@ export function describeSliceNetwork(
   };
 }
 
-/** A network with its weights, ready to be asked. */
+/** A network with its weights, ready for predictions. */
 export interface OpenedSliceNetwork {
   /** Kind, architecture, size and the SHA-256 of the file. */
   id: string;
   edge: number;
-  /** One array a slice, [1] or [edge · edge]: 1 lung; slices of any size. */
+  /** Predicts slices of any size: one array per slice, [1] or [edge · edge], 1 for lung. */
   decide(slices: readonly GreyImage[]): Promise<Uint8Array[]>;
   dispose(): void;
 }
 
 /**
- * Opens weights that `trainSliceNetwork` wrote, on the engine that this thread has open.
- * @throws {UserError} for a file that is not such weights.
+ * Loads weights written by `trainSliceNetwork`, on the open engine of this thread.
+ *
+ * @throws {UserError} if the file is not such weights
  */
 export async function openSliceNetwork(
   task: SliceTask,
@@ -182,10 +186,10 @@ export async function openSliceNetwork(
   if (metadata['kind'] !== task.kind) {
     const found = metadata['kind'] ?? metadata['architecture'];
     throw new UserError(
-      `is not the file of a ${task.kind}: ${found === undefined ? 'its metadata does not say what it is' : `it is of ${found}`}`,
+      `is not a weights file of a ${task.kind}: ${found === undefined ? 'its metadata does not name a kind' : `its metadata names ${found}`}`,
       {
         file,
-        remedy: `give one that trainer:${task.kind === 'slice-filter' ? 'filter' : 'segmenter'} wrote`,
+        remedy: `give a file written by trainer:${task.kind === 'slice-filter' ? 'filter' : 'segmenter'}`,
       },
     );
   }
@@ -193,7 +197,7 @@ export async function openSliceNetwork(
   const fits = String(classes) === String(task.classes) && metadata['channels'] === String(CHANNELS);
   if (architecture === undefined || size === undefined || size[0] !== size[1] || !fits)
     throw new UserError(
-      `metadata: a ${task.kind} has an architecture, a square size, the classes ${task.classes.join(', ')} and ${CHANNELS} channels`,
+      `metadata is not that of a ${task.kind}, which has an architecture, a square size, the classes ${task.classes.join(', ')} and ${CHANNELS} channels`,
       { file, remedy: 'train it again' },
     );
   const [edge] = size;

@@ -1,4 +1,4 @@
-// The training of the slice filter or the lung segmenter, from its first epoch or its last checkpoint to its best weights.
+// Trains the slice filter or the lung segmenter, from the first epoch or the last checkpoint, and writes the best weights.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,26 +28,26 @@ import { memberOptimizer } from './step.ts';
 export interface SliceTrainingOptions {
   task: SliceTask;
   architecture: string;
-  /** Of the slices, in pixels. */
+  /** Height and width of the slices, in pixels. */
   edge: number;
   epochs: number;
   batchSize: number;
-  /** Of Adam; a tenth of it in the last third of the epochs. */
+  /** Learning rate of Adam; it is divided by 10 for the last third of the epochs. */
   learningRate: number;
   seed: number;
   /** A file of published weights to start from. */
   pretrained?: string;
   train: readonly SliceSample[];
   val: readonly SliceSample[];
-  /** The file of the best weights. Beside it, in the folder of its name with `.training` for the ending, lie the checkpoints. */
+  /** File for the best weights. Checkpoints are beside it, in a folder of the same name with the ending `.training`. */
   out: string;
-  /** After each epoch, and once for those that a checkpoint brought. */
-  onEpoch?: (record: SliceEpoch, told: { epochs: number; resumed: boolean }) => void;
-  /** Asked between steps; true ends the run with a StoppedError. */
+  /** Called after each epoch, and once when a run resumes, with its last finished epoch. */
+  onEpoch?: (record: SliceEpoch, run: { epochs: number; resumed: boolean }) => void;
+  /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Of both networks' slices. */
+/** Augmentation of the slices of both networks. */
 const AUGMENTATION: Augmentation = {
   rotate: 10,
   flipHorizontal: 0.5,
@@ -61,16 +61,16 @@ const ADAM = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 const epochRecord = z.object({
   epoch: z.int(),
   learningRate: z.number(),
-  /** Mean over the training slices. */
+  /** Mean loss over the training slices. */
   loss: z.number(),
-  /** On the slices held out. */
+  /** Scores on the slices held out. */
   scores: z.record(z.string(), z.number()),
   seconds: z.number(),
 });
 const trainingState = z.object({
-  /** Epochs that are done. */
+  /** Number of finished epochs. */
   epochs: z.int(),
-  /** Optimizer steps that are done. */
+  /** Number of finished optimizer steps. */
   steps: z.int(),
   best: z.object({ epoch: z.int(), score: z.number() }).nullable(),
   history: z.array(epochRecord),
@@ -79,16 +79,16 @@ const trainingState = z.object({
 /** One epoch; epochs count from 0. */
 export type SliceEpoch = z.infer<typeof epochRecord>;
 
-/** Where the checkpoints of a file of weights lie. */
+/** The folder of the checkpoints that belong to a weights file. */
 export const trainingFolder = (out: string) => `${out.replace(/\.safetensors$/, '')}.training`;
 
 /**
- * Trains, or goes on from the last checkpoint, and writes the weights of the best epoch: the highest score on the slices held
- * out, the earlier of equals. Adam on the binary cross entropy of lung.
+ * Trains with Adam on the binary cross entropy, from the first epoch or the last checkpoint, and writes the weights of the
+ * best epoch: the one with the highest score on the slices held out, and of equal scores the earliest.
  *
  * @returns the best epoch and the history
  * @throws {StoppedError} when asked to stop
- * @throws {UserError} for checkpoints of another training, slices that are all lung or all not, and a loss that is not finite
+ * @throws {UserError} if the checkpoints are of another training, a class has no training slices, or the loss is not finite
  */
 export async function trainSliceNetwork(
   options: SliceTrainingOptions,
@@ -158,7 +158,11 @@ export async function trainSliceNetwork(
   }
 }
 
-/** Writes down what is trained, or finds it written: checkpoints of other data or other settings are not gone on from. */
+/**
+ * Writes the settings of a new training, or compares them with those of the checkpoints.
+ *
+ * @throws {UserError} if the checkpoints were made with other data or other settings
+ */
 async function adoptSettings(file: string, options: SliceTrainingOptions) {
   const { task, architecture, edge, epochs, batchSize, learningRate, seed, pretrained } = options;
   const settings: Record<string, string | number> = {
@@ -179,7 +183,7 @@ async function adoptSettings(file: string, options: SliceTrainingOptions) {
   const other = Object.keys(settings).filter((name) => found[name] !== settings[name]);
   if (other.length > 0) {
     const each = other.map((name) => `${name} ${found[name]}, now ${settings[name]}`);
-    throw new UserError(`was begun otherwise: ${each.join('; ')}`, {
+    throw new UserError(`was written with other settings: ${each.join('; ')}`, {
       file,
       remedy: 'give the same settings, another --out, or delete this folder',
     });

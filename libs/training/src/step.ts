@@ -1,4 +1,4 @@
-// The training step and the prediction step: plain tfjs, captured as one function each where the engine can.
+// Training and prediction steps in plain tfjs; the engine captures each of them as one TensorFlow function.
 import {
   capture,
   type CapturedStep,
@@ -32,27 +32,27 @@ export type AccumulationInputs = {
   volumes: Tensor;
   /** [batch, classes], one-hot; with mixup the mixed rows */
   truth: Tensor2D;
-  /** [2] int32, from which dropout draws; without it nothing is dropped. */
+  /** [2] int32, the seed of dropout; without it nothing is dropped. */
   dropout?: Tensor1D;
-  /** What the loss is multiplied by, where a step has several micro-batches. */
+  /** Factor of the loss if a step has several micro-batches. */
   share?: Scalar;
-  /** Of mixup: λ, and the place in the batch of each scan's partner, int32. */
+  /** For mixup: λ, and for each scan the index of its partner in the batch, int32. */
   mixShare?: Scalar;
   mixPartners?: Tensor1D;
 } & Draws;
 export type TrainingInputs = AccumulationInputs & {
-  /** The optimizer's, for this step. */
+  /** The optimizer's rates for this step. */
   rates: Tensor1D;
 };
 export type TrainingOutputs = { loss: Scalar };
 
-/** What of a recipe's `training` makes an optimizer. */
+/** The fields of a recipe's `training` that define the optimizer. */
 export type OptimizerSettings = Pick<TrainingOptions, 'optimizer'> &
   Partial<Pick<TrainingOptions, 'gradientClip' | 'accumulate' | 'averageWeights' | 'precision'>>;
 
 /**
- * The optimizer of everything that a loss moves, under PyTorch's names; with loss scaling where the step computes in float16.
- * Averaged weights include the running statistics of batch normalisation.
+ * The optimizer of all trainable parameters, by their names in PyTorch's state dict. It scales the loss if the step computes
+ * in float16. Averaged weights include the running statistics of batch normalisation.
  */
 export function memberOptimizer(
   { parameters }: Pick<Model, 'parameters'>,
@@ -86,16 +86,16 @@ export interface TrainingStepOptions {
   model: Pick<Model, 'parameters' | 'forward'>;
   optimizer: Optimizer;
   loss: LossOptions;
-  /** Of the classes; see `classWeightsOf`. */
+  /** Weights of the classes; see `classWeightsOf`. */
   classWeights?: readonly number[] | undefined;
-  /** That the draws are made for. */
+  /** The settings that the draws were made with. */
   augmentation?: Partial<Augmentation>;
   capture?: CaptureOptions;
-  /** Less memory for more time; see Mode in libs/models. */
+  /** Recomputes activations in the backward pass: less memory, more time; see Mode in libs/models. */
   recompute?: boolean;
 }
 
-/** One step: volumes in, parameters and optimizer state updated, loss out. */
+/** One training step: takes volumes, updates parameters and optimizer state, returns the loss. */
 export function trainingStep(options: TrainingStepOptions): CapturedStep<TrainingInputs, TrainingOutputs> {
   const gradientsOf = gradientsFunction(options);
   return capture(({ rates, ...inputs }: TrainingInputs) => {
@@ -105,7 +105,7 @@ export function trainingStep(options: TrainingStepOptions): CapturedStep<Trainin
   }, options.capture);
 }
 
-/** A micro-batch that is not the last of its step: its gradients are kept for the `trainingStep` that follows. */
+/** A micro-batch that is not the last of its step: adds its gradients to those that the next `trainingStep` applies. */
 export function accumulationStep(
   options: TrainingStepOptions,
 ): CapturedStep<AccumulationInputs, TrainingOutputs> {
@@ -143,7 +143,7 @@ function gradientsFunction(options: TrainingStepOptions) {
 export type PredictionInputs = { volumes: Tensor };
 export type PredictionOutputs = { probabilities: Tensor2D };
 
-/** Softmax of the logits in evaluation mode, [batch, classes]. */
+/** The prediction step: softmax of the logits in evaluation mode, [batch, classes]. */
 export function predictionStep(
   model: Model,
   options: CaptureOptions = {},

@@ -1,97 +1,18 @@
-// One small member trained for real: bytes in, checkpoints out.
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// A small network trained for real: bytes in, checkpoints out.
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomStream } from '@ct-ensemble/core';
-import type { StoredScan, VolumeStore } from '@ct-ensemble/data';
 import { type Engine, openEngine } from '@ct-ensemble/engine';
-import { buildModel, type Model, readSafetensors } from '@ct-ensemble/models';
+import { type Model, readSafetensors } from '@ct-ensemble/models';
 import { bestCheckpoint, lastCheckpoint } from './checkpoint.ts';
 import type { TrainingOptions } from './schema.ts';
-import { StoppedError } from './predict.ts';
-import { predictionStep } from './step.ts';
+import { expectEqualBytes, scans, train, training } from './testing/member.fixture.ts';
 import { tinyModel } from './testing/tiny-model.fixture.ts';
-import { type Progress, trainMember, type TrainOptions } from './train.ts';
 
 let engine: Engine;
 beforeAll(async () => {
   engine = await openEngine({ device: { kind: 'cpu', index: 0, threads: 1 } });
 });
 afterAll(() => engine.close());
-
-const [depth, edge] = [4, 16];
-
-/** Scans whose label is whether the left or the right half is bright: any network can learn it. */
-const store: Pick<VolumeStore, 'read'> = {
-  read: async (key) => {
-    const random = randomStream({ seed: 1, purpose: key });
-    const bright = Number(key.split('-')[1]);
-    const data = Uint8Array.from({ length: depth * edge * edge }, (_, i) => {
-      const right = i % edge >= edge / 2 ? 1 : 0;
-      return 60 + 60 * random.uniform() + (right === bright ? 80 : 0);
-    });
-    return { depth, height: edge, width: edge, data };
-  },
-};
-const scans = (split: 'train' | 'val', count: number): StoredScan[] =>
-  Array.from({ length: count }, (_, i) => {
-    const key = `${split}/${i}`;
-    return {
-      key,
-      label: i % 2,
-      split,
-      name: String(i),
-      volume: `${key}-${i % 2}`,
-      failure: null,
-      slices: depth,
-      kept: 4,
-    };
-  });
-
-const training: TrainingOptions = {
-  epochs: 4,
-  batchSize: 4,
-  loss: { name: 'focal', gamma: 1.5 },
-  optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-  learningRate: [{ from: 0, rate: 0.01 }, { from: 3, rate: 0.001 }], // prettier-ignore
-  augmentation: { rotate: 5, flipHorizontal: 0, flipVertical: [0.5], blur: 0.2, gain: [] },
-};
-
-const accuracy = (truth: readonly number[], predicted: readonly number[]) =>
-  truth.filter((label, i) => label === predicted[i]).length / truth.length;
-
-const densenet = () => buildModel('densenet_small', { views: [depth], classes: 2, seed: 5 });
-
-async function train(options: Partial<TrainOptions> = {}, build: () => Model = tinyModel) {
-  const model = build();
-  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'ct-ensemble-train-')));
-  const progress: Progress[] = [];
-  const predict = predictionStep(model);
-  try {
-    const state = await trainMember({
-      model,
-      folder,
-      seed: 5,
-      classes: 2,
-      training,
-      predict,
-      train: scans('train', 10),
-      val: scans('val', 6),
-      store,
-      score: accuracy,
-      capture: { precision: 'float32' }, // loss scale or not: TensorFlow's float16 is for GPUs
-      onProgress: (event) => progress.push(event),
-      ...options,
-    });
-    const weights = new Map(
-      [...model.parameters.byName].map(([name, { variable }]) => [name, [...variable.dataSync()]]),
-    );
-    return { state, folder, progress, weights };
-  } finally {
-    predict.dispose();
-    model.dispose();
-  }
-}
 
 test('learns, keeps the history, and gives every tensor back', async () => {
   const before = engine.tensors;
@@ -108,16 +29,10 @@ test('learns, keeps the history, and gives every tensor back', async () => {
   expect(engine.tensors).toBe(before);
 });
 
-const tensorsOf = async (folder: string) => {
-  const file = await readFile(lastCheckpoint(folder));
-  return file.subarray(8 + Number(file.readBigUInt64LE(0)));
-};
 const cosine: TrainingOptions['learningRate'] = { schedule: 'cosine', rate: 0.02, warmUp: 1, final: 0 };
 const everything = { ...training, batchSize: 4, accumulate: 2, gradientClip: 1, learningRate: cosine };
 
 test.each<[string, TrainingOptions, () => Model]>([
-  ['adam, a network with batch normalisation', training, densenet],
-  ['averaged weights of such a network', { ...training, averageWeights: { decay: 0.9 } }, densenet],
   [
     'adam with L2 decay',
     { ...training, optimizer: { ...training.optimizer, weightDecay: 0.1 } as never },
@@ -154,29 +69,7 @@ test.each<[string, TrainingOptions, () => Model]>([
     () => tinyModel({ limit: 600 }),
   ],
 ])('the same seed gives the same bytes, also when resumed: %s', async (_, settings, build) => {
-  const straight = await train({ training: settings }, build);
-  const bytes = await tensorsOf(straight.folder);
-  expect((await tensorsOf((await train({ training: settings }, build)).folder)).equals(bytes)).toBe(true);
-
-  const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-train-'));
-  let stop = false;
-  const midway = train(
-    {
-      training: settings,
-      folder,
-      stop: () => stop,
-      onProgress: ({ epoch, step }) => void (stop ||= epoch === 3 && step === 1),
-    },
-    build,
-  );
-  await expect(midway).rejects.toThrow(StoppedError);
-  const resumed = await train({ training: settings, folder }, build);
-  expect(resumed.progress[0]).toMatchObject({ kind: 'resumed', epoch: 2 });
-  expect(resumed.state.history.map(({ loss }) => loss)).toEqual(
-    straight.state.history.map(({ loss }) => loss),
-  );
-  expect((await tensorsOf(folder)).equals(bytes)).toBe(true);
-  expect(resumed.weights).toEqual(straight.weights);
+  const folder = await expectEqualBytes(settings, build);
   if (settings.precision) {
     const { tensors } = await readSafetensors(lastCheckpoint(folder));
     const kept = (name: string) => tensors.get(`loss_scale.${name}`)!.data[0];

@@ -1,4 +1,4 @@
-// The training of one member, from its first epoch or its last checkpoint to its best weights.
+// Trains one member, from the first epoch or the last checkpoint, and keeps the best weights.
 import { messageOf, randomStream, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { type Batch, readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
 import type { CaptureOptions } from '@ct-ensemble/engine';
@@ -23,53 +23,53 @@ import {
 
 export interface TrainOptions {
   model: Model;
-  /** Where checkpoints and history go. */
+  /** The member's folder, for checkpoints and history. */
   folder: string;
   seed: number;
   classes: number;
   training: TrainingOptions;
-  /** What the best weights' file says of the model. */
+  /** Metadata for the file of the best weights. */
   about?: Metadata;
   /** The model's prediction step; the caller disposes it. */
   predict: ReturnType<typeof predictionStep>;
-  /** Scans with a volume and a label. */
+  /** Training scans; each has a volume and a label. So do the validation scans, `val`. */
   train: readonly StoredScan[];
   val: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
-  /** How the steps are captured; a precision here takes the place of the training's. */
+  /** Options of capturing the steps; a precision here overrides the recipe's. */
   capture?: CaptureOptions;
-  /** Planes of each view, where the second shows slices of the first; see DrawKey. */
+  /** Number of planes in each view, if the second view shows slices of the first; see DrawKey. */
   views?: readonly number[];
-  /** The score that chooses the best epoch, from true and predicted labels. */
+  /** Computes the score that decides which epoch is the best, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;
-  /** Asked between steps; true ends the run with a StoppedError. */
+  /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Where a member is. Epochs and steps count from 1 here: they are for a person. */
+/** Progress of a member, for display: epochs and steps count from 1 here. */
 export interface Progress {
   kind: 'resumed' | 'step' | 'epoch';
   epoch: number;
   epochs: number;
   step: number;
   stepsPerEpoch: number;
-  /** Of the last step, or the mean of the epoch. */
+  /** Loss of the last step, or the mean loss of the epoch. */
   loss: number | null;
-  /** Of the last finished epoch. */
+  /** Macro F1 of the last finished epoch. */
   macroF1: number | null;
   best: number | null;
-  /** Of the last step, or of the whole epoch with validation and checkpoint. */
+  /** Duration of the last step, or of the whole epoch with validation and checkpoint. */
   seconds: number;
 }
 
 /**
- * Trains until the last epoch; resumes from the folder's last checkpoint. Afterwards the model has the weights of the best
- * epoch, averaged ones where the recipe averages: the highest score on the validation scans, the earlier of equals; without
- * validation scans, the last.
+ * Trains from the first epoch, or from the folder's last checkpoint, to the last epoch. Afterwards the model has the weights
+ * of the best epoch (the averaged weights, if the recipe averages): the epoch with the highest score on the validation scans,
+ * and of equal scores the earliest; without validation scans the last epoch.
  *
  * @throws {StoppedError} when asked to stop
- * @throws {UserError} if a checkpoint does not fit, the loss is not finite, or a class has no weight for want of scans
+ * @throws {UserError} if a checkpoint does not fit, the loss is not finite, or class weights cannot be computed because a class has no scans
  */
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
@@ -145,7 +145,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
   }
 }
 
-/** The weights of the classes, from the training scans. */
+/** The class weights, computed from the labels of the training scans. */
 function weightsOf({ training, train, classes }: TrainOptions): number[] | undefined {
   const counts = Array.from({ length: classes }, (_, i) => train.filter(({ label }) => label === i).length);
   try {
@@ -158,7 +158,7 @@ function weightsOf({ training, train, classes }: TrainOptions): number[] | undef
   }
 }
 
-/** The inputs of a micro-batch but for the rates. */
+/** All inputs of a micro-batch except the rates. */
 function inputsOf(
   options: TrainOptions,
   now: { batch: Batch; time: StepTime; classWeights: readonly number[] | undefined },
@@ -183,14 +183,14 @@ function inputsOf(
     truth: tf.tensor2d(mix ? mixedTruth(oneHot, mix) : oneHot, [size, classes]) as Tensor2D,
     dropout: dropoutSeed({ seed, epoch, step: part }),
     ...(mix && mixTensors(mix)),
-    // The optimizer takes the mean of the micro-batches' gradients; this makes it the mean over the step's scans.
+    // The optimizer averages over micro-batches; this factor turns that into the mean over the scans of the step.
     ...(accumulate > 1 && {
       share: tf.scalar((accumulate * weight(batch.samples)) / weight(time.stepSamples)),
     }),
   };
 }
 
-/** [2] int32, from which the step's dropout draws. */
+/** The seed of the step's dropout: [2] int32. */
 function dropoutSeed({ seed, epoch, step }: { seed: number; epoch: number; step: number }) {
   const random = randomStream({ seed, purpose: 'dropout', epoch, sample: step });
   return tf.tensor1d([random.bits() >>> 1, random.bits() >>> 1], 'int32');

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { openVolumeStore, readBatches, type StoredScan } from '@ct-ensemble/data';
-import { capture, openEngine } from '@ct-ensemble/engine';
+import { capture, openEngine, pythonEnvironment } from '@ct-ensemble/engine';
 import { buildModel } from '@ct-ensemble/models';
 import {
   type Augmentation,
@@ -47,6 +47,7 @@ async function openAuthors(options: { python: string; folder: string; data?: str
   const { python, folder, data } = options;
   const script = fileURLToPath(new URL('../authors-batches.py', import.meta.url));
   const child = spawn(python, [script, folder, ...(data ? [data] : [])], {
+    env: pythonEnvironment(),
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();

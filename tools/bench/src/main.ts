@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
-import { EngineError } from '@ct-ensemble/engine';
+import { EngineError, pythonEnvironment } from '@ct-ensemble/engine';
 import { chooseCases } from './cases.ts';
 import { describeMachine } from './machine.ts';
 import { measureCase } from './measure.ts';
@@ -58,7 +58,10 @@ async function keep(report: Report, { json, markdown: file }: Pick<Options, 'jso
 
 async function requirePyTorch(python: string, andTimm: boolean) {
   const packages = ['torch', 'torchvision', ...(andTimm ? ['timm'] : [])];
-  await promisify(execFile)(python, ['-c', `import ${packages.join(', ')}`]).catch((error: unknown) => {
+  // With -c, Python would import modules of the current folder first.
+  const program = `import sys; sys.path = [p for p in sys.path if p]; import ${packages.join(', ')}`;
+  const env = pythonEnvironment();
+  await promisify(execFile)(python, ['-c', program], { env }).catch((error: unknown) => {
     const reason = messageOf(error).trim().split('\n').at(-1)!;
     throw new UserError(`${python} cannot import ${packages.join(' and ')} (${reason})`, {
       remedy:

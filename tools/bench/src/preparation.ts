@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { openVolumeStore, prepareDataset, type Preparation, type ScanEntry } from '@ct-ensemble/data';
+import { pythonEnvironment } from '@ct-ensemble/engine';
 import { loadRecipe, preparationsOf } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { describeMachine } from './machine.ts';
@@ -28,7 +29,7 @@ const tasks = { detection: 'detection-paper', severity: 'severity-paper' } as co
 /** Starts the authors' code in Python. Each request and each answer is one line of JSON. */
 function authors(python: string) {
   const script = fileURLToPath(new URL('../authors-preparation.py', import.meta.url));
-  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(python, [script], { env: pythonEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   child.on('error', () => undefined); // reported by prepare(), which then gets no answer
   child.stdin.on('error', () => undefined);
@@ -60,7 +61,7 @@ async function scansIn(folder: string, repeat: number): Promise<ScanEntry[]> {
     return Array.from({ length: repeat }, (_, k): ScanEntry => {
       const rotated = [...slices.slice(k), ...slices.slice(0, k)];
       const name = `ct_scan_${i}_${k}`;
-      const rest = { split: 'test', name, label: null, patient: null, failure: null } as const;
+      const rest = { split: 'test', name, label: null, patient: null, group: null, failure: null } as const;
       return { key: `test/${name}`, format: 'images', slices: rotated, ...rest };
     });
   });

@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { messageOf, UserError } from '@ct-ensemble/core';
+import { pythonEnvironment } from '@ct-ensemble/engine';
 import type { Answer, Hello, Settings } from './settings.ts';
 
 export interface Side {
@@ -85,7 +86,10 @@ const patience = 30_000;
 
 function start(command: string, script: string, settings: Settings) {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const child = spawn(command, [path, JSON.stringify(settings)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(command, [path, JSON.stringify(settings)], {
+    env: pythonEnvironment(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(messageOf(error)));
     child.on('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));

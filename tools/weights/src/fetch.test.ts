@@ -78,7 +78,7 @@ const options = () => ({
 });
 
 test('fetches once, and records what was fetched', async () => {
-  const record = { repository, revision: commit, bytes: content.length, sha256 };
+  const record = { repository, revision: commit, bytes: content.length, sha256, trust: 'first-use' };
   let last = 0;
   expect(await fetchWeights({ ...options(), onProgress: (done) => (last = done) })).toEqual({
     ...record,
@@ -160,9 +160,56 @@ test('a repository that does not exist, and a hub that cannot be reached', async
 test('a given file is stored where a fetched one would be', async () => {
   const given = join(folder, 'given');
   await writeFile(given, content);
-  await keepWeights(repository, given, options().file);
+  await keepWeights(given, options());
   expect(await fetchWeights({ ...options(), hubUrl: 'http://127.0.0.1:1' })).toMatchObject({
     sha256,
     fetched: false,
   });
+});
+
+describe('a SHA-256 that is known beforehand', () => {
+  const other = 'e'.repeat(64);
+
+  test('is compared with the hub before anything is downloaded', async () => {
+    await expect(fetchWeights({ ...options(), pinned: other })).rejects.toThrow(
+      `${repository}: the SHA-256 of model.safetensors is ${sha256} on the hub, and ${other} is the one pinned in this ` +
+        `version → if you know that the file was replaced on purpose, give --sha256 ${sha256}`,
+    );
+    await expect(fetchWeights({ ...options(), sha256: other })).rejects.toThrow(`${other} is the one given`);
+    expect(starts).toEqual([]);
+    expect(await fetchWeights({ ...options(), pinned: sha256 })).toMatchObject({ trust: 'pinned' });
+  });
+
+  test('that is given goes before the pinned one, and is remembered', async () => {
+    const chosen = { ...options(), pinned: other };
+    expect(await fetchWeights({ ...chosen, sha256 })).toMatchObject({ trust: 'chosen', fetched: true });
+    expect(await fetchWeights(chosen)).toMatchObject({ trust: 'chosen', fetched: false });
+  });
+
+  test('pinned by a newer version makes a file of another one fetched again', async () => {
+    await fetchWeights(options());
+    await expect(fetchWeights({ ...options(), pinned: other })).rejects.toThrow(`${other} is the one pinned`);
+    const fetchedOnce = { trust: 'chosen', fetched: false };
+    expect(await fetchWeights({ ...options(), pinned: other, sha256 })).toMatchObject(fetchedOnce);
+    expect(await fetchWeights({ ...options(), pinned: other })).toMatchObject(fetchedOnce);
+  });
+
+  test('is that of a file that came another way', async () => {
+    const given = join(folder, 'given');
+    await writeFile(given, content);
+    await expect(keepWeights(given, { ...options(), sha256: other })).rejects.toThrow(
+      `${given}: its SHA-256 is ${sha256}, not the given ${other}`,
+    );
+    expect(await keepWeights(given, { ...options(), sha256, pinned: other })).toMatchObject({
+      trust: 'chosen',
+    });
+    expect(await keepWeights(given, { ...options(), pinned: sha256 })).toMatchObject({ trust: 'pinned' });
+  });
+});
+
+test('a file that was changed in place is fetched again', async () => {
+  await fetchWeights(options());
+  await writeFile(options().file, newer.content);
+  expect(await fetchWeights(options())).toMatchObject({ sha256, fetched: true });
+  expect((await readFile(options().file)).equals(content)).toBe(true);
 });

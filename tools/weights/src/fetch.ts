@@ -1,19 +1,11 @@
 // Downloads published weights from the Hugging Face hub into the cache. A broken download is resumed, and the file is put in
-// place only after its SHA-256 has been compared with the hub's.
-import {
-  codeOf,
-  messageOf,
-  readJson,
-  sha256OfFile,
-  UserError,
-  writeFileAtomic,
-  writeJson,
-} from '@ct-ensemble/core';
+// place only after its SHA-256 has been compared with the hub's and, if one is pinned or given, with that one.
+import { codeOf, messageOf, sha256OfFile, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { PUBLISHED, readRecord, recordFile, type Trust, type WeightsRecord } from '@ct-ensemble/models';
 import { downloadFile, HubApiError, pathsInfo } from '@huggingface/hub';
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
 
 export interface FetchOptions {
   /** Repository on the hub, such as `timm/densenet161.tv_in1k`. */
@@ -22,6 +14,10 @@ export interface FetchOptions {
   file: string;
   /** Commit, branch or tag; default `main`. */
   revision?: string;
+  /** The SHA-256 that the file must have, instead of the pinned one. */
+  sha256?: string;
+  /** The pinned SHA-256; default that of `PUBLISHED`. Does not apply to a `revision`. */
+  pinned?: string | null;
   /** Address of the hub; default: the public one. */
   hubUrl?: string;
   /** Access token of a user of the hub, for repositories that need one. */
@@ -30,28 +26,23 @@ export interface FetchOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-const recordSchema = z.object({
-  repository: z.string(),
-  /** The commit, or `given as a file` if it is not known. */
-  revision: z.string(),
-  bytes: z.int(),
-  sha256: z.string(),
-});
-
-/** Source, size and hash of stored weights; kept as JSON beside the file. */
-export type FetchRecord = z.infer<typeof recordSchema>;
-
-const recordFile = (file: string) => file.replace(/\.safetensors$/, '.json');
-
 /**
  * Downloads the weights unless they are stored already (`fetched` is false then). The bytes of a broken download are kept beside
  * the file, and the next call resumes from them.
- * @throws {UserError} if the hub cannot be reached, does not have the file, or states another SHA-256 than the received bytes have.
+ * @throws {UserError} if the hub cannot be reached or does not have the file, if its file has another SHA-256 than the pinned or
+ *   given one, or if the received bytes have another than the hub states.
  */
-export async function fetchWeights(options: FetchOptions): Promise<FetchRecord & { fetched: boolean }> {
+export async function fetchWeights(options: FetchOptions): Promise<WeightsRecord & { fetched: boolean }> {
   const { repository, file, onProgress } = options;
+  const expected = expectationOf(options);
   const there = await fetchedBefore(file);
-  if (there && options.revision === undefined) return { ...there, fetched: false };
+  const isExpected = expected.sha256 === undefined || expected.sha256 === there?.sha256;
+  const isChosen = there?.trust === 'chosen' && options.sha256 === undefined;
+  if (there && options.revision === undefined && (isExpected || isChosen)) {
+    const known = { ...there, trust: there.trust === 'first-use' ? expected.trust : there.trust };
+    if (known.trust !== there.trust) await writeJson(recordFile(file), known);
+    return { ...known, fetched: false };
+  }
   const request = {
     repo: { type: 'model', name: repository } as const,
     ...(options.hubUrl ? { hubUrl: options.hubUrl } : {}),
@@ -65,8 +56,21 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
   if (info === undefined || sha256 === undefined) {
     throw new UserError(`${repository} has no ${name} at ${revision}`, { remedy: 'give another --revision' });
   }
-  const record = { repository, revision: info.lastCommit.id, bytes: info.size, sha256 };
-  if (there?.sha256 === sha256) return { ...record, fetched: false };
+  if (expected.sha256 !== undefined && sha256 !== expected.sha256) {
+    throw new UserError(
+      `the SHA-256 of ${name} is ${sha256} on the hub, and ${expected.sha256} is ${ORIGIN[expected.trust]}`,
+      {
+        file: repository,
+        remedy: `if you know that the file was replaced on purpose, give --sha256 ${sha256}`,
+      },
+    );
+  }
+  const trust = sha256 === pinnedOf(options) ? 'pinned' : expected.trust;
+  const record = { repository, revision: info.lastCommit.id, bytes: info.size, sha256, trust };
+  if (there?.sha256 === sha256) {
+    await writeJson(recordFile(file), record);
+    return { ...record, fetched: false };
+  }
   const part = `${file}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(file), { recursive: true });
   const blob = await requested(options, () =>
@@ -89,27 +93,69 @@ export async function fetchWeights(options: FetchOptions): Promise<FetchRecord &
 
 const name = 'model.safetensors';
 
+const ORIGIN: Record<Trust, string> = {
+  pinned: 'the one pinned in this version',
+  chosen: 'the one given',
+  'first-use': 'the one recorded',
+};
+
+function pinnedOf({ repository, pinned = PUBLISHED[repository]?.sha256 ?? null }: FetchOptions) {
+  return pinned;
+}
+
+/** The SHA-256 that a file must have, if that is known beforehand, and why it is trusted then. */
+function expectationOf(options: FetchOptions): { sha256?: string; trust: Trust } {
+  if (options.sha256 !== undefined) return { sha256: options.sha256, trust: 'chosen' };
+  if (options.revision !== undefined) return { trust: 'chosen' };
+  const pinned = pinnedOf(options);
+  return pinned === null ? { trust: 'first-use' } : { sha256: pinned, trust: 'pinned' };
+}
+
 /** Puts a file and its record in place. Meanwhile there is no record, so that none ever describes another file. */
-async function putInPlace(file: string, record: FetchRecord, put: () => Promise<void>) {
+async function putInPlace(file: string, record: WeightsRecord, put: () => Promise<void>) {
   await rm(recordFile(file), { force: true });
   await put();
   await writeJson(recordFile(file), record);
 }
 
-/** Copies a given file to the place where a downloaded one would be stored, and writes its record. */
-export async function keepWeights(repository: string, from: string, file: string): Promise<FetchRecord> {
+/**
+ * Copies a given file to the place where a downloaded one would be stored, and writes its record.
+ * @throws {UserError} if its SHA-256 is not the given one.
+ */
+export async function keepWeights(
+  from: string,
+  { repository, file, sha256: given, pinned }: FetchOptions,
+): Promise<WeightsRecord> {
   const bytes = await readFile(from);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const record = { repository, revision: 'given as a file', bytes: bytes.length, sha256 };
+  requireDigest(from, sha256, given);
+  const isPinned = sha256 === pinnedOf({ repository, file, ...(pinned === undefined ? {} : { pinned }) });
+  const trust = isPinned ? 'pinned' : 'chosen';
+  const record: WeightsRecord = {
+    repository,
+    revision: 'given as a file',
+    bytes: bytes.length,
+    sha256,
+    trust,
+  };
   await putInPlace(file, record, () => writeFileAtomic(file, bytes));
   return record;
 }
 
-/** The record of a stored file; undefined if the file or its record is missing, or if their sizes differ. */
-async function fetchedBefore(file: string): Promise<FetchRecord | undefined> {
-  const size = await sizeOf(file);
-  const record = recordSchema.safeParse(await readJson(recordFile(file)));
-  return record.success && record.data.bytes === size ? record.data : undefined;
+/** @throws {UserError} if a SHA-256 is given and the file has another. */
+export function requireDigest(file: string, sha256: string, given: string | undefined) {
+  if (given === undefined || sha256 === given) return;
+  throw new UserError(`its SHA-256 is ${sha256}, not the given ${given}`, {
+    file,
+    remedy: 'get the file again from its source, or correct --sha256',
+  });
+}
+
+/** The record of a stored file; undefined if the file or its record is missing, or if the file has changed since. */
+async function fetchedBefore(file: string): Promise<WeightsRecord | undefined> {
+  const record = await readRecord(file);
+  if (record === undefined || record.bytes !== (await sizeOf(file))) return undefined;
+  return (await sha256OfFile(file)) === record.sha256 ? record : undefined;
 }
 
 /** Appends to the file the bytes of the blob that it lacks. @throws {UserError} if the download ends early. */

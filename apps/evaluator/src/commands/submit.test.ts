@@ -50,6 +50,17 @@ test('submit names every test scan once; again it writes the same files and trai
   const texts = await Promise.all(['covid', 'non-covid'].map((label) => readFile(csv(label), 'utf8')));
   expect(texts.join('\n').split('\n').filter(Boolean).sort()).toEqual(['test_ct_scan_0', 'test_ct_scan_1']);
 
+  const table = await readFile(join(folder, 'run', 'predictions', 'both.csv'), 'utf8');
+  expect(first.stdout).toContain('run/predictions/both.csv');
+  const [header, ...rows] = table.trimEnd().split('\n');
+  expect(header).toBe('scan,name,split,predicted,true,probability_non-covid,probability_covid,failure');
+  expect(rows).toHaveLength(2);
+  for (const row of rows) {
+    const [scan, name, split, predicted] = row.split(',');
+    expect([scan, split]).toEqual([`test/${name}`, 'test']);
+    expect((await readFile(csv(predicted!), 'utf8')).split('\n')).toContain(name);
+  }
+
   const weights = join(folder, 'run', 'members', 'one', 'checkpoints', 'best.safetensors');
   const { mtimeMs } = await stat(weights);
   const again = evaluator('submit', '--run', 'run');

@@ -1,4 +1,4 @@
-// The command submit: writes the files that are sent to the competition.
+// The command submit: the submissions of a run, and tables of its predictions.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ interface SubmitOptions {
 export function submitCommand(): Command {
   return new Command('submit')
     .description(
-      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class.",
+      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class, and tables of the predictions.",
     )
     .option(
       '--run <dir>',
@@ -37,7 +37,7 @@ async function submit(options: SubmitOptions): Promise<number> {
   const { split, submissions } = await submitRun(run);
   if (split === 'val')
     console.log('The data set has no test scans, so these submissions name its validation scans.');
-  for (const { name, members, files, counts, missing, failed } of submissions) {
+  for (const { name, members, files, predictions, counts, missing, failed } of submissions) {
     if (missing.length > 0) {
       console.log(`${name}: NOT WRITTEN, because these members are not trained yet: ${missing.join(', ')}`);
       continue;
@@ -45,6 +45,7 @@ async function submit(options: SubmitOptions): Promise<number> {
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
     console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
     for (const file of files) console.log(`  ${file}`);
+    console.log(`  ${predictions}`);
     for (const line of failed) console.log(`  no volume: ${line}`);
   }
   return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;

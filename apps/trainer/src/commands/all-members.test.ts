@@ -1,5 +1,5 @@
 // The command all-members on a small data set: trained in one go, killed and started again, damaged, given bad options.
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../testing/run-command.ts';
@@ -68,6 +68,41 @@ test('a member with a damaged checkpoint fails by name, the other is already don
   expect(await readdir(member)).toContain('failed.json');
 });
 
+test('class folders of any names without splits: splits are made and written, a second start is the same', async () => {
+  const own = join(folder, 'own');
+  const classes = ['__proto__', 'constructor', 'two, words'];
+  for (const [i, name] of classes.entries())
+    for (const k of [0, 1, 2]) {
+      const from = join(folder, 'data', 'train', ['covid', 'non-covid'][i % 2]!, `ct_scan_${(i >> 1) + k}`);
+      await cp(from, join(own, name, `scan ${k}`), { recursive: true });
+    }
+  const text = recipeOf({ ...tiny, epochs: 1, members: ['one'] });
+  await writeFile(
+    join(folder, 'own.yaml'),
+    text.replace('task: detection', 'split: { val: 0.3, test: 0.3 }\nfolds: 2'),
+  );
+  // Scans of one class are repeated in another.
+  const args =
+    'all-members --data own --recipe own.yaml --run any --devices cpu:1 --volumes volumes --allow-leaks';
+  const first = await runCommand(folder, args.split(' '));
+  expect(first).toMatchObject({ code: 0 });
+  expect(first.output).toMatch(
+    /^Layout folders, 3 classes; splits made by patient as the recipe says: any\/splits\.csv$/m,
+  );
+  const splits = await readFile(join(folder, 'any', 'splits.csv'), 'utf8');
+  expect(splits.split('\n')[0]).toBe('scan,label,patient,split,fold');
+  for (const name of classes) expect(first.output).toMatch(new RegExp(`^${name} +1 +1 +1$`, 'm'));
+  const test = JSON.parse(await probabilitiesOf(folder, 'any', 'one')) as {
+    classes: string[];
+    scans: object[];
+  };
+  expect(test.classes).toEqual(classes);
+  expect(test.scans).toHaveLength(3);
+  const again = await runCommand(folder, args.split(' '));
+  expect(again.output).toMatch(/one: already done/);
+  expect(await readFile(join(folder, 'any', 'splits.csv'), 'utf8')).toBe(splits);
+});
+
 test.each([
   [['--recipe', 'quik'], /There is no recipe "quik".*did you mean "?quick/i],
   [['--data', 'nowhere', '--recipe', 'tiny.yaml'], /nowhere/],
@@ -77,6 +112,8 @@ test.each([
     /names a GPU, which --engine cpu/,
   ],
   [['--engine', 'abacus'], /abacus/],
+  [['--labels', 'scans.csv'], /--labels names a table of scans, but there is no data set/],
+  [['--data', 'data', '--layout', 'piles'], /'piles' is invalid.*cov19-ct-db, folders, table/],
 ])('bad arguments %j: one clear error', async (args, message) => {
   const { code, output } = await runCommand(folder, ['all-members', ...args, '--run', 'bad']);
   expect(code).toBe(1);

@@ -1,9 +1,11 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Claim, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
+  classTable,
   datasetFile,
   memberFolder,
   type MemberOutcome,
@@ -11,13 +13,17 @@ import {
   planFile,
   prepareRun,
   requirePretrained,
+  splitsFile,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
@@ -32,9 +38,9 @@ import {
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
+interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -50,9 +56,8 @@ interface AllMembersOptions extends PreparationNetworkOptions, NumericsOptions {
 export function allMembersCommand(): Command {
   const command = new Command('all-members')
     .description('Trains every member of a recipe. Started again, it continues where it stopped.')
-    .addOption(
-      dataOption('folder of scans in the layout of COV19-CT-DB', 'phantom scans, which are made first'),
-    )
+    .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
@@ -74,18 +79,25 @@ const phantoms = { folder: join('datasets', 'phantoms'), seed: 1 };
 
 /** Runs the command. Returns the exit code: 0 if all members are done, 1 if a member failed, 130 if it was stopped. */
 async function allMembers(options: AllMembersOptions): Promise<number> {
+  if (options.labels !== undefined && options.data === undefined)
+    throw new UserError('--labels names a table of scans, but there is no data set', {
+      remedy: 'name the folder of the scans with --data',
+    });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
   if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
-  const claim = await claimRun(run);
+  let claim: Claim | undefined;
   try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
     const data = options.data ?? (await phantomScans());
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
+      ...datasetChoice(options),
       recipe,
       run,
       devices: options.devices,
@@ -95,27 +107,30 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: stopping.signal,
+      signal,
     });
     describeRun(run, prepared);
     const display = memberDisplay(prepared.plan, prepared.state);
+    stopping.notify = display.notify;
     const outcomes = await trainMembers({
       run,
       plan: prepared.plan,
       devices: prepared.devices,
       store,
       onEvent: display.event,
-      signal: stopping.signal,
+      signal,
     });
     await display.end();
+    claim.lost.throwIfAborted();
     return summarise(run, outcomes);
   } catch (error) {
+    claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. Run the same command again to continue.');
+    console.log(stoppedNotice);
     return 130;
   } finally {
+    await claim?.release();
     stopping.release();
-    await claim.release();
   }
 }
 
@@ -127,14 +142,18 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, report, state }: PreparedRun) {
-  const { scans, classes, root } = plan.dataset;
+function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+  const { classes, root, layout, splits } = plan.dataset;
   console.log(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
   console.log(
-    `${scans.train} training, ${scans.val} validation, ${scans.test} test scans; classes ${classes.join(', ')}`,
+    `Layout ${layout}, ${classes.length} classes; ` +
+      (splits === 'data'
+        ? 'splits as the data set has them'
+        : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
+  console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
   const findings = report.findings.length;
   if (findings > 0)
     console.log(
@@ -151,7 +170,9 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
   for (const { member } of of('stopped'))
-    console.log(`stopped  ${member}: run the same command again to continue`);
+    console.log(`stopped  ${member}: the same command continues its training`);
+  for (const { member, notes } of outcomes)
+    for (const note of notes) console.log(`NOTE     ${member}: ${note}`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
   console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

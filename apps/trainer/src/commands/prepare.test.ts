@@ -20,7 +20,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const prepare = (...more: string[]) => prepareFrom('data', ...more);
 const prepareFrom = (data: string, ...more: string[]) =>
-  runCommand(folder, ['prepare', '--data', data, '--recipe', 'quick', '--out', 'volumes', ...more]);
+  runCommand(folder, [
+    ...['prepare', '--data', data, '--out', 'volumes'],
+    ...(more.includes('--recipe') ? more : ['--recipe', 'quick', ...more]),
+  ]);
 
 test('prepares every scan once and reports it', async () => {
   const first = await prepare();
@@ -49,6 +52,28 @@ test('accepts a folder of scans in no particular layout', async () => {
     { key: 'test/test_ct_scan_0', split: 'test', label: null, name: 'test_ct_scan_0' },
     { key: 'test/test_ct_scan_1', split: 'test', label: null, name: 'test_ct_scan_1' },
   ]);
+});
+
+test('a table of scans gives classes, the recipe the splits', async () => {
+  const places = ['train/covid', 'train/non-covid', 'validation/covid', 'validation/non-covid'];
+  const scans = [...places.map((path) => `${path}/ct_scan_0`), 'test/test_ct_scan_0', 'test/test_ct_scan_1'];
+  const rows = scans.map((path, i) => `${path},${['constructor', '"a, b"'][i % 2]},P${i},site ${i}`);
+  await writeFile(join(folder, 'scans.csv'), ['file,class,who,centre', ...rows].join('\n'));
+  const columns = ['--scan-column', 'file', '--patient-column', 'who'];
+  const args = ['--recipe', 'starter', '--labels', 'scans.csv', ...columns];
+  const { code, output } = await prepareFrom('data', ...args, '--json');
+  expect(code).toBe(0);
+  const report = JSON.parse(output) as {
+    counts: Record<string, { perClass: number[] }>;
+    scans: { key: string; group: string }[];
+  };
+  expect(report).toMatchObject({ layout: 'table', splits: 'recipe', classes: ['a, b', 'constructor'] });
+  for (const split of ['train', 'val', 'test']) expect(report.counts[split]!.perClass).toEqual([1, 1]);
+  expect(report.scans.find(({ key }) => key === scans[2])?.group).toBe('site 2');
+  expect((await prepareFrom('data', ...args)).output).toMatch(/^a, b +1 +1 +1$/m);
+  const refused = await prepareFrom('data', ...args, '--layout', 'folders');
+  expect(refused).toMatchObject({ code: 1 });
+  expect(refused.output).toMatch(/^error: --labels: the layout folders reads no table/m);
 });
 
 test('equal files in two splits are an error, with --allow-leaks a finding', async () => {

@@ -2,11 +2,14 @@
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
-import { openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
+import { classTable, openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import { installForNetworks } from '../install-for-networks.ts';
 import {
+  addDatasetOptions,
   allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
@@ -15,9 +18,9 @@ import {
   volumesOption,
 } from '../options.ts';
 import { pace } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
-interface PrepareOptions extends PreparationNetworkOptions {
+interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
   data: string;
   recipe: string;
   out?: string;
@@ -27,11 +30,12 @@ interface PrepareOptions extends PreparationNetworkOptions {
 }
 
 export function prepareCommand(): Command {
-  return new Command('prepare')
+  const command = new Command('prepare')
     .description(
       'Prepares the volumes of a recipe from a data set, without training. Volumes that exist already are reused.',
     )
-    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+    .addOption(dataOption('folder of the data set, or any folder of scans'));
+  return addDatasetOptions(command)
     .addOption(recipeOption('detection-paper'))
     .addOption(filterOption())
     .addOption(masksOption())
@@ -55,6 +59,7 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
   try {
     const { index, scans, report, networks } = await prepareVolumes({
       data,
+      ...datasetChoice(options),
       recipe,
       store,
       ...(options.filter !== undefined && { filter: options.filter }),
@@ -72,8 +77,19 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
     const failed = prepared.filter(({ failure }) => failure !== null);
     const slices = countSlices(prepared);
     if (json) {
-      const { classes, root, task } = index;
-      const about = { root, task, classes, volume: recipe.volume, networks, store, fresh, seconds, slices };
+      const { classes, root, layout, splits } = index;
+      const about = {
+        root,
+        layout,
+        classes,
+        splits,
+        volume: recipe.volume,
+        networks,
+        store,
+        fresh,
+        seconds,
+        slices,
+      };
       const members = scans.length === 1 ? {} : { members: scans.slice(1) };
       console.log(JSON.stringify({ ...about, ...report, scans: prepared, ...members }, undefined, 1));
     } else {
@@ -83,13 +99,14 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
           `of ${slices.decodable} slices ${slices.kept} kept, ${slices.dropped} dropped; ` +
           `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
+      console.log(classTable(prepared, { classes: index.classes, training: recipe.training }));
       for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);
       for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
     }
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.error('Stopped. Run the same command again to continue.');
+    console.error(stoppedNotice);
     return 130;
   } finally {
     stopping.release();

@@ -14,6 +14,9 @@ import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } 
 import { Command } from 'commander';
 import { installForNetworks } from '../install-for-networks.ts';
 import {
+  addDatasetOptions,
+  datasetChoice,
+  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
@@ -26,7 +29,7 @@ import { scanSheet } from '../preview/scan-sheet.ts';
 import { pace } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface PreviewOptions extends PreparationNetworkOptions {
+interface PreviewOptions extends PreparationNetworkOptions, DatasetOptions {
   data: string;
   recipe: string;
   out: string;
@@ -36,11 +39,12 @@ interface PreviewOptions extends PreparationNetworkOptions {
 }
 
 export function previewCommand(): Command {
-  return new Command('preview')
+  const command = new Command('preview')
     .description(
       'Draws a contact sheet of every scan of a data set and writes an HTML page with all of them.',
     )
-    .addOption(dataOption('folder of scans, in the layout of COV19-CT-DB or any other'))
+    .addOption(dataOption('folder of the data set, or any folder of scans'));
+  return addDatasetOptions(command)
     .requiredOption('--out <dir>', 'folder of the page (index.html) and of the contact sheets')
     .addOption(recipeOption('detection-paper'))
     .addOption(filterOption())
@@ -73,6 +77,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
     const volumesLine = pace();
     const prepared = await prepareVolumes({
       data,
+      ...datasetChoice(options),
       recipe,
       store: folder,
       ...networks,
@@ -138,7 +143,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
         root: resolve(index.root),
         recipe: recipe.name,
         about: [
-          `task ${index.task}, volumes of ${viewsOf({ depth }).join(' + ')} slices of ${width} × ${height}`,
+          `layout ${index.layout}, volumes of ${viewsOf({ depth }).join(' + ')} slices of ${width} × ${height}`,
           slices === 'lung'
             ? `slices without lung are dropped, found by ${found.filter}`
             : 'all slices are taken',
@@ -192,7 +197,7 @@ function selectScans(scans: readonly StoredScan[], wanted: string | undefined): 
 /** Longest file name without its ending, in bytes: file systems allow 255. */
 const LONGEST_NAME = 120;
 
-/** A file name for a scan's key that is valid on every file system and unique for each key: `train.covid.ct_scan_1`. */
+/** A file name for a scan's key that is valid on every file system and unique for each key: `train.a.scan_1`. */
 export function fileName(key: string): string {
   const safe = key
     .split('/')

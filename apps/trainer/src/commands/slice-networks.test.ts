@@ -49,7 +49,7 @@ test('bad input is reported in one line', async () => {
     expect(
       await errorOf(['filter', '--data', 'data', '--labels', 'slices.csv', '--out', 'x.safetensors']),
     ).toMatch(
-      /^error: .*model\.safetensors: the published weights of resnext50_32x4d are not there → npx nx run weights:fetch -- --architecture resnext50_32x4d, or train with --from-scratch$/m,
+      /^error: .*model\.safetensors: the published weights of resnext50_32x4d are missing → npx nx run weights:fetch -- --architecture resnext50_32x4d, or train with --from-scratch$/m,
     );
   } finally {
     if (before === undefined) delete process.env['CT_ENSEMBLE_CACHE'];

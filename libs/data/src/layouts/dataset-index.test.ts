@@ -5,7 +5,7 @@ import { plainDataset, slices, testOnRealData, writeTree } from '../testing/data
 
 const kinds = (findings: readonly { kind: string }[]) => findings.map(({ kind }) => kind).sort();
 
-test('a plain dataset: order, labels, slices in numeric order, nothing odd', async () => {
+test('a plain dataset: order, labels, slices in numeric order, no finding', async () => {
   const root = await writeTree({
     ...plainDataset(),
     ...slices('train/covid/ct_scan_10', 12),
@@ -73,7 +73,7 @@ test('test scans with and without class folders', async () => {
   expect(report.counts.test).toEqual({ perClass: [0, 1], unlabelled: 2, failed: 0 });
 });
 
-test('dirt is told and does not stop the reading', async () => {
+test('unexpected files and folders are reported and do not stop the reading', async () => {
   const scan = 'train/covid/ct_scan_0';
   const root = await writeTree({
     ...plainDataset(),
@@ -110,8 +110,12 @@ test('dirt is told and does not stop the reading', async () => {
     failure: expect.stringMatching(/no slice/),
   });
   expect(report.counts.train).toEqual({ perClass: [1, 2], unlabelled: 0, failed: 1 });
-  const told = report.findings.map(({ kind, path, message }) => [kind, path.slice(root.length + 1), message]);
-  expect(told.sort()).toEqual(
+  const found = report.findings.map(({ kind, path, message }) => [
+    kind,
+    path.slice(root.length + 1),
+    message,
+  ]);
+  expect(found.sort()).toEqual(
     [
       ['ignored-folder', 'old', 'is no split (train, val, test)'],
       ['system-files', 'train', '1 system file ignored: .DS_Store'],
@@ -257,7 +261,7 @@ describe('a patient and the same files in two splits', () => {
   });
 });
 
-test('a split that is absent is told; train alone can be read', async () => {
+test('a missing split is reported; train alone can be read', async () => {
   const root = await writeTree({ ...slices('train/covid/a'), ...slices('train/non-covid/a') });
   expect((await readDatasetIndex(root)).report.findings).toEqual([
     { kind: 'missing-split', path: root, message: 'holds no scan of val' },

@@ -1,131 +1,104 @@
-// How COV19-CT-DB and its copies name splits, classes, scans and slices, and the one name each has here.
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+// A layout: the way a data set says which scans it has, and each scan's class, split and patient. One file a layout, and
+// one line in registry.ts.
+import { UserError } from '@ct-ensemble/core';
+import type { Finding } from '../findings.ts';
+import type { ScanFormat } from '../scan-entry.ts';
+import type { FolderListing } from './listing.ts';
+import type { ScanTable } from './table.ts';
 
 export type Split = 'train' | 'val' | 'test';
 
 export const SPLITS: readonly Split[] = ['train', 'val', 'test'];
 
-/** The layout in words, for errors. */
-export const LAYOUT =
-  '<root>/{train,val}/{covid,non-covid}/ct_scan_N/K.jpg, and optionally <root>/test/<scan>/K.jpg; ' +
-  'a scan is a folder of JPEG or PNG slices or of DICOM files, or a NIfTI file';
-
-const SPLIT_NAMES: Readonly<Record<string, Split>> = {
-  train: 'train',
-  training: 'train',
-  val: 'val',
-  valid: 'val',
-  validation: 'val',
-  test: 'test',
-  testing: 'test',
-};
-
-const CLASS_NAMES: Readonly<Record<string, 'covid' | 'non-covid'>> = {
-  cov: 'covid',
-  covid: 'covid',
-  covid19: 'covid',
-  noncov: 'non-covid',
-  noncovid: 'non-covid',
-  noncovid19: 'non-covid',
-};
-
-/** The split a folder name stands for: `validation`, `Val`, `TRAIN`, … */
-export function splitOf(folder: string): Split | undefined {
-  return SPLIT_NAMES[plain(folder)];
+/** One way to lay out a data set. */
+export interface Layout {
+  /** What `--layout` and the recipe's field `layout` call it. */
+  readonly name: string;
+  /** How the files must lie, in words, for errors: `lay it out as …`. */
+  readonly description: string;
+  /** The layout finds scans without a class or split on purpose: nothing is required of classes and splits. */
+  readonly isUnlabelled?: boolean;
+  /**
+   * Finds the scans. Lists folders and reads tables, decodes nothing.
+   * @throws UserError if the data set contradicts itself or does not have this layout.
+   */
+  read(request: LayoutRequest): Promise<LayoutScans>;
 }
 
-/** The class a folder name stands for: `Covid`, `cov`, `Non-Covid`, `non_cov`, … */
-export function classOf(folder: string): 'covid' | 'non-covid' | undefined {
-  return CLASS_NAMES[plain(folder)];
+/** The data set holds no scan as the layout wants it. */
+export class NoScanError extends UserError {}
+
+/** What a layout is given. */
+export interface LayoutRequest {
+  /** Folder of the data set. */
+  root: string;
+  /** What the root holds. */
+  listing: FolderListing;
+  /** Classes that the recipe wants, in label order; null: those of the data. */
+  classes: readonly string[] | null;
+  /** The table of scans given with `--labels`, or null. */
+  table: ScanTable | null;
+  /** The layout appends what it has to report and what did not stop the reading. */
+  findings: Finding[];
 }
 
-/** The scan's name in its one spelling: `ct_scan183`, `CT-Scan-183` → `ct_scan_183`. Other names stay as they are. */
-export function scanName(folder: string): string {
-  const match = /^(test[_\- ]?)?ct[_\- ]?scan[_\- ]?(\d+)$/i.exec(folder.trim());
-  return match ? `${match[1] === undefined ? '' : 'test_'}ct_scan_${match[2]}` : folder.trim();
+/** What a layout gives back. */
+export interface LayoutScans {
+  /** In any order; `readDatasetIndex` sorts them. */
+  scans: FoundScan[];
+  /** Classes in label order; null: the class names of the scans in the order of `compareNames`. */
+  classes: readonly string[] | null;
+  /** File that says which patient a scan is of, for messages; null if there is none. */
+  patientFile: string | null;
 }
 
-/** The number of a slice file, the last run of digits before the ending (`12.jpg`, `slice_012.png`), or undefined. */
-export function sliceNumber(file: string): number | undefined {
-  const match = /(\d+)\D*\.(?:jpe?g|png)$/i.exec(file);
-  return match ? Number(match[1]) : undefined;
+/** One scan that a layout found. */
+export interface FoundScan {
+  /** Unique in the data set, '/'-separated, the same wherever the data set lies. */
+  key: string;
+  /** What a submission lists. */
+  name: string;
+  /** Its folder or file, absolute, for messages. */
+  path: string;
+  /** Null: the class is not known. */
+  className: string | null;
+  /** Null: the data set does not say; all scans then have null. */
+  split: Split | null;
+  patient: string | null;
+  /** Site, scanner or another group for scores of its own. */
+  group: string | null;
+  format: ScanFormat;
+  /** Its files, absolute. */
+  slices: readonly string[];
+  /** Why the scan cannot be used, or null. */
+  failure: string | null;
 }
 
-/** The scan's name where the file is a whole scan, a NIfTI volume: `a` of `a.nii.gz`; else undefined. */
-export function niftiName(file: string): string | undefined {
-  return /^(.+)\.nii(\.gz)?$/i.exec(file)?.[1];
+const SPLIT_NAMES: ReadonlyMap<string, Split> = new Map([
+  ['train', 'train'],
+  ['training', 'train'],
+  ['val', 'val'],
+  ['valid', 'val'],
+  ['validation', 'val'],
+  ['test', 'test'],
+  ['testing', 'test'],
+]);
+
+/** The split that a word stands for: `validation`, `Val`, `TRAIN`, …; else undefined. */
+export function splitOf(word: string): Split | undefined {
+  return SPLIT_NAMES.get(plainSpelling(word));
 }
 
-/** Files that operating systems leave behind: AppleDouble (`._12.jpg`), `.DS_Store`, `Thumbs.db`, … */
-export function isSystemFile(name: string): boolean {
-  return /^(\.|__MACOSX$|thumbs\.db$|desktop\.ini$|@eaDir$)/i.test(name);
+/** Lower case, without `-`, `_` and spaces. */
+export function plainSpelling(word: string): string {
+  return word.toLowerCase().replace(/[-_\s]/g, '');
 }
 
-/** Order of names in which runs of digits count as numbers (`a2` < `a10`), the rest by code units. */
-export function compareNames(a: string, b: string): number {
-  const left = a.split(/(\d+)/);
-  const right = b.split(/(\d+)/);
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const order = i % 2 === 1 ? compareDigits(left[i]!, right[i]!) : compareText(left[i]!, right[i]!);
-    if (order !== 0) return order;
-  }
-  return left.length - right.length || compareText(a, b);
-}
-
-/** What a folder holds, each in the order of `compareNames`. Links count as what they lead to. */
-export interface FolderListing {
-  folders: string[];
-  files: string[];
-  /** Left behind by operating systems. */
-  system: string[];
-}
-
-export async function listFolder(folder: string): Promise<FolderListing> {
-  let entries;
-  try {
-    entries = await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    const code = codeOf(error);
-    const problem =
-      code === 'ENOENT'
-        ? 'there is no such folder'
-        : code === 'ENOTDIR'
-          ? 'is not a folder'
-          : `cannot be listed (${messageOf(error)})`;
-    throw new UserError(problem, { file: folder, remedy: `give a readable folder laid out as ${LAYOUT}` });
-  }
-  const listing: FolderListing = { folders: [], files: [], system: [] };
-  for (const entry of entries) {
-    const isFolder = entry.isSymbolicLink()
-      ? await leadsToFolder(join(folder, entry.name))
-      : entry.isDirectory();
-    const list = isSystemFile(entry.name) ? listing.system : isFolder ? listing.folders : listing.files;
-    list.push(entry.name);
-  }
-  for (const list of [listing.folders, listing.files, listing.system]) list.sort(compareNames);
-  return listing;
-}
-
-async function leadsToFolder(link: string) {
-  try {
-    return (await stat(link)).isDirectory();
-  } catch {
-    return false; // A dangling link counts as a file: if it is a slice, preparation reports it.
-  }
-}
-
-function plain(name: string) {
-  return name.toLowerCase().replace(/[-_\s]/g, '');
-}
-
-function compareText(a: string, b: string) {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function compareDigits(a: string, b: string) {
-  const left = a.replace(/^0+/, '');
-  const right = b.replace(/^0+/, '');
-  return left.length - right.length || compareText(left, right);
+/** Whether the folders of a data set are its splits: one is named train or val, or all are named like splits. */
+export function hasSplitFolders(folders: readonly string[]): boolean {
+  const splits = folders.map(splitOf);
+  return (
+    splits.some((split) => split === 'train' || split === 'val') ||
+    (splits.length > 0 && splits.every((split) => split !== undefined))
+  );
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
-import { isSystemFile, listFolder, niftiName } from '../layouts/layout.ts';
+import { isSystemFile, listFolder, niftiName } from '../layouts/listing.ts';
 import { readNifti } from '../readers/nifti/nifti.ts';
 import { atEdge, type SliceSamples } from './slice-samples.ts';
 import { decodeSlice } from '../readers/images/slices.ts';

@@ -2,7 +2,7 @@
 import { permutation, UserError } from '@ct-ensemble/core';
 import type { Finding } from '../findings.ts';
 import { listed } from '../findings.ts';
-import { compareNames } from '../layouts/layout.ts';
+import { compareNames } from '../layouts/listing.ts';
 import { resizeBilinear } from '../volumes/resize.ts';
 import type { GreyImage } from '../scan.ts';
 

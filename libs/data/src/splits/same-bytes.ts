@@ -8,7 +8,7 @@ interface Sliced {
 }
 
 /**
- * Groups of two or more scans with byte-identical slices in the same order. Scans are told apart by the number of
+ * Groups of two or more scans with byte-identical slices in the same order. Scans are distinguished by the number of
  * slices, then by file sizes; only those still alike are read.
  */
 export async function scansOfSameBytes<T extends Sliced>(scans: readonly T[]): Promise<T[][]> {
@@ -40,7 +40,7 @@ async function hashOf(scan: Sliced) {
     try {
       hash.update(await readFile(slice));
     } catch {
-      return slice; // What cannot be read is like nothing else.
+      return slice; // A file that cannot be read equals no other.
     }
   }
   return hash.digest('hex');

@@ -18,6 +18,7 @@ test('prepared once, then found; the volume is that of prepareVolume', async () 
   expect(first).toEqual({
     stored: {
       key: scan.key,
+      group: null,
       label: 1,
       split: 'train',
       name: 'ct_scan_0',

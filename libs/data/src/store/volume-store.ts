@@ -143,8 +143,8 @@ export function openVolumeStore(folder: string): VolumeStore {
 }
 
 /** The result for a scan that failed while the index was made. */
-function failedScan({ key, label, split, name }: ScanEntry, failure: string): PrepareResult {
-  const stored = { key, label, split, name, volume: null, failure, slices: 0, kept: 0 };
+function failedScan({ key, label, split, name, group }: ScanEntry, failure: string): PrepareResult {
+  const stored = { key, label, split, name, group, volume: null, failure, slices: 0, kept: 0 };
   return { stored, findings: [], fresh: false };
 }
 
@@ -152,11 +152,11 @@ function resultOf(
   scan: ScanEntry,
   { key: content, record, fresh }: { key: string; record: StoreRecord; fresh: boolean },
 ): PrepareResult {
-  const { key, label, split, name } = scan;
+  const { key, label, split, name, group } = scan;
   const { failure, slices, dropped } = record;
   const volume = record.sha256 === null ? null : content;
   const kept = slices - dropped.length;
-  const stored = { key, label, split, name, volume, failure, slices, kept };
+  const stored = { key, label, split, name, group, volume, failure, slices, kept };
   return { stored, findings: findingsByFile(record.findings, scan), fresh };
 }
 

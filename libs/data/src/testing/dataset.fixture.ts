@@ -72,6 +72,7 @@ export async function scanOf(contents: readonly Uint8Array[], name = 'ct_scan_0'
     format: 'images',
     slices: contents.map((_, k) => join(folder, `${k}.png`)),
     patient: null,
+    group: null,
     failure: null,
   };
 }

@@ -16,7 +16,7 @@ import { requireTensorFlow } from '../library/library.ts';
  */
 export async function listDevices(): Promise<DeviceInfo[]> {
   const library = requireTensorFlow();
-  const program = fileURLToPath(new URL('../../dist/devices/list-devices-main.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../dist/list-devices-main.js', import.meta.url));
   try {
     const args = [program, JSON.stringify(library)];
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 });

@@ -74,7 +74,12 @@ test.each([
     limit: 8 * GIB,
     message: /memoryLimit is 8192 MiB and the smallest GPU has 6144 MiB/,
   },
-  { what: 'no bytes', memory: [6 * GIB], limit: 8, message: /memoryLimit is 8, but must be a number of bytes/ },
+  {
+    what: 'no bytes',
+    memory: [6 * GIB],
+    limit: 8,
+    message: /memoryLimit is 8, but must be a number of bytes/,
+  },
   { what: 'no number', memory: [6 * GIB], limit: Number.NaN, message: /memoryLimit is NaN/ },
 ])('$what is refused', async ({ memory, limit, message }) => {
   await expect(divideGpus(device(0, limit), list(...memory))).rejects.toThrow(message);

@@ -153,7 +153,7 @@ test.each([
 });
 
 describe('the program', () => {
-  const program = fileURLToPath(new URL('../../dist/doctor/doctor-main.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../dist/doctor-main.js', import.meta.url));
   const run = (args: string[], env: NodeJS.ProcessEnv = {}) =>
     spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env: { ...process.env, ...env } });
 

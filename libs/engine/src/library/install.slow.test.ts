@@ -81,6 +81,15 @@ const wheel: Wheel = {
 };
 const pins = [wheel];
 
+function sha256Of(content: Buffer) {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** The pins for a wheel of other content. */
+function pinsOf(content: Buffer): Wheel[] {
+  return [{ ...wheel, sha256: sha256Of(content), bytes: content.length }];
+}
+
 /** A machine whose python3 has no TensorFlow and whose pip is the given JavaScript, in which `save(bytes)` "downloads". */
 function machine(pip: string, download = bytes): Host {
   const bin = join(folder, 'bin');
@@ -94,7 +103,7 @@ function machine(pip: string, download = bytes): Host {
      const asked = () => fs.readFileSync(after('-r'), 'utf8').split('==')[0];
      const save = (content, name = '${WHEEL}') => fs.writeFileSync(path.join(after('--dest'), name), content);
      const fail = (text) => { console.error(text); process.exit(1); };
-     if (args[0] === '-c') console.log('[]'); else { ${pip} }`,
+     if (args.includes('-c')) console.log('[]'); else { ${pip} }`,
   );
   writeFileSync(join(bin, 'python3'), `#!/bin/sh\nexec "${process.execPath}" "${bin}/python3.cjs" "$@"\n`);
   chmodSync(join(bin, 'python3'), 0o755);
@@ -111,6 +120,7 @@ function expectInstalled() {
     'libtensorflow_cc.so.2',
     'libtensorflow_framework.so.2',
     'source.json',
+    'verified.json',
   ]);
   for (const name of [MAIN, FRAMEWORK]) {
     expect(readFileSync(join(cache, installed, name.split('/')[1]!)).equals(contents[name]!)).toBe(true);
@@ -133,8 +143,14 @@ test('the two libraries and their source arrive, and a line says where; the seco
     version: '2.21.0',
     sha256: wheel.sha256,
     files: { 'libtensorflow_cc.so.2': 300_000, 'libtensorflow_framework.so.2': 17 },
+    digests: {
+      'libtensorflow_cc.so.2': sha256Of(contents[MAIN]!),
+      'libtensorflow_framework.so.2': sha256Of(contents[FRAMEWORK]!),
+    },
   });
-  expect(lines.at(-1)).toMatch(new RegExp(`^TensorFlow 2\\.21\\.0 is in ${library.folder} \\(.* s\\)$`));
+  expect(lines.at(-1)).toMatch(
+    new RegExp(`^tensorflow-cpu 2\\.21\\.0 was installed in ${library.folder} \\(.* s\\)$`),
+  );
 
   lines.length = 0;
   const again = await install({ host: machine('fail("asked")'), pins, log: (line) => lines.push(line) });
@@ -222,7 +238,7 @@ describe('for GPUs', () => {
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name).slice(join(cache, copy).length + 1))
         .sort(),
-    ).toEqual([...wanted, 'source.json'].sort());
+    ).toEqual([...wanted, 'source.json', 'verified.json'].sort());
     const ptxas = join(cache, copy, 'nvidia/cuda_nvcc/bin/ptxas');
     expect(statSync(ptxas).mode & 0o111).toBe(0o111);
   }
@@ -320,7 +336,7 @@ describe('for GPUs', () => {
     expect(findTensorFlow(host)?.folder).toBe(join(cache, copy, 'tensorflow'));
     rmSync(join(cache, copy, 'nvidia/cudnn/lib/libcudnn.so.9'));
     expect(() => findTensorFlow(host)).toThrow(
-      /is incomplete → delete that folder and run .*engine:install --gpu/,
+      /is damaged: nvidia\/cudnn\/lib\/libcudnn\.so\.9 is missing → run .*engine:install --gpu`, which installs it again$/,
     );
   });
 
@@ -358,7 +374,7 @@ test.each([
     what: 'no pip',
     pip: 'fail("/usr/bin/python3: No module named pip")',
     code: 'pip-missing',
-    message: /^python3 has no pip → .*python3-pip/,
+    message: /^python3 has no pip .*→ .*python3-pip/,
   },
   {
     what: 'no network',
@@ -375,8 +391,9 @@ test.each([
   {
     what: 'a cut wheel that pip let through',
     pip: 'save(bytes.subarray(0, 999))',
-    code: 'library-damaged',
-    message: /^tensorflow_cpu.*\.whl cannot be unpacked: .* → run it again/,
+    code: 'hash-mismatch',
+    message:
+      /^tensorflow_cpu.*\.whl, which pip saved, has SHA-256 \w{64} \(999 bytes\), not \w{64} .* → run it again/,
   },
   { what: 'a pip that fetches nothing', pip: '', code: 'download-failed', message: /exit 0: no message/ },
   {
@@ -406,7 +423,7 @@ test.each([
     /libtensorflow_cc\.so\.2 fails its checksum/,
   ],
 ])('a wheel that %s is refused', async (_, download, message) => {
-  const run = install({ host: machine('save(bytes)', download), pins, log: quiet });
+  const run = install({ host: machine('save(bytes)', download), pins: pinsOf(download), log: quiet });
   await expect(run).rejects.toThrow(message);
   expect(inCache()).toEqual([]);
 });
@@ -419,6 +436,146 @@ test('no python3', async () => {
     message: expect.stringMatching(/^python3, .*PATH/),
   });
   expect(inCache()).toEqual([]);
+});
+
+test('a wheel that is no zip file is refused', async () => {
+  const text = Buffer.from('no zip file');
+  const run = install({ host: machine('save(bytes)', text), pins: pinsOf(text), log: quiet });
+  await expect(run).rejects.toMatchObject({
+    code: 'library-damaged',
+    message: expect.stringMatching(/^tensorflow_cpu.*\.whl cannot be unpacked: .* → run it again/),
+  });
+  expect(inCache()).toEqual([]);
+});
+
+test('a wheel of the right size with another SHA-256 is removed before it is unpacked', async () => {
+  const other = Buffer.from(bytes);
+  other[other.length - 30]! ^= 1;
+  const run = install({ host: machine('save(bytes)', other), pins, log: quiet });
+  await expect(run).rejects.toMatchObject({
+    code: 'hash-mismatch',
+    message: expect.stringContaining(
+      `has SHA-256 ${sha256Of(other)} (${bytes.length} bytes), not ${wheel.sha256}`,
+    ),
+  });
+  expect(inCache()).toEqual([]);
+});
+
+describe('a copy in the cache', () => {
+  const main = () => join(cache, installed, basename(MAIN));
+  const put = () => install({ host: machine('save(bytes)'), pins, log: quiet });
+  const offline = () => machine('fail("ERROR: asked")');
+  const stampFile = () => join(cache, installed, 'verified.json');
+
+  /** Overwrites a byte in the middle of the library and, unless told otherwise, keeps its modification time. */
+  function damage({ keepTime = true } = {}) {
+    const { atime, mtime } = statSync(main());
+    const content = readFileSync(main());
+    content[150_000]! ^= 1;
+    writeFileSync(main(), content);
+    if (keepTime) utimesSync(main(), atime, mtime);
+  }
+  /** Makes the last check of the digests two days old. */
+  function age() {
+    const stamp = JSON.parse(readFileSync(stampFile(), 'utf8'));
+    stamp.verifiedAt = new Date(Date.now() - 2 * 86_400_000).toISOString();
+    stamp.mtimes[basename(MAIN)] = statSync(main()).mtimeMs;
+    writeFileSync(stampFile(), JSON.stringify(stamp));
+  }
+
+  test('that was changed is refused at load, and the installation replaces it', async () => {
+    await put();
+    damage({ keepTime: false });
+    const load = () => findTensorFlow(offline());
+    expect(load).toThrow(expect.objectContaining({ code: 'library-damaged' }));
+    expect(load).toThrow(
+      /is damaged: libtensorflow_cc\.so\.2 has another SHA-256 than when it was installed → run `nx run engine:install`/,
+    );
+    const lines: string[] = [];
+    await install({ host: machine('save(bytes)'), pins, log: (line) => lines.push(line) });
+    expect(lines[0]).toMatch(/is damaged: libtensorflow_cc\.so\.2 has another SHA-256/);
+    expectInstalled();
+    expect(load()?.folder).toBe(join(cache, installed));
+  });
+
+  test('that changed under its old modification time is found by the next check of the digests', async () => {
+    await put();
+    damage();
+    age();
+    expect(findTensorFlow(offline())).not.toBeNull();
+    await put();
+    expectInstalled();
+  });
+
+  test('that is damaged stays, and is refused, if the new one cannot be fetched', async () => {
+    await put();
+    rmSync(main());
+    await expect(install({ host: offline(), pins, log: quiet })).rejects.toMatchObject({
+      code: 'download-failed',
+    });
+    expect(() => findTensorFlow(offline())).toThrow(/libtensorflow_cc\.so\.2 is missing/);
+    await put();
+    expectInstalled();
+  });
+
+  test('that is sound gets a new time of check after a day, and not before', async () => {
+    await put();
+    const first = readFileSync(stampFile(), 'utf8');
+    await install({ host: offline(), pins, log: quiet });
+    expect(readFileSync(stampFile(), 'utf8')).toBe(first);
+    age();
+    await install({ host: offline(), pins, log: quiet });
+    expect(Date.now() - Date.parse(JSON.parse(readFileSync(stampFile(), 'utf8')).verifiedAt)).toBeLessThan(
+      86_400_000,
+    );
+  });
+
+  test('that was copied, with new modification times, is sound', async () => {
+    await put();
+    utimesSync(main(), new Date(0), new Date(0));
+    expect(findTensorFlow(offline())).not.toBeNull();
+    await install({ host: offline(), pins, log: quiet });
+    expect(JSON.parse(readFileSync(stampFile(), 'utf8')).mtimes[basename(MAIN)]).toBe(0);
+  });
+
+  test('of an earlier version, without digests, gets them, and a line says so', async () => {
+    await put();
+    const file = join(cache, installed, 'source.json');
+    const { digests, ...source } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify(source));
+    rmSync(stampFile());
+    expect(findTensorFlow(offline())).not.toBeNull();
+    const lines: string[] = [];
+    await install({ host: offline(), pins, log: (line) => lines.push(line) });
+    expect(lines).toEqual([expect.stringMatching(/was installed without digests: .* were recorded/)]);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ ...source, digests });
+  });
+});
+
+test('pip is started isolated, in a new folder, without variables that redirect Python and with its own', async () => {
+  const record = join(folder, 'started.json');
+  const host = machine(
+    `const { env } = process;
+     fs.writeFileSync('${record}', JSON.stringify({ args: args.slice(0, 4), cwd: process.cwd(), env }));
+     save(bytes);`,
+  );
+  const env = {
+    PYTHONPATH: '/elsewhere',
+    PYTHONHOME: '/elsewhere',
+    PYTHONSTARTUP: '/elsewhere/start.py',
+    PYTHONNOUSERSITE: '1',
+    PIP_INDEX_URL: 'https://mirror.example/simple',
+    PIP_CERT: 'package.json',
+  };
+  await install({ host: { ...host, env: { ...host.env, ...env } }, pins, log: quiet });
+  const started = JSON.parse(readFileSync(record, 'utf8'));
+  expect(started.args).toEqual(['-I', '-m', 'pip', 'download']);
+  expect(started.cwd).toMatch(new RegExp(`^${cache}/\\.${installed}@.*/pip$`));
+  expect(Object.keys(started.env).filter((name) => name.startsWith('PYTHON'))).toEqual(['PYTHONNOUSERSITE']);
+  expect(started.env).toMatchObject({
+    PIP_INDEX_URL: 'https://mirror.example/simple',
+    PIP_CERT: join(process.cwd(), 'package.json'),
+  });
 });
 
 test('the disk is measured before anything is fetched', async () => {
@@ -472,18 +629,21 @@ describe('in processes of their own', () => {
     ended: Promise<{ code: number | null; output: string }>;
   } {
     const code = join(folder, 'code');
+    const modules = ['cache-folder', 'cached-copy', 'python', 'library', 'wheels', 'install'].map(
+      (name) => `./${name}`,
+    );
     const require = createRequire(import.meta.url);
     mkdirSync(join(code, 'node_modules'), { recursive: true });
     if (!existsSync(join(code, 'node_modules/yauzl'))) {
       symlinkSync(dirname(require.resolve('yauzl')), join(code, 'node_modules/yauzl'));
     }
-    for (const path of ['../errors', './library', './wheels', './install']) {
+    for (const path of ['../errors', ...modules]) {
       const source = readFileSync(new URL(`${path}.ts`, import.meta.url), 'utf8');
       const stripped = transformSync(source, {
         jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
         module: { type: 'es6' },
       });
-      const imports = stripped.code.replaceAll(/from '\.{1,2}\/(\w+)\.ts'/g, "from './$1.mjs'");
+      const imports = stripped.code.replaceAll(/from '\.{1,2}\/([\w-]+)\.ts'/g, "from './$1.mjs'");
       writeFileSync(join(code, `${basename(path)}.mjs`), imports);
     }
     writeFileSync(
@@ -580,6 +740,25 @@ const pip = spawnSync('python3', ['-m', 'pip', '--version']).status === 0;
       message: expect.stringContaining(`has SHA-256 ${wheel.sha256}, not 000`),
     });
     expect(inCache()).toEqual([]);
+  });
+
+  test('does not run the pip package of the current folder', async () => {
+    const host = local();
+    mkdirSync(join(folder, 'pip'));
+    for (const name of ['__init__', '__main__'])
+      writeFileSync(join(folder, 'pip', `${name}.py`), `open(${JSON.stringify(join(folder, 'ran'))}, 'w')`);
+    const runs = spawnSync('python3', ['-m', 'pip', '--version'], { cwd: folder, env: process.env });
+    expect([runs.status, existsSync(join(folder, 'ran'))]).toEqual([0, true]); // so it would without isolation
+    rmSync(join(folder, 'ran'));
+    const before = process.cwd();
+    try {
+      process.chdir(folder);
+      await install({ host: { ...host, env: { ...host.env, PYTHONPATH: folder } }, pins, log: quiet });
+    } finally {
+      process.chdir(before);
+    }
+    expect(existsSync(join(folder, 'ran'))).toBe(false);
+    expectInstalled();
   });
 
   test('finds nothing', async () => {

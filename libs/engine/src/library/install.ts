@@ -1,5 +1,5 @@
-// Installs TensorFlow in the cache, for CPUs or with CUDA for GPUs: pip downloads the pinned wheels and checks their
-// hashes, the necessary files are unpacked into a temporary folder, and one rename moves it to its place. A failure
+// Installs TensorFlow in the cache, for CPUs or with CUDA for GPUs: pip downloads the pinned wheels, their SHA-256 are
+// checked, the necessary files are unpacked into a temporary folder, and one rename moves it to its place. A failure
 // before the rename leaves nothing behind except complete wheels, which the next run uses.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,6 +14,8 @@ import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { openPromise, type Entry, type ZipFile } from 'yauzl';
 import { codeOf, EngineError, messageOf } from '../errors.ts';
+import { createCacheFolder, groupWarning, requireSafeFolder } from './cache-folder.ts';
+import { type LibrarySource, recordVerification, verifyCopy } from './cached-copy.ts';
 import {
   cachedCopy,
   cacheFolder,
@@ -25,11 +27,11 @@ import {
   TENSORFLOW_VERSION,
   thisHost,
   type Host,
-  type LibrarySource,
   type Platform,
   type TensorFlowLibrary,
   type Variant,
 } from './library.ts';
+import { pipEnvironment } from './python.ts';
 import { cpuWheels, gpuWheels, type Wheel } from './wheels.ts';
 
 export interface InstallOptions {
@@ -42,10 +44,11 @@ export interface InstallOptions {
 }
 
 /**
- * Finds TensorFlow on this machine, or downloads it into the cache. Several processes may call it at the same time.
- * SIGINT and SIGTERM end it with EngineError `stopped`.
+ * Finds TensorFlow on this machine, or downloads it into the cache. A copy in the cache is checked by the SHA-256 of its
+ * files, unless that was done within the last day, and installed again if it is damaged. Several processes may call it
+ * at the same time. SIGINT and SIGTERM end it with EngineError `stopped`.
  * @throws EngineError as `findTensorFlow` does, and `platform-unsupported`, `pip-missing`, `download-failed`,
- *   `hash-mismatch`, `library-damaged` or `disk-full`.
+ *   `hash-mismatch`, `library-damaged` (a wheel that cannot be unpacked) or `disk-full`.
  */
 export function installTensorFlow(options: InstallOptions = {}): Promise<TensorFlowLibrary> {
   return install({ ...options, host: thisHost() });
@@ -54,20 +57,22 @@ export function installTensorFlow(options: InstallOptions = {}): Promise<TensorF
 /** `installTensorFlow` with the machine and, optionally, the pinned wheels as options, for tests. */
 export async function install(options: InstallOptions & { host: Host; pins?: readonly Wheel[] }) {
   const { host } = options;
-  const variant = options.gpu ? 'gpu' : 'cpu';
   const cache = cacheFolder(host);
-  await removeLeftovers(cache);
-  const found = options.gpu ? findGpuTensorFlow(host) : findTensorFlow(host);
+  const report = reporter(options.log);
+  const { library: found, damaged } = await findSound(options, report);
   if (found !== null) return found;
 
+  const variant = damaged ?? (options.gpu ? 'gpu' : 'cpu');
   const started = performance.now();
   const platform = platformOf(host);
-  const wheels = options.pins ?? (options.gpu ? gpuWheelsOf(platform) : [cpuWheels[platform]]);
-  const report = reporter(options.log);
+  const wheels = options.pins ?? (variant === 'gpu' ? gpuWheelsOf(platform) : [cpuWheels[platform]]);
   const stop = stopSignal();
   let folder: string | undefined;
   try {
-    await mkdir(cache, { recursive: true });
+    createCacheFolder(cache);
+    requireSafeFolder(cache);
+    reportGroup(cache, report);
+    await removeLeftovers(cache);
     const given = options.wheels === undefined ? undefined : await wheelsIn(options.wheels, wheels);
     await checkDisk(cache, { wheels, given, report });
     folder = await mkdtemp(join(cache, temporaryPrefix(host, variant)));
@@ -79,7 +84,7 @@ export async function install(options: InstallOptions & { host: Host; pins?: rea
       const file = given?.get(wheel) ?? (await keptWheel(wheel, job)) ?? (await download(wheel, job));
       files.set(wheel, file);
     }
-    await putInPlace(await unpack(files, job), cachedCopy(host, variant));
+    await putInPlace(await unpack(files, job), job);
     stop.signal.throwIfAborted();
   } catch (error) {
     if (folder !== undefined) await keepWheels(folder, cache);
@@ -96,8 +101,50 @@ export async function install(options: InstallOptions & { host: Host; pins?: rea
     });
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  report.line(`TensorFlow ${library.version} is in ${library.folder} (${wheels[0]!.package}, ${seconds} s)`);
+  report.line(`${wheels[0]!.package} ${library.version} was installed in ${library.folder} (${seconds} s)`);
   return library;
+}
+
+/**
+ * The library of this machine after a check of its digests if it is in the cache; null if there is none, with the
+ * variant of a damaged copy that is to be replaced.
+ */
+async function findSound(
+  { host, gpu = false }: { host: Host; gpu?: boolean },
+  report: Reporter,
+): Promise<{ library: TensorFlowLibrary | null; damaged?: Variant }> {
+  let library: TensorFlowLibrary | null;
+  try {
+    library = gpu ? findGpuTensorFlow(host) : findTensorFlow(host);
+  } catch (error) {
+    const order: Variant[] = gpu || host.nvidia ? ['gpu', 'cpu'] : ['cpu', 'gpu'];
+    const damaged = order.find((variant) => isDamaged(host, variant));
+    if (!(error instanceof EngineError) || error.code !== 'library-damaged' || damaged === undefined)
+      throw error;
+    report.line(error.message.split(' → ')[0]!);
+    return { library: null, damaged };
+  }
+  if (library?.source !== 'cache') return { library };
+  reportGroup(cacheFolder(host), report);
+  const variant = library.folder === cachedCopy(host, 'cpu') ? 'cpu' : 'gpu';
+  const damage = await verifyCopy(cachedCopy(host, variant), { log: report.line });
+  if (damage === undefined) return { library };
+  report.line(`the TensorFlow in ${cachedCopy(host, variant)} is damaged: ${damage}`);
+  return { library: null, damaged: variant };
+}
+
+function reportGroup(cache: string, report: Reporter) {
+  const warning = groupWarning(cache);
+  if (warning !== undefined) report.line(`WARNING: ${warning}`);
+}
+
+function isDamaged(host: Host, variant: Variant): boolean {
+  try {
+    inCache(host, variant);
+    return false;
+  } catch (error) {
+    return error instanceof EngineError && error.code === 'library-damaged';
+  }
 }
 
 function gpuWheelsOf(platform: Platform): readonly Wheel[] {
@@ -163,10 +210,13 @@ function isFileOf({ package: name, version }: Wheel, file: string) {
 }
 
 async function hasHash(file: string, { bytes, sha256 }: Wheel): Promise<boolean> {
-  if ((await stat(file)).size !== bytes) return false;
+  return (await stat(file)).size === bytes && (await sha256OfFile(file)) === sha256;
+}
+
+async function sha256OfFile(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
-  return hash.digest('hex') === sha256;
+  return hash.digest('hex');
 }
 
 /** Folder for complete wheels of failed runs, which the next run uses. */
@@ -204,7 +254,7 @@ async function keptWheel(wheel: Wheel, { host, folder, report }: Job): Promise<s
   return undefined;
 }
 
-/** Downloads a wheel with pip, which checks its hash; returns its path. */
+/** Downloads a wheel with pip; its SHA-256 is checked by pip, and again here. Returns its path. */
 async function download(wheel: Wheel, { host, wheels, folder, report, signal }: Job): Promise<string> {
   const work = join(folder, 'pip');
   const requirements = join(work, 'requirements.txt');
@@ -213,13 +263,23 @@ async function download(wheel: Wheel, { host, wheels, folder, report, signal }: 
   await writeFile(requirements, `${wheel.package}==${wheel.version} --hash=sha256:${wheel.sha256}\n`);
   const count = wheels.length === 1 ? '' : `${wheels.indexOf(wheel) + 1} of ${wheels.length}, `;
   report.line(`downloading ${wheel.package} ${wheel.version} (${count}${megabytes(wheel.bytes)}) with pip`);
-  const pip = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--no-input'];
+  const pip = [
+    '-I',
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--only-binary=:all:',
+    '--no-cache-dir',
+    '--no-input',
+  ];
   const which = ['--implementation', 'cp', '--python-version', '3.12', '--platform', wheel.tag];
   const what = ['--require-hashes', '-r', requirements, '--dest', target];
   const quiet = ['--disable-pip-version-check', '--progress-bar', report.bars ? 'on' : 'off'];
   signal.throwIfAborted();
   const child = spawn('python3', [...pip, ...which, ...what, ...quiet], {
-    env: { ...host.env, TMPDIR: work },
+    env: { ...pipEnvironment(host.env), TMPDIR: work },
+    cwd: work,
     stdio: ['ignore', report.bars ? 2 : 'ignore', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
@@ -250,6 +310,12 @@ async function download(wheel: Wheel, { host, wheels, folder, report, signal }: 
   }
   const name = (await readdir(target)).find((file) => file.endsWith('.whl'));
   if (name === undefined) throw pipError({ lines, exit: 0, wheel });
+  const sha256 = await sha256OfFile(join(target, name));
+  if (sha256 !== wheel.sha256) {
+    const { size } = await stat(join(target, name));
+    await rm(join(target, name));
+    throw hashMismatch(`${name}, which pip saved, has SHA-256 ${sha256} (${size} bytes)`, wheel);
+  }
   await rename(join(target, name), join(folder, 'wheels', name));
   await rm(work, { recursive: true });
   return join(folder, 'wheels', name);
@@ -270,18 +336,18 @@ function pipError({
   const text = lines.join('\n');
   const cause = new Error(`pip ended with ${exit}:\n${lines.slice(-20).join('\n')}`);
   if (/No module named '?pip\b/.test(text)) {
-    return new EngineError('pip-missing', 'python3 has no pip', {
-      remedy: `install it (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), or ${ELSEWHERE}`,
-      cause,
-    });
+    return new EngineError(
+      'pip-missing',
+      "python3 has no pip (one in the user's own site-packages folder is not used)",
+      {
+        remedy: `install it (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), or ${ELSEWHERE}`,
+        cause,
+      },
+    );
   }
   if (/DO NOT MATCH THE HASHES/i.test(text)) {
     const got = /Got\s+([0-9a-f]{64})/.exec(text)?.[1] ?? 'another';
-    return new EngineError(
-      'hash-mismatch',
-      `the ${wheel.package} that pip was given has SHA-256 ${got}, not ${wheel.sha256}; nothing was kept`,
-      { remedy: 'run it again, from another network or without the mirror that pip is set to', cause },
-    );
+    return hashMismatch(`the ${wheel.package} that pip was given has SHA-256 ${got}`, wheel, cause);
   }
   if (/No space left on device|Errno 28\b|Disk quota exceeded/.test(text))
     return diskFull('the disk is full', cause);
@@ -293,10 +359,17 @@ function pipError({
     {
       remedy:
         'check the network and what pip is set to (proxy, index) and run it again; on a machine without a network, ' +
-        `name a folder that has the wheels with --wheels, share CT_ENSEMBLE_CACHE, or ${ELSEWHERE}`,
+        `name a folder that has the wheels with --wheels, copy the cache folder (CT_ENSEMBLE_CACHE) of a machine that has it, or ${ELSEWHERE}`,
       cause,
     },
   );
+}
+
+function hashMismatch(what: string, { sha256, bytes }: Wheel, cause?: unknown) {
+  return new EngineError('hash-mismatch', `${what}, not ${sha256} (${bytes} bytes); it was removed`, {
+    remedy: 'run it again, from another network or without the mirror that pip is set to',
+    cause,
+  });
 }
 
 /** Paths of CUDA's shared libraries and of XLA's GPU compiler, where TensorFlow's RUNPATH and XLA search for them. */
@@ -308,7 +381,8 @@ async function unpack(files: Map<Wheel, string>, job: Job): Promise<string> {
   const { host, variant, wheels, folder, report } = job;
   const target = join(folder, 'copy');
   const [main, ...others] = wheels as [Wheel, ...Wheel[]];
-  const source: LibrarySource = { ...pinOf(main), files: {} };
+  const digests: Record<string, string> = {};
+  const source: LibrarySource = { ...pinOf(main), files: {}, digests };
   if (others.length > 0) source.cuda = others.map(pinOf);
   const libraries = Object.values(libraryNames(host)).map((name) => `tensorflow/${name}`);
   const isWanted = (path: string) => libraries.includes(path) || (variant === 'gpu' && CUDA.test(path));
@@ -327,7 +401,11 @@ async function unpack(files: Map<Wheel, string>, job: Job): Promise<string> {
           throw new Error(`it holds no ${wheel === main ? libraries.join(' and ') : 'CUDA libraries'}`);
         for (const entry of entries) {
           const path = variant === 'gpu' ? entry.fileName : basename(entry.fileName);
-          await unpackEntry(zip, entry, { to: join(target, path), progress, signal: job.signal });
+          digests[path] = await unpackEntry(zip, entry, {
+            to: join(target, path),
+            progress,
+            signal: job.signal,
+          });
           source.files[path] = entry.uncompressedSize;
         }
       } finally {
@@ -343,42 +421,58 @@ async function unpack(files: Map<Wheel, string>, job: Job): Promise<string> {
     }
   }
   await writeFile(join(target, 'source.json'), `${JSON.stringify(source, null, 2)}\n`, { flush: true });
+  recordVerification(target, source);
   await syncFolder(target);
   return target;
 }
 
+/** Unpacks one file and checks its CRC; returns its SHA-256. */
 async function unpackEntry(
   zip: ZipFile,
   entry: Entry,
   options: { to: string; progress: (bytes: number) => void; signal: AbortSignal },
-) {
+): Promise<string> {
   const { to, progress, signal } = options;
+  const hash = createHash('sha256');
   let crc = 0;
   const check = async function* (chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
       crc = crc32(chunk, crc);
+      hash.update(chunk);
       progress(chunk.length);
       yield chunk;
     }
   };
-  await mkdir(dirname(to), { recursive: true });
+  await mkdir(dirname(to), { recursive: true, mode: 0o755 });
   const mode = basename(dirname(to)) === 'bin' ? 0o755 : 0o644; // bin/ptxas must be executable
   const out = createWriteStream(to, { flags: 'wx', flush: true, mode });
   await pipeline(await zip.openReadStreamPromise(entry), check, out, { signal });
   if (crc !== entry.crc32) throw new Error(`${basename(to)} fails its checksum`);
   await syncFolder(dirname(to));
+  return hash.digest('hex');
 }
 
 function pinOf({ package: name, version, sha256 }: Wheel) {
   return { package: name, version, sha256 };
 }
 
-/** Moves the folder to its place by one rename. If another process has done so before, its files are used. */
-async function putInPlace(from: string, to: string) {
+/**
+ * Moves the unpacked folder to its place in the cache by one rename. If a sound copy is there, which another process has
+ * put there, that one is used; a damaged one is moved to the temporary folder first.
+ */
+async function putInPlace(from: string, { host, variant, folder }: Job) {
+  const to = cachedCopy(host, variant);
   try {
     await rename(from, to);
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
+    const isSound = async () =>
+      (await verifyCopy(to, { log: () => undefined, force: true })) === undefined &&
+      !isDamaged(host, variant);
+    if (!(await isSound())) {
+      await rename(to, join(folder, 'damaged'));
+      await rename(from, to);
+    }
   }
   await syncFolder(dirname(to));
 }

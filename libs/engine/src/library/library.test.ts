@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -113,18 +114,44 @@ describe('the cache', () => {
   });
 
   test.each([
-    ['a library is cut', (at: string) => writeFileSync(join(at, MAIN), 'cut')],
-    ['a library is gone', (at: string) => rmSync(join(at, FRAMEWORK))],
-    ['source.json is gone', (at: string) => rmSync(join(at, 'source.json'))],
-    ['source.json is not JSON', (at: string) => writeFileSync(join(at, 'source.json'), '{')],
-  ])('is damaged when %s', (_, damage) => {
+    [
+      'a library is cut',
+      (at: string) => writeFileSync(join(at, MAIN), 'cut'),
+      `${MAIN} has 3 bytes instead of 21`,
+    ],
+    ['a library is gone', (at: string) => rmSync(join(at, FRAMEWORK)), `${FRAMEWORK} is missing`],
+    [
+      'source.json is gone',
+      (at: string) => rmSync(join(at, 'source.json')),
+      'source.json is missing or not valid',
+    ],
+    [
+      'source.json is not JSON',
+      (at: string) => writeFileSync(join(at, 'source.json'), '{'),
+      'source.json is missing or not valid',
+    ],
+  ])('is damaged when %s', (_, damage, problem) => {
     const at = putCached(machine());
     damage(at);
     expect(() => findTensorFlow(machine())).toThrow(expect.objectContaining({ code: 'library-damaged' }));
     expect(() => findTensorFlow(machine())).toThrow(
-      `the TensorFlow in ${at} is incomplete → delete that folder`,
+      `the TensorFlow in ${at} is damaged: ${problem} → run \`nx run engine:install\`, which installs it again`,
     );
   });
+
+  test.each(['cache', 'cache/tensorflow-2.21.0-linux-x64'])(
+    'is not used if every user may write to %s',
+    (path) => {
+      putCached(machine());
+      chmodSync(join(folder, path), 0o777);
+      expect(() => findTensorFlow(machine())).toThrow(expect.objectContaining({ code: 'cache-unsafe' }));
+      expect(() => findTensorFlow(machine())).toThrow(
+        `not loaded from ${join(folder, path)}: every user may write to it (mode 0777) → chmod o-w that folder, or set CT_`,
+      );
+      chmodSync(join(folder, path), 0o755);
+      expect(findTensorFlow(machine())).not.toBeNull();
+    },
+  );
 
   test('lies where the variables and the habits of the platform say', () => {
     const at = (env: NodeJS.ProcessEnv, platform: NodeJS.Platform = 'linux') =>
@@ -139,8 +166,19 @@ describe('the cache', () => {
 // The true python3 reads the metadata of packages laid out as pip lays them out.
 const python = spawnSync('python3', ['--version']).status === 0;
 (python ? describe : describe.skip)('python3 (skipped where there is none)', () => {
-  const withPackages = (...sites: string[]) =>
-    machine({ PATH: process.env['PATH'], PYTHONPATH: sites.join(':'), PYTHONNOUSERSITE: '1' });
+  let venv: string;
+  beforeAll(() => {
+    venv = mkdtempSync(join(tmpdir(), 'ct-ensemble-venv-'));
+    spawnSync('python3', ['-m', 'venv', '--without-pip', venv]);
+  });
+  afterAll(() => rmSync(venv, { recursive: true }));
+
+  /** A machine whose python3 has the packages of these folders. */
+  function withPackages(...sites: string[]) {
+    const [version] = readdirSync(join(venv, 'lib')).filter((name) => name.startsWith('python'));
+    writeFileSync(join(venv, 'lib', version!, 'site-packages', 'test.pth'), `${sites.join('\n')}\n`);
+    return machine({ PATH: `${join(venv, 'bin')}:${process.env['PATH']}` });
+  }
 
   test.each([
     ['tensorflow', '2.21.0'],
@@ -172,6 +210,32 @@ const python = spawnSync('python3', ['--version']).status === 0;
     const site = putPackage('tensorflow-cpu', '2.21.0');
     mkdirSync(join(site, 'nvidia'));
     expect(findGpuTensorFlow(withPackages(site))).toBeNull();
+  });
+
+  test('has packages in the site-packages folder of the user', () => {
+    const site = putPackage('tensorflow', '2.21.0');
+    const home = join(folder, 'home');
+    const env = { PATH: process.env['PATH'], HOME: home };
+    const script = 'import site; print(site.getusersitepackages())';
+    const { stdout } = spawnSync('python3', ['-c', script], { env, encoding: 'utf8' });
+    mkdirSync(join(stdout.trim(), '..'), { recursive: true });
+    renameSync(site, stdout.trim());
+    expect(findTensorFlow(machine(env))?.folder).toBe(join(stdout.trim(), 'tensorflow'));
+    expect(findTensorFlow(machine({ ...env, PYTHONNOUSERSITE: '1' }))).toBeNull();
+  });
+
+  test('is not redirected by PYTHONPATH or modules in the current folder', () => {
+    const site = putPackage('tensorflow', '2.21.0');
+    writeFileSync(join(site, 'json.py'), `open(${JSON.stringify(join(folder, 'ran'))}, 'w')`);
+    const host = withPackages();
+    const before = process.cwd();
+    try {
+      process.chdir(site);
+      expect(findTensorFlow({ ...host, env: { ...host.env, PYTHONPATH: site } })).toBeNull();
+    } finally {
+      process.chdir(before);
+    }
+    expect(existsSync(join(folder, 'ran'))).toBe(false);
   });
 
   test('another version is passed over, and told in the error', () => {

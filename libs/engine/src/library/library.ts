@@ -1,10 +1,13 @@
 // Finds TensorFlow's C library on this machine: environment variable, then cache, then python3's packages; with an
 // NVIDIA driver, copies with CUDA come first. Does not download (install.ts does) and does not load the library.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, parse, resolve } from 'node:path';
 import { EngineError } from '../errors.ts';
+import { requireSafeFolder } from './cache-folder.ts';
+import { damageOf, readSource } from './cached-copy.ts';
+import { pythonEnvironment } from './python.ts';
 
 /** The version whose C API and kernels the engine is written for. */
 export const TENSORFLOW_VERSION = '2.21.0';
@@ -35,17 +38,6 @@ export interface Host {
 /** The platforms for which TensorFlow is published with its C library. */
 export type Platform = 'linux-x64' | 'linux-arm64' | 'darwin-arm64';
 
-/** Content of `source.json` in a cached copy: where its files come from. */
-export interface LibrarySource {
-  package: string;
-  version: string;
-  sha256: string;
-  /** The wheels with CUDA libraries of a copy for GPUs. */
-  cuda?: { package: string; version: string; sha256: string }[];
-  /** Path of each file within the copy → size in bytes. */
-  files: Record<string, number>;
-}
-
 /** `cpu`: a copy with both libraries in one folder; `gpu`: a copy with the layout of a site-packages folder. */
 export type Variant = 'cpu' | 'gpu';
 
@@ -69,7 +61,7 @@ export function thisHost(): Host {
  * The library for this machine, or null if there is none. python3 is started only if neither the variable nor the cache
  * has a suitable copy (with CUDA if there is an NVIDIA driver).
  * @throws EngineError `library-missing` or `library-version` if CT_ENSEMBLE_TENSORFLOW names no usable library,
- *   `library-damaged` if the cached copy is incomplete.
+ *   `library-damaged` if the cached copy is damaged, `cache-unsafe` if others may have written to it.
  */
 export function findTensorFlow(host: Host = thisHost()): TensorFlowLibrary | null {
   return search(host).library;
@@ -162,18 +154,24 @@ export function platformOf(host: Host): Platform {
   });
 }
 
-/** The library in the cache, or null. @throws EngineError `library-damaged` if the copy is incomplete. */
+/**
+ * The library in the cache, or null.
+ * @throws EngineError `library-damaged` if files of the copy are missing or changed; `cache-unsafe` if others may have
+ *   written to it.
+ */
 export function inCache(host: Host, variant: Variant): TensorFlowLibrary | null {
   const copy = cachedCopy(host, variant);
   if (!existsSync(copy)) return null;
+  requireSafeFolder(cacheFolder(host));
+  requireSafeFolder(copy);
   const library = librariesIn(variant === 'gpu' ? join(copy, 'tensorflow') : copy, host);
-  const source = readSource(copy);
-  if (library === null || source === null || !hasSizes(copy, source)) {
-    throw new EngineError('library-damaged', `the TensorFlow in ${copy} is incomplete`, {
-      remedy: `delete that folder and run \`nx run engine:install${variant === 'gpu' ? ' --gpu' : ''}\``,
+  const damage = damageOf(copy) ?? (library === null ? 'its libraries are missing' : undefined);
+  if (library === null || damage !== undefined) {
+    throw new EngineError('library-damaged', `the TensorFlow in ${copy} is damaged: ${damage}`, {
+      remedy: `run \`nx run engine:install${variant === 'gpu' ? ' --gpu' : ''}\`, which installs it again`,
     });
   }
-  return { ...library, version: source.version, source: 'cache' };
+  return { ...library, version: readSource(copy)!.version, source: 'cache' };
 }
 
 interface Search {
@@ -214,19 +212,21 @@ function fromVariable(host: Host): TensorFlowLibrary | null {
   return { ...library, version, source: VARIABLE };
 }
 
-/** Python program that reads package metadata without importing TensorFlow. */
+/**
+ * Python program that reads package metadata without importing TensorFlow. `-I` leaves out the user's own site-packages
+ * folder, in which `pip install --user` puts packages; the program looks there too, as Python does without `-I`.
+ */
 const ASK_PYTHON = `
-import sys
-sys.path = [p for p in sys.path if p]
-import json
-from importlib.metadata import PackageNotFoundError, distribution
+import json, os, site, sys
+from importlib.metadata import Distribution
+path = list(sys.path)
+if sys.prefix == sys.base_prefix and not os.environ.get("PYTHONNOUSERSITE"):
+    path.insert(0, site.getusersitepackages())
 found = []
 for name in ("tensorflow", "tensorflow-cpu"):
-    try:
-        package = distribution(name)
+    package = next(iter(Distribution.discover(name=name, path=path)), None)
+    if package is not None:
         found.append([name, package.version, str(package.locate_file("tensorflow"))])
-    except PackageNotFoundError:
-        pass
 print(json.dumps(found))
 `;
 
@@ -241,8 +241,9 @@ function fromPython(host: Host): Search {
 }
 
 function askPython(host: Host): [name: string, version: string, folder: string][] {
-  const python = spawnSync('python3', ['-c', ASK_PYTHON], {
-    env: host.env,
+  const python = spawnSync('python3', ['-I', '-c', ASK_PYTHON], {
+    env: pythonEnvironment(host.env),
+    cwd: parse(process.cwd()).root,
     encoding: 'utf8',
     timeout: 10_000,
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -271,20 +272,6 @@ function versionsBeside(folder: string): string[] {
 /** Builds by other vendors carry a suffix (`2.21.0+nv26.3`). */
 function isRequiredVersion(version: string) {
   return version.split('+')[0] === TENSORFLOW_VERSION;
-}
-
-function readSource(folder: string): LibrarySource | null {
-  const file = join(folder, 'source.json');
-  const source = isFile(file)
-    ? (parseJson(readFileSync(file, 'utf8')) as Partial<LibrarySource> | null)
-    : null;
-  return source?.version && source.files ? (source as LibrarySource) : null;
-}
-
-function hasSizes(folder: string, source: LibrarySource) {
-  return Object.entries(source.files).every(
-    ([name, bytes]) => statSync(join(folder, name), { throwIfNoEntry: false })?.size === bytes,
-  );
 }
 
 function isFile(path: string) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { messageOf } from '@ct-ensemble/core';
 import { learningRateAt } from '@ct-ensemble/training';
 import { loadRecipe, parseRecipe, recipeNames } from './load.ts';
-import { preparationsOf } from './schema.ts';
+import { classesOf, preparationsOf } from './schema.ts';
 
 const valid = `name: trial
 task: detection
@@ -132,7 +132,7 @@ const mistakes: [string, string, string, RegExp][] = [
     'class weights of another task',
     'gamma: 1.5',
     'gamma: 1.5, classWeights: [1, 2, 3]',
-    /line 11: training\.loss\.classWeights has 3 numbers, but the task detection has 2 classes/,
+    /line 11: training\.loss\.classWeights has 3 numbers, but there are 2 classes: non-covid, covid/,
   ],
   [
     'a beta that nothing uses',
@@ -266,11 +266,11 @@ const mistakes: [string, string, string, RegExp][] = [
 ];
 
 test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, message })))(
-  '$title is told with line and field',
+  '$title is reported with line and field',
   ({ from, to, message }) => {
-    const told = complaint(edited(from, to));
-    expect(told).toMatch(/^r\.yaml: /);
-    expect(told).toMatch(message);
+    const text = complaint(edited(from, to));
+    expect(text).toMatch(/^r\.yaml: /);
+    expect(text).toMatch(message);
   },
 );
 
@@ -298,8 +298,7 @@ test('every problem is listed, in the order of the lines, those across fields to
     .replace('from: 0', 'from: 5')
     .replace('[first, second]', '[first, third]');
   expect(complaint(text).split('\n')).toEqual([
-    'r.yaml: 6 problems',
-    expect.stringMatching(/^ {2}line 1: task is missing/),
+    'r.yaml: 5 problems',
     expect.stringMatching(/^ {2}line 2: taks is not a field of a recipe \(did you mean "task"\?\)$/),
     expect.stringMatching(/^ {2}line 9: training\.epochs/),
     expect.stringMatching(/^ {2}line 14: training\.learningRate\[0\]\.from/),
@@ -308,12 +307,54 @@ test('every problem is listed, in the order of the lines, those across fields to
   ]);
 });
 
-test('five submissions pass, six and two of one name do not', () => {
+test('classes: given, those of the task, or those of the data', () => {
+  expect(classesOf(parseRecipe(valid, 'r.yaml'))).toEqual(['non-covid', 'covid']);
+  const severity = edited('task: detection', 'task: severity');
+  expect(classesOf(parseRecipe(severity, 'r.yaml'))).toEqual(['mild', 'moderate', 'severe', 'critical']);
+  const own = edited('task: detection', 'classes: [b, a, __proto__, constructor, \'two words, "x"\']');
+  const names = ['b', 'a', '__proto__', 'constructor', 'two words, "x"'];
+  expect(classesOf(parseRecipe(own, 'r.yaml'))).toEqual(names);
+  expect(classesOf(parseRecipe(edited('task: detection\n', ''), 'r.yaml'))).toBeNull();
+});
+
+test('layout, split and folds', () => {
+  const text = edited('task: detection', 'layout: folders\nsplit: { val: 0.25 }\nfolds: 5');
+  expect(parseRecipe(text, 'r.yaml')).toMatchObject({
+    layout: 'folders',
+    split: { val: 0.25, test: 0, seed: 1 },
+    folds: 5,
+  });
+});
+
+test.each([
+  ['classes: [a]', /line 2: classes needs two classes or more/],
+  ['classes: [a, b, a]', /line 2: classes\[2\] "a" is named twice/],
+  ['classes: ["a\\u0308", "\u00e4"]', /line 2: classes\[1\] "ä" is named twice/],
+  ['classes: [a, " b"]', /line 2: classes\[1\] must not begin or end with a space/],
+  ['classes: [a, "b\\nc"]', /line 2: classes\[1\] must not hold control characters or line breaks/],
+  ['classes: [a, ""]', /line 2: classes\[1\] must not be empty/],
+  ['classes: a, b', /line 2: classes must be a list, not "a, b"/],
+  ['classes: [a, 1]', /line 2: classes\[1\] must be text, not 1/],
+  ['task: detection\nclasses: [a, b]', /line 3: classes cannot be given together with task/],
+  ['layout: folder', /line 2: layout must be one of .*, not "folder" \(did you mean "folders"\?\)/],
+  ['split: { val: 0 }', /line 2: split\.val must be above 0, not 0/],
+  ['split: { test: 0.2 }', /line 2: split\.val is missing: it must be a share/],
+  ['split: { val: 0.5, test: 0.5 }', /line 2: split leaves no scan for training/],
+  ['split: { val: 1.5 }', /line 2: split\.val must be a share, 0 or more and below 1, not 1\.5/],
+  ['split: { vall: 0.5 }', /split\.vall is not a field of a recipe \(did you mean "val"\?\)/],
+  ['folds: 1', /line 2: folds must be a whole number, 2 or more, not 1/],
+])('%j is refused', (lines, message) => {
+  expect(complaint(edited('task: detection', lines))).toMatch(message);
+});
+
+test('without a task there may be more than five submissions; six and two of one name do not', () => {
   const line = '  - { name: both, members: [first, second] }\n';
   const named = (names: string[]) =>
     valid.replace(line, names.map((name) => line.replace('both', name)).join(''));
   expect(complaint(named(['a', 'b', 'c', 'd', 'e']))).toBe('accepted');
   expect(complaint(named(['a', 'b', 'c', 'd', 'e', 'f']))).toMatch(/submissions .*five at most/);
+  const sixWithoutTask = named(['a', 'b', 'c', 'd', 'e', 'f']).replace('task: detection\n', '');
+  expect(complaint(sixWithoutTask)).toBe('accepted');
   expect(complaint(named(['a', 'A']))).toMatch(/line 19: submissions\[1\]\.name names two submissions/);
 });
 
@@ -341,7 +382,7 @@ test('a member cannot start from weights that are not published', () => {
   expect(parseRecipe(text, 'r.yaml', { published: ['densenet_small'] }).members[1]!.pretrained).toBe(true);
 });
 
-test('a file and a name find their recipe; a mistyped one is told the nearest', async () => {
+test('a file and a name find their recipe; the error for a mistyped one names the nearest', async () => {
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-')), 'mine.yml');
   await writeFile(path, valid);
   expect((await loadRecipe(path)).name).toBe('trial');

@@ -21,7 +21,7 @@ export async function recipeNames(): Promise<string[]> {
 
 /**
  * Loads a built-in recipe by its name, or a file: anything with a `/` or ending in `.yaml` or `.yml`.
- * @throws UserError when there is none (telling the nearest name), or like {@link parseRecipe}.
+ * @throws UserError when there is none (the error names the nearest one), or like {@link parseRecipe}.
  */
 export async function loadRecipe(nameOrFile: string, options: RecipeOptions = {}): Promise<Recipe> {
   const isFile = /[/\\]|\.ya?ml$/i.test(nameOrFile);

@@ -1,9 +1,9 @@
-// What is wrong with a recipe, in words: the problems that the schema finds and those that involve several fields.
+// The problems of a recipe, in words: those that the schema finds and those that involve several fields.
 import { UserError } from '@ct-ensemble/core';
 import { isMap, isNode, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { z } from 'zod';
 import { didYouMean } from '../names.ts';
-import { recipeSchema } from './schema.ts';
+import { classesOf, recipeSchema } from './schema.ts';
 
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
@@ -22,10 +22,10 @@ export interface Problem {
 
 /** The error that lists all problems, each with its line. */
 export function recipeRefusal(source: string, problems: { line: number; text: string }[]): UserError {
-  const told = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
-  return told.length === 1
-    ? new UserError(told[0]!, { file: source })
-    : new UserError(`${told.length} problems\n  ${told.join('\n  ')}`, { file: source });
+  const lines = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
+  return lines.length === 1
+    ? new UserError(lines[0]!, { file: source })
+    : new UserError(`${lines.length} problems\n  ${lines.join('\n  ')}`, { file: source });
 }
 
 /** All problems of a recipe: `issues` are those that the schema found in `value`. */
@@ -37,12 +37,12 @@ export function problemsIn(
   return [...issues.flatMap((issue) => describe(issue, value)), ...crossProblems(value, options)];
 }
 
-/** Number of classes of each task. */
-const classesOf = { detection: 2, severity: 4 } as const;
+/** What the competition takes. */
+const MOST_SUBMISSIONS = 5;
 
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
 function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
-  const { members, submissions, training } = recipeSchema.shape;
+  const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
   const memberList = read(members, ['members']);
@@ -55,6 +55,25 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
       text: 'names two submissions',
     })),
   ];
+  const classList = read(classes, ['classes']) ?? [];
+  classList.forEach((name, i) => {
+    const first = classList.findIndex((other) => other.normalize('NFC') === name.normalize('NFC'));
+    if (first < i) problems.push({ path: ['classes', i], text: `"${name}" is named twice` });
+  });
+  const hasTask = at(value, ['task']) !== undefined;
+  if (hasTask && at(value, ['classes']) !== undefined)
+    problems.push({ path: ['classes'], text: 'cannot be given together with task: remove one of the two' });
+  if (hasTask && submissionList.length > MOST_SUBMISSIONS)
+    problems.push({
+      path: ['submissions'],
+      text: 'holds more than five submissions, the competition takes five at most',
+    });
+  const shares = read(split, ['split']);
+  if (shares !== undefined && shares.val + shares.test >= 1)
+    problems.push({
+      path: ['split'],
+      text: 'leaves no scan for training: val and test must be below 1 in sum',
+    });
   if (architectures !== undefined) {
     memberList?.forEach(({ architecture }, i) => {
       if (architectures.includes(architecture)) return;
@@ -88,9 +107,9 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
   });
   const { classWeights } = read(training.shape.loss, ['training', 'loss']) ?? {};
   const task = read(recipeSchema.shape.task, ['task']);
-  const classes = task && classesOf[task];
-  if (Array.isArray(classWeights) && classes !== undefined && classWeights.length !== classes) {
-    const text = `has ${classWeights.length} numbers, but the task ${task} has ${classes} classes`;
+  const known = classesOf({ task, classes: classList.length > 0 ? classList : undefined });
+  if (Array.isArray(classWeights) && known !== null && classWeights.length !== known.length) {
+    const text = `has ${classWeights.length} numbers, but there are ${known.length} classes: ${known.join(', ')}`;
     problems.push({ path: ['training', 'loss', 'classWeights'], text });
   }
   return problems;

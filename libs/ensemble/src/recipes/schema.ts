@@ -1,12 +1,28 @@
 // The fields of a recipe: data, volumes, members, training and submissions.
 import { fields } from '@ct-ensemble/core';
+import { COMPETITION_TASKS, layoutNames } from '@ct-ensemble/data';
 import { trainingSchema } from '@ct-ensemble/training';
 import { z } from 'zod';
 import { engineSettingsSchema } from './engine-settings.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 
-const { count, flag, mapping, seed, sequence, text } = fields;
+const { count, flag, mapping, seed, sequence, text, whole } = fields;
 const safeName = z.string('must be text').refine(isSafeName, `must be a safe folder name: ${safeNameRule}`);
+
+type CompetitionTask = keyof typeof COMPETITION_TASKS;
+const tasks = Object.keys(COMPETITION_TASKS) as [CompetitionTask, ...CompetitionTask[]];
+const tasksInWords = Object.entries(COMPETITION_TASKS).map(([task, names]) => `${task}: ${names.join(', ')}`);
+
+const shareMessage = 'must be a share, 0 or more and below 1';
+const share = z.number(shareMessage).min(0, shareMessage).lt(1, shareMessage);
+
+const splitSchema = mapping({
+  val: share.refine((value) => value > 0, 'must be above 0').describe('Share of the scans for validation.'),
+  test: share.default(0).describe('Share of the scans for test; 0: none.'),
+  seed: seed.default(1).describe('Of the draw that orders the patients.'),
+});
+
+const foldsMessage = 'must be a whole number, 2 or more';
 
 const maskSchema = mapping({
   dilate: z
@@ -42,8 +58,30 @@ const submissionSchema = mapping({
 export const recipeSchema = mapping({
   name: safeName.describe('Name of the recipe and of its runs.'),
   task: z
-    .enum(['detection', 'severity'], 'must be detection or severity')
-    .describe('detection: Covid or not; severity: mild, moderate, severe, critical.'),
+    .enum(tasks, `must be ${tasks.join(' or ')}`)
+    .optional()
+    .describe(`Short for the classes and the layout of the COV19D competition. ${tasksInWords.join('; ')}.`),
+  classes: sequence(
+    text
+      .regex(/^[^\p{Cc}]*$/u, 'must not hold control characters or line breaks')
+      .refine((name) => name === name.trim(), 'must not begin or end with a space'),
+  )
+    .min(2, 'needs two classes or more')
+    .optional()
+    .describe('Names of the classes in label order; left out, with task left out too: those of the data.'),
+  layout: z
+    .enum(layoutNames, `must be one of ${layoutNames.join(', ')}`)
+    .optional()
+    .describe('How the data set is laid out; the option --layout goes first.'),
+  split: splitSchema
+    .optional()
+    .describe('How scans are split, by patient and stratified by class, if the data set does not say.'),
+  folds: whole
+    .min(2, foldsMessage)
+    .optional()
+    .describe(
+      'Folds for cross-validation, by patient and stratified by class. Planned and written, not trained.',
+    ),
   description: text.describe('What the recipe is for, one or two sentences.'),
   volume: mapping({
     depth: z
@@ -82,13 +120,17 @@ export const recipeSchema = mapping({
   engine: engineSettingsSchema.optional(),
   submissions: sequence(submissionSchema)
     .min(1, 'needs at least one submission')
-    .max(5, 'holds more than five submissions, the competition takes five at most')
-    .describe('What is submitted: single members and ensembles, up to five.'),
+    .describe('What is submitted: single members and ensembles; with task, five at most.'),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
 
-/** What its members' volumes are prepared to, and whose they are: one for most recipes. */
+/** The classes in label order that the recipe asks for; null: those of the data. */
+export function classesOf({ classes, task }: Pick<Recipe, 'classes' | 'task'>): readonly string[] | null {
+  return classes ?? (task === undefined ? null : COMPETITION_TASKS[task]);
+}
+
+/** What the members' volumes are prepared to, with the members of each: one for most recipes. */
 export function preparationsOf({ volume, members }: Recipe) {
   const preparations = new Map<string, { preparation: Recipe['volume']; members: string[] }>();
   for (const { name, mask } of members) {

@@ -86,7 +86,7 @@ export function renderEvaluation(evaluation: Evaluation): string {
     ...[macroF1, ...f1, accuracy].map(percent),
   ];
   const whole = subsets.at(-1)!;
-  const told = [
+  const about = [
     `${scans} scans of split ${split}, scores in %.`,
     ...(unlabelled > 0 ? [`${unlabelled} more are left out: their class is not known.`] : []),
     ...(failed.length > 0
@@ -104,7 +104,7 @@ export function renderEvaluation(evaluation: Evaluation): string {
     ...whole.scores.matrix.map((counts, label) => [classes[label]!, ...counts.map(String)]),
   ]);
   const title = `Confusion matrix of ${whole.subset.join(' + ')} (rows: truth, columns: prediction)`;
-  return `${[told.join('\n'), scores, `${title}\n${matrix}`].join('\n\n')}\n`;
+  return `${[about.join('\n'), scores, `${title}\n${matrix}`].join('\n\n')}\n`;
 }
 
 function subsetsOf<T>(members: readonly T[]): T[][] {

@@ -4,11 +4,11 @@ import { z } from 'zod';
 import { argmax } from './metrics.ts';
 
 export interface ScanLabel {
-  /** Unique in the split, e.g. `val/covid/ct_scan_3`. */
+  /** Unique in the data set, e.g. `val/a/scan_3`. */
   key: string;
   /** The scan's folder name, which a submission lists. */
   name: string;
-  /** Index into `classes`; null where the truth is not known. */
+  /** Index into `classes`; null if the class is not known. */
   label: number | null;
 }
 

@@ -4,7 +4,7 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { adoptPlan } from '../run/plan.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import { evaluateRun, submitRun } from './results.ts';
-import { doneFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
+import { doneFile, predictionsFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
 import { submissionNames } from './scan-names.ts';
 import { readSubmission } from './submission.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
@@ -66,9 +66,18 @@ describe('submit', () => {
       expect.stringMatching(/broken: no slice of it can be decoded; submitted as non-covid/),
     ]);
     expect(await readFile(submissions[0]!.files[0]!, 'utf8')).toBe('two\nthree\nbroken\n');
+    expect(submissions[0]!.predictions).toBe(predictionsFile(run, 'all'));
+    expect((await readFile(predictionsFile(run, 'all'), 'utf8')).split('\n')).toEqual([
+      'scan,name,split,predicted,true,probability_non-covid,probability_covid,failure',
+      expect.stringMatching(/^test\/one,one,test,covid,,0\.1[45]\d*,0\.85\d*,$/),
+      'test/two,two,test,non-covid,,0.5,0.5,',
+      'test/three,three,test,non-covid,,0.9,0.1,',
+      'test/broken,broken,test,,,,,no slice of it can be decoded',
+      '',
+    ]);
   });
 
-  it('writes what it can and tells whose member is not done', async () => {
+  it('writes what it can and names the member that is not done', async () => {
     const run = await runOf(['x', 'y']);
     await finish(run, 'x', { val: [0.9, 0.2], test: [0.9, 0.75, 0.1] });
     const { submissions } = await submitRun(run);

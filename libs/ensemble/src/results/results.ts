@@ -1,20 +1,21 @@
-// What a run came to: its members' probabilities, scored and submitted.
-import { UserError, writeJson } from '@ct-ensemble/core';
+// The results of a run: its members' probabilities, scored, submitted and written as tables.
+import { UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { join } from 'node:path';
 import { evaluate, type Evaluation } from './evaluation.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities, readProbabilities } from './probabilities.ts';
-import { probabilitiesFile, submissionFolder } from '../run-folder.ts';
+import { predictionsTable } from './predictions.ts';
+import { predictionsFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
 import { readDone } from '../run-records.ts';
 import { failedReport, makeSubmission, writeSubmission } from './submission.ts';
 
-/** Scores of every member and subset on the validation scans, and on the test scans where their classes are known. */
+/** Scores of every member and subset on the validation scans, and on the test scans if their classes are known. */
 export interface RunEvaluation {
   run: string;
   recipe: string;
   val: Evaluation;
   test: Evaluation | null;
-  /** Members that are not done and so are missing here. */
+  /** Members that are not done and so not scored. */
   missing: string[];
 }
 
@@ -53,6 +54,8 @@ export interface SubmissionResult {
   members: string[];
   /** The files written; empty when a member is missing. */
   files: string[];
+  /** The table of probabilities and predicted classes; null when a member is missing. */
+  predictions: string | null;
   /** Scans in each class. */
   counts: Record<string, number>;
   /** Members that are not done: nothing was written. */
@@ -62,14 +65,15 @@ export interface SubmissionResult {
 }
 
 export interface RunSubmission {
-  /** `val` where the data set has no test scans. */
+  /** `val` if the data set has no test scans. */
   split: 'val' | 'test';
   submissions: SubmissionResult[];
 }
 
 /**
  * Writes the recipe's submissions: the mean of the members' probabilities, one CSV file a class, every scan exactly
- * once. A submission whose members are not all done is not written and says so.
+ * once; and for each a table of the probabilities. A submission whose members are not all done is not written, and the result
+ * says so.
  *
  * @throws UserError when there is no run, or a submission would be invalid.
  */
@@ -81,7 +85,7 @@ export async function submitRun(run: string): Promise<RunSubmission> {
   for (const { name, members } of plan.recipe.submissions) {
     const missing = members.filter((member) => !done.includes(member));
     if (missing.length > 0) {
-      submissions.push({ name, members, files: [], counts: {}, missing, failed: [] });
+      submissions.push({ name, members, files: [], predictions: null, counts: {}, missing, failed: [] });
       continue;
     }
     const parts = await Promise.all(
@@ -95,10 +99,12 @@ export async function submitRun(run: string): Promise<RunSubmission> {
     };
     const folder = submissionFolder(run, name);
     const files = await writeSubmission(folder, submission, expected);
+    const predictions = predictionsFile(run, name);
+    await writeFileAtomic(predictions, predictionsTable(mean));
     const counts = Object.fromEntries(
       Object.entries(submission).map(([label, scans]) => [label, scans.length]),
     );
-    submissions.push({ name, members, files, counts, missing, failed: failedReport(mean) });
+    submissions.push({ name, members, files, predictions, counts, missing, failed: failedReport(mean) });
   }
   await writeJson(join(run, 'submissions', 'summary.json'), { split, submissions });
   return { split, submissions };

@@ -1,7 +1,7 @@
 // What a scan is called in probabilities and submissions.
 import type { StoredScan } from '@ct-ensemble/data';
 
-/** The folder names; where two scans of a split share one (in folders of different classes), `class/name` for those. */
+/** The scans' names; if two scans of a split share one (in folders of different classes), `class/name` for those. */
 export function submissionNames(scans: readonly StoredScan[]): string[] {
   const count = new Map<string, number>();
   for (const { name } of scans) count.set(name, (count.get(name) ?? 0) + 1);

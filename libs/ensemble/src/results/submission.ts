@@ -1,11 +1,11 @@
-// A submission of the competition: one `<class>.csv` per class that lists scan names; every test scan exactly once.
+// A submission as the COV19D competition takes it: one CSV file per class that lists scan names; every test scan exactly once.
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
-import { didYouMean, isSafeName, safeNameRule } from '../names.ts';
+import { didYouMean, safeFileNames } from '../names.ts';
 import { majorityClass, predictions, type Probabilities } from './probabilities.ts';
 
-/** Class name → scan names. */
+/** Class name → scan names. Class names are data: ask with `Object.hasOwn` and for the names of classes only. */
 export type Submission = Record<string, string[]>;
 
 /** What a submission must name: its classes, and every test scan. */
@@ -21,7 +21,7 @@ export interface SubmissionOptions {
 
 /**
  * Puts every scan of `p` into the class of its greatest probability (a tie: the lower class), and the failed ones into
- * `failedAs`; {@link failedReport} tells which those are.
+ * `failedAs`; {@link failedReport} lists them.
  * @throws UserError when `failedAs` is no class, or a scan name is doubled or cannot be written.
  */
 export function makeSubmission(p: Probabilities, options: SubmissionOptions = {}): Submission {
@@ -56,10 +56,6 @@ export function checkSubmission(submission: Submission, expected: Expected): voi
     ),
     list('unknown classes', unknownClasses),
     list(
-      `classes whose name cannot be a file name (${safeNameRule})`,
-      classes.filter((name) => !isSafeName(name)),
-    ),
-    list(
       'missing scans',
       [...known].filter((name) => !named.has(name)),
     ),
@@ -82,9 +78,10 @@ export function checkSubmission(submission: Submission, expected: Expected): voi
 }
 
 /**
- * Writes one `<class>.csv` per class, one name a line, no header; a class without scans gets an empty file. Checked
- * before anything is written. Class files of an earlier submission in the folder are removed first, so a crash leaves
- * files missing, never a mix of two submissions.
+ * Writes one CSV file per class, one name a line, no header; a class without scans gets an empty file. The file is
+ * `<class>.csv`; for a class name that cannot be a file name, see {@link safeFileNames}. Checked before anything is written.
+ * Class files of an earlier submission in the folder are removed first, so a crash leaves files missing, never a mix of two
+ * submissions.
  * @returns the paths of the files, in the order of the classes.
  * @throws UserError like {@link checkSubmission}, and when the folder holds CSV files of other classes.
  */
@@ -94,7 +91,7 @@ export async function writeSubmission(
   expected: Expected,
 ): Promise<string[]> {
   checkSubmission(submission, expected);
-  const files = expected.classes.map((name) => classFile(folder, name));
+  const files = classFiles(folder, expected.classes);
   const foreign = (await listFolder(folder)).filter(
     (name) => /^[^.].*\.csv$/i.test(name) && !files.includes(join(folder, name)),
   );
@@ -105,22 +102,21 @@ export async function writeSubmission(
     });
   }
   for (const file of files) await rm(file, { force: true });
-  for (const name of expected.classes) {
-    await writeFileAtomic(classFile(folder, name), submission[name]!.map((scan) => `${scan}\n`).join(''));
-  }
+  for (const [i, name] of expected.classes.entries())
+    await writeFileAtomic(files[i]!, submission[name]!.map((scan) => `${scan}\n`).join(''));
   return files;
 }
 
 /**
  * Reads a submission in any of the three dialects: one name a line; the same below a header `patient`; all names in one
- * comma-separated row. A byte order mark, CRLF, blank lines, quotes and trailing commas are tolerated. What it says is
- * not judged: see {@link checkSubmission}.
- * @throws UserError naming the file that is absent or in no dialect.
+ * comma-separated row. A byte order mark, CRLF, blank lines, quotes and trailing commas are tolerated. The content is not
+ * checked: see {@link checkSubmission}.
+ * @throws UserError naming the file that is missing or in no dialect.
  */
 export async function readSubmission(folder: string, classes: readonly string[]): Promise<Submission> {
-  const submission: Submission = {};
-  for (const name of classes) submission[name] = await readClass(classFile(folder, name));
-  return submission;
+  const files = classFiles(folder, classes);
+  const scans = await Promise.all(files.map(readClass));
+  return Object.fromEntries(classes.map((name, i) => [name, scans[i]!]));
 }
 
 async function readClass(file: string): Promise<string[]> {
@@ -157,7 +153,9 @@ async function readClass(file: string): Promise<string[]> {
   return names.flat();
 }
 
-const classFile = (folder: string, name: string) => join(folder, `${name}.csv`);
+/** Paths of the class files, in the order of the classes. */
+const classFiles = (folder: string, classes: readonly string[]) =>
+  safeFileNames(classes).map((name) => join(folder, `${name}.csv`));
 const isHeader = (cell: string) => cell.toLowerCase() === 'patient';
 
 /** Whether a name survives all three dialects. */
@@ -177,7 +175,7 @@ function doubled(names: readonly string[]): string[] {
   return [...new Set(names.filter((name) => seen.size === seen.add(name).size))];
 }
 
-/** `title: a, b, c and 4 more`, or nothing to tell. */
+/** `title: a, b, c and 4 more`, or undefined for an empty list. */
 function list(title: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;
   const more = names.length > 10 ? ` and ${names.length - 10} more` : '';

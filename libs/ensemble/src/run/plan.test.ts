@@ -81,3 +81,17 @@ test('no run, and a plan that is none, are named', async () => {
   await expect(readPlan(run)).rejects.toThrow(/plan\.json: field engine/);
   expect(await readFile(planFile(run), 'utf8')).toContain('abacus');
 });
+
+test('a plan of an earlier version, which names a task and no layout, is read and continued', async () => {
+  const run = await temporaryRun();
+  const plan = planOf(['x']);
+  const { root, classes, scans, digest } = plan.dataset;
+  const dataset = { root, task: 'detection', classes, scans, digest };
+  await writeFile(planFile(run), JSON.stringify({ ...plan, dataset }));
+  expect(await readPlan(run)).toEqual(plan);
+  expect(await adoptPlan(run, plan)).toBe('continued');
+  const other = { ...plan, dataset: { ...plan.dataset, layout: 'folders' } };
+  await expect(adoptPlan(run, other)).rejects.toThrow(
+    /dataset\.layout was "cov19-ct-db" and is now "folders"/,
+  );
+});

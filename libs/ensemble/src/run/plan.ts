@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError, writeJson } from '@ct-ensemble/core';
-import { type StoredScan, viewsOf } from '@ct-ensemble/data';
+import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
@@ -27,7 +27,12 @@ const planSchema = z.object({
   recipe: recipeSchema,
   dataset: z.object({
     root: z.string(),
-    task: z.enum(['detection', 'severity']),
+    /** Plans of earlier versions name no layout: there was one. */
+    layout: z.string().default('cov19-ct-db'),
+    /** The table of scans, if there is one. */
+    labels: z.string().nullable().default(null),
+    /** Where the splits are from: the data set, or the recipe's shares. */
+    splits: z.enum(['data', 'recipe']).default('data'),
     /** Label i is classes[i]. */
     classes: z.array(z.string()),
     /** Usable scans of each split. */
@@ -49,7 +54,7 @@ export type MemberPlan = z.infer<typeof memberPlan>;
 
 export interface PlanOptions {
   recipe: Recipe;
-  dataset: { root: string; classes: readonly string[] };
+  dataset: Pick<DatasetIndex, 'root' | 'layout' | 'classes' | 'splits'> & { labels: string | null };
   /** Each member's; all are the same but for their volumes. */
   scans: readonly MemberScans[];
   engine: Plan['engine'];
@@ -65,7 +70,9 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
     recipe,
     dataset: {
       root: dataset.root,
-      task: recipe.task,
+      layout: dataset.layout,
+      labels: dataset.labels,
+      splits: dataset.splits,
       classes: [...dataset.classes],
       scans: { train: usable('train'), val: usable('val'), test: usable('test') },
       digest: digestOf(scans),
@@ -125,8 +132,8 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
   return old === undefined ? 'new' : 'continued';
 }
 
-/** A data set may move; its content may not change. */
-const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined });
+/** A data set and its table may move; their content may not change. */
+const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined, labels: undefined });
 
 /** What the engine is told changes no plan; the precision of training is the recipe's. */
 const fixedRecipe = ({ recipe }: Plan) => ({ ...recipe, engine: undefined });

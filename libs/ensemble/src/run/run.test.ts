@@ -13,11 +13,11 @@ afterAll(() => {
 
 const run = join(folder, 'run');
 
-test('published weights that are not there are told, with the command that fetches them', async () => {
+test('missing published weights are reported with the command that fetches them', async () => {
   const file = join(folder, 'weights', 'timm', 'densenet161.tv_in1k', 'model.safetensors');
   const recipe = await openRecipe('detection-paper');
   expect(() => requirePretrained(recipe, run)).toThrow(
-    `${file}: the published weights of densenet161 are not there → npx nx run weights:fetch -- --architecture densenet161, or train with --from-scratch`,
+    `${file}: the published weights of densenet161 are missing → npx nx run weights:fetch -- --architecture densenet161, or train with --from-scratch`,
   );
   for (const { name } of recipe.members) {
     await mkdir(join(run, 'members', name, 'checkpoints'), { recursive: true });

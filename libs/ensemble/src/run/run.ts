@@ -1,5 +1,5 @@
 // A run from a folder of scans to trained members: index, volumes, plan, training. What the command line calls.
-import { UserError, writeJson } from '@ct-ensemble/core';
+import { UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import {
   type DatasetReport,
   guardSplits,
@@ -7,12 +7,12 @@ import {
   prepareDataset,
   type PreparationNetworks,
   type PreparationProgress,
-  readDatasetIndex,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { classifierNames, pretrainedFile } from '@ct-ensemble/models';
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
+import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import { adoptPlan, makePlan, type Plan } from './plan.ts';
@@ -24,10 +24,10 @@ import {
 } from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
-import { datasetFile, memberFolder, type MemberScans, writeScans } from '../run-folder.ts';
+import { datasetFile, memberFolder, type MemberScans, splitsFile, writeScans } from '../run-folder.ts';
 
-export interface PrepareVolumesOptions extends NetworkChoice {
-  /** Folder of scans in the layout of COV19-CT-DB; without training and validation scans, any folder of scans. */
+export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
+  /** Folder of the data set. */
   data: string;
   recipe: Recipe;
   /** Folder of the volume store. */
@@ -54,14 +54,14 @@ export interface PreparedRun {
   state: 'new' | 'continued';
 }
 
-/** A recipe by name or file, with its architectures checked, and with what the command line changes in it. */
+/** Loads a recipe by name or file, checks its architectures and applies what the command line changes in it. */
 export async function openRecipe(nameOrFile: string, overrides: RecipeOverrides = {}): Promise<Recipe> {
   const architectures = classifierNames();
   const published = architectures.filter((name) => pretrainedFile(name) !== undefined);
   return withOverrides(await loadRecipe(nameOrFile, { architectures, published }), overrides);
 }
 
-/** @throws {UserError} where a member is to start from published weights that are not there. */
+/** @throws {UserError} if a member is to start from published weights that are missing. */
 export function requirePretrained(recipe: Recipe, run: string) {
   for (const { name, architecture, pretrained } of recipe.members) {
     if (!pretrained || existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
@@ -69,20 +69,20 @@ export function requirePretrained(recipe: Recipe, run: string) {
   }
 }
 
-/** @throws {UserError} where the published weights of an architecture that has some are not there. */
+/** @throws {UserError} if the published weights of an architecture that has some are missing. */
 export function requirePublished(architecture: string) {
   const file = pretrainedFile(architecture)!;
   if (existsSync(file)) return;
-  throw new UserError(`the published weights of ${architecture} are not there`, {
+  throw new UserError(`the published weights of ${architecture} are missing`, {
     file,
     remedy: `npx nx run weights:fetch -- --architecture ${architecture}, or train with --from-scratch`,
   });
 }
 
 /**
- * Reads the data set, or any folder of scans, and prepares the recipe's volumes; those that the store has are not made
+ * Reads the data set, or any folder of scans, and prepares the recipe's volumes; volumes that the store has are not prepared
  * again.
- * @throws UserError for a data set that will not do.
+ * @throws UserError for a data set that cannot be read.
  */
 export function prepareVolumes(options: PrepareVolumesOptions) {
   return volumesOf(options, { anyFolder: true });
@@ -90,8 +90,8 @@ export function prepareVolumes(options: PrepareVolumesOptions) {
 
 async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
   return withNetworks(options, async (networks) => {
-    const { data, recipe, allowLeaks = false, onProgress, signal } = options;
-    const index = await readDatasetIndex(data, { task: recipe.task, anyFolder, allowLeaks });
+    const { recipe, allowLeaks = false, onProgress, signal } = options;
+    const index = await openDataset({ ...options, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
     requireUse(recipe, networks);
@@ -118,7 +118,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFol
   });
 }
 
-/** @throws {UserError} for a network that has no part in the recipe's volumes. */
+/** @throws {UserError} for a network that the recipe's volumes do not use. */
 function requireUse({ name, volume }: Recipe, { filter, segmenter }: PreparationNetworks) {
   if (filter && volume.slices !== 'lung')
     throw new UserError(`--filter: the recipe ${name} takes all slices`, {
@@ -131,9 +131,9 @@ function requireUse({ name, volume }: Recipe, { filter, segmenter }: Preparation
 }
 
 /**
- * Reads the data set, prepares its volumes and writes plan, data set report and scans into the run folder.
+ * Reads the data set, prepares its volumes and writes plan, data set report, splits and scans into the run folder.
  *
- * @throws UserError for a data set, device list or run folder that will not do.
+ * @throws UserError for a data set, device list or run folder that cannot be used.
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
   const { data, recipe, run, engine } = options;
@@ -151,18 +151,25 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     if (one.some((scan) => scan.split === split && scan.volume !== null)) continue;
     throw new UserError(`no scan of split ${split} could be prepared`, {
       file: data,
-      remedy: one.find((scan) => scan.split === split)?.failure ?? `add scans to ${split}/`,
+      remedy:
+        one.find((scan) => scan.split === split)?.failure ??
+        `add scans to the split ${split}, or give no splits to have them made by the recipe's field split`,
     });
   }
-  const plan = makePlan({ recipe, dataset: index, scans, engine, devices: devices.map(deviceName) });
+  const labels = options.labels ?? null;
+  const dataset = { ...index, labels };
+  const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
   const state = await adoptPlan(run, plan);
   await writeJson(datasetFile(run), {
     root: index.root,
-    task: index.task,
+    layout: index.layout,
+    labels,
     classes: index.classes,
+    splits: index.splits,
     ...report,
     scans: one,
   });
+  await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
   await writeScans(run, scans);
   return { plan, devices, scans, report, state };
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
-import { openEngine } from '@ct-ensemble/engine';
+import { openEngine, pythonEnvironment } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { architectureNames } from '../registry.ts';
@@ -79,7 +79,9 @@ async function written(folder: string): Promise<Record<string, RoundTrip>> {
 
 async function run(python: string, folder: string): Promise<string> {
   try {
-    return (await promisify(execFile)(python, [script, folder], { maxBuffer: 1 << 26 })).stdout;
+    return (
+      await promisify(execFile)(python, [script, folder], { maxBuffer: 1 << 26, env: pythonEnvironment() })
+    ).stdout;
   } catch (error) {
     const missing = /ModuleNotFoundError: (.*)/.exec(messageOf(error))?.[1];
     if (codeOf(error) !== 'ENOENT' && missing === undefined) throw error;

@@ -1,9 +1,9 @@
 import { openEngine, type Engine } from '@ct-ensemble/engine';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { importPretrained, loadPretrained } from './pretrained.ts';
-import { buildModel, type ModelOptions } from '../registry.ts';
+import { dirname, join } from 'node:path';
+import { importPretrained, loadPretrained, pretrainedFile } from './pretrained.ts';
+import { buildModel, type Model, type ModelOptions } from '../registry.ts';
 import type { StoredTensor, StoredTensorOf } from './safetensors.ts';
 import { exportTensors, saveWeights } from './weights.ts';
 
@@ -92,4 +92,28 @@ test('weights of another network are refused, and change nothing', async () => {
   expect(attempt).toThrow('features.norm5.weight is I32');
   expect(attempt).toThrow('layer1.0.weight is unknown');
   expect(await exportTensors(model.parameters)).toEqual(before);
+});
+
+test('a file in the cache that has changed since it was stored is refused before it is read', async () => {
+  const before = process.env['CT_ENSEMBLE_CACHE'];
+  process.env['CT_ENSEMBLE_CACHE'] = await mkdtemp(join(tmpdir(), 'ct-ensemble-models-'));
+  try {
+    const file = pretrainedFile('densenet161')!;
+    const record = {
+      repository: 'timm/densenet161.tv_in1k',
+      revision: 'main',
+      bytes: 7,
+      sha256: 'f'.repeat(64),
+    };
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, 'changed');
+    await writeFile(join(dirname(file), 'model.json'), JSON.stringify(record));
+    const model = { architecture: 'densenet161' } as Model;
+    await expect(loadPretrained(model, file)).rejects.toThrow(
+      /the file was changed: .* it was f{64} → .*weights:fetch/,
+    );
+  } finally {
+    if (before === undefined) delete process.env['CT_ENSEMBLE_CACHE'];
+    else process.env['CT_ENSEMBLE_CACHE'] = before;
+  }
 });

@@ -2,9 +2,11 @@
 import { UserError } from '@ct-ensemble/core';
 import { cacheFolder } from '@ct-ensemble/engine';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromPyTorch, pytorchShape, type Parameter } from './parameters.ts';
 import { architectureOf, type Model } from '../registry.ts';
+import { verifyPublished } from './published.ts';
 import { asFloat32, readSafetensors, type StoredTensorOf, type StoredTensors } from './safetensors.ts';
 import { described, firstOf } from './weights.ts';
 
@@ -27,12 +29,22 @@ export interface PretrainedReport {
  * - If the network's image does not have three channels, the first convolution is adapted as in timm: for one channel the weights
  *   are summed over the colours; for more channels the colours are repeated in turn and scaled by 3 / channels.
  *
- * @throws {UserError} if tensors are missing, unknown or of another shape or type; in that case no parameter has changed.
+ * If the file is the one in the cache, its SHA-256 is checked first (`verifyPublished`).
+ *
+ * @throws {UserError} if its SHA-256 is not the recorded or pinned one, or if tensors are missing, unknown or of another shape or
+ *   type; in that case no parameter has changed.
  */
 export async function loadPretrained(
   model: Model<Tensor2D | Tensor4D>,
   file: string,
 ): Promise<PretrainedReport> {
+  const { architecture } = model;
+  if (file === pretrainedFile(architecture) && existsSync(file)) {
+    await verifyPublished(file, {
+      repository: architectureOf(architecture).pretrained!.repository,
+      architecture,
+    });
+  }
   const { tensors } = await readSafetensors(file);
   return importPretrained(model, tensors, file);
 }

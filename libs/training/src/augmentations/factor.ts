@@ -1,7 +1,7 @@
 // A factor that is drawn with a probability: what gain, brightness and contrast have in common.
 import { fields, type RandomStream } from '@ct-ensemble/core';
 import tf, { type Tensor, type Tensor4D } from '@tensorflow/tfjs';
-import { z } from 'zod';
+import type { z } from 'zod';
 
 const { above0, mapping, probability } = fields;
 

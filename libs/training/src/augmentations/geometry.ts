@@ -1,4 +1,4 @@
-// Rotation and flips, in one reading of the slice: where each output pixel comes from is drawn as whole numbers (turn.ts).
+// Rotation and flips in one interpolation: the source coordinates of each pixel come in as whole numbers (turn.ts).
 import { fields, type RandomStream } from '@ct-ensemble/core';
 import { blendRows } from '@ct-ensemble/engine';
 import tf, { type Tensor, type Tensor4D } from '@tensorflow/tfjs';
@@ -58,7 +58,7 @@ export const geometry = {
   },
 } satisfies ImageAugmentation<Settings, Draw>;
 
-/** Each column's and each row's part of the source's x and y, [batch, draws, 2, width] and [batch, draws, 2, height], int32. */
+/** The columns' and the rows' terms of the source x and y: [batch, draws, 2, width] and [batch, draws, 2, height], int32. */
 function turnTensors(
   draws: readonly (readonly Draw[])[],
   slice: SliceSize & { interpolation: Interpolation },

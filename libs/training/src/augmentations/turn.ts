@@ -1,6 +1,6 @@
-// Where each pixel of a turned and flipped slice comes from, in the whole numbers of the libraries that are followed:
-// OpenCV's warpAffine (imgwarp.cpp) and Pillow's rotate (Image.py, Geometry.c). Source x and y are sums of a part of
-// the column and one of the row.
+// The source coordinates of each pixel of a rotated and flipped slice, in the fixed-point numbers of OpenCV's warpAffine
+// (imgwarp.cpp) and Pillow's rotate (Image.py, Geometry.c). Source x and y are each the sum of a term that depends on the
+// column and a term that depends on the row.
 
 export type Interpolation = 'linear' | 'nearest';
 
@@ -9,15 +9,15 @@ export interface Turn {
   angle: number;
   mirrorX: boolean;
   mirrorY: boolean;
-  /** Of the slice, in pixels. */
+  /** Height and width of the slice, in pixels. */
   height: number;
   width: number;
 }
 
-/** Of one pixel: OpenCV counts 1/1024, Pillow 1/65536. */
+/** Fixed-point units in one pixel: OpenCV's are 1/1024 pixel, Pillow's 1/65536. */
 export const UNITS = { linear: 1024, nearest: 65536 } as const;
 
-/** The parts of the source's coordinates in UNITS. */
+/** Terms of the source coordinates, in UNITS. */
 export interface Sources {
   /** x for every column, then y for every column. */
   columns: Int32Array;

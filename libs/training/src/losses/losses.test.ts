@@ -19,7 +19,13 @@ const recorded = (
 const oneHot = (labels: number[], classes: number) =>
   labels.map((label) => Array.from({ length: classes }, (_, i) => Number(i === label)));
 
-function lossAndGradient(options: LossOptions, logits: number[][], truth: number[][], isMixed = false) {
+interface Batch {
+  logits: number[][];
+  truth: number[][];
+  isMixed?: boolean;
+}
+
+function lossAndGradient(options: LossOptions, { logits, truth, isMixed = false }: Batch) {
   const weights = classWeightsOf(
     options,
     truth[0]!.map(() => 1),
@@ -32,7 +38,7 @@ function lossAndGradient(options: LossOptions, logits: number[][], truth: number
 
 function expectRecorded({ options, loss, gradient }: Case, truth: number[][], isMixed = false) {
   const parsed = lossSchema.parse(options);
-  const found = lossAndGradient(parsed, recorded.logits, truth, isMixed);
+  const found = lossAndGradient(parsed, { logits: recorded.logits, truth, isMixed });
   expect(Math.abs(found.loss / loss - 1)).toBeLessThan(1e-6);
   const scale = Math.max(...gradient.map(Math.abs));
   found.gradient.forEach((entry, i) => expect(Math.abs(entry - gradient[i]!) / scale).toBeLessThan(1e-6));
@@ -62,7 +68,7 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
         for (const extra of [{}, { labelSmoothing: 0.1 }, { classWeights: [1, 2] }]) {
           const logits = [[size, -size], [-size, size], [size, -size], [size, size]]; // prettier-ignore
           const options = lossSchema.parse({ name: 'focal', gamma, ...extra });
-          const { loss, gradient } = lossAndGradient(options, logits, oneHot([0, 0, 1, 0], 2));
+          const { loss, gradient } = lossAndGradient(options, { logits, truth: oneHot([0, 0, 1, 0], 2) });
           expect([loss, ...gradient].every(Number.isFinite)).toBe(true);
           if (size > 0) expect(gradient[2]).toBeLessThan(0); // the wrong scan is still learned from
         }
@@ -75,7 +81,10 @@ describe.each(['tensorflow', 'cpu'] as const)('on the engine %s', (kind) => {
     // d/dx q^γ ℓ = −q^γ (γ p ℓ + q).
     for (const x of [2, 4, 8]) {
       const [q, p, l, gamma] = [1 / (1 + Math.exp(x)), 1 / (1 + Math.exp(-x)), Math.log1p(Math.exp(-x)), 0.5];
-      const found = lossAndGradient(lossSchema.parse({ name: 'focal', gamma }), [[x, 0]], [[1, 0]]);
+      const found = lossAndGradient(lossSchema.parse({ name: 'focal', gamma }), {
+        logits: [[x, 0]],
+        truth: [[1, 0]],
+      });
       expect(Math.abs(found.gradient[0]! / (-(q ** gamma) * (gamma * p * l + q)) - 1)).toBeLessThan(0.005);
     }
   });

@@ -1,6 +1,6 @@
 // A learning rate that changes at given epochs. A recipe writes it as a list; a list with one rate is a constant.
 import { fields } from '@ct-ensemble/core';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { ScheduleTime } from './schedule.ts';
 
 const { above0, mapping, sequence, whole } = fields;

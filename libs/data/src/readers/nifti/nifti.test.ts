@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { UserError } from '@ct-ensemble/core';
 import { niftiFile, niftiTypes, type NiftiOptions } from './nifti.fixture.ts';
-import { niftiName } from '../../layouts/layout.ts';
+import { niftiName } from '../../layouts/listing.ts';
 import { readNifti } from './nifti.ts';
 import type { Scan } from '../../scan.ts';
 

@@ -3,9 +3,9 @@
 import { fileURLToPath } from 'node:url';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { DeviceInfo } from '../devices/device.ts';
-import { examine, lineOf, thisMachine } from './doctor.ts';
-import { messageOf } from '../errors.ts';
+import type { DeviceInfo } from './devices/device.ts';
+import { examine, lineOf, thisMachine } from './doctor/doctor.ts';
+import { messageOf } from './errors.ts';
 
 const { argv } = process;
 const unknown = argv.slice(2).find((option) => option !== '--json');

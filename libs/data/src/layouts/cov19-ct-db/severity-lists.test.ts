@@ -1,6 +1,7 @@
-import { strToU8, zipSync } from 'fflate';
-import { readDatasetIndex } from './dataset-index.ts';
-import { slices, writeTree } from '../testing/dataset.fixture.ts';
+import { slices, writeTree } from '../../testing/dataset.fixture.ts';
+import { xlsx } from '../../testing/xlsx.fixture.ts';
+import { readDatasetIndex } from '../dataset-index.ts';
+import { COMPETITION_TASKS } from './spelling.ts';
 
 const names = (split: string, count: number) =>
   Object.assign({}, ...Array.from({ length: count }, (_, k) => slices(`${split}/covid/ct_scan_${k}`)));
@@ -10,42 +11,7 @@ const severityDataset = (): Record<string, string> => ({ ...names('train', 5), .
 const trainList = 'Name;Category\nct_scan_0;1\nct_scan_1;2\nct_scan2;3\nct_scan_3;4\n';
 const valList = 'Name;Category\r\nct_scan_3;1\r\nct_scan_2;2\r\nct_scan_1;3\r\nct_scan_0;4\r\n';
 
-/** A workbook with one sheet, written by hand after ECMA-376: texts inline, numbers as numbers. */
-function xlsx(rows: (string | number)[][]): Uint8Array {
-  const cell = (value: string | number, at: string) =>
-    typeof value === 'number'
-      ? `<c r="${at}"><v>${value}</v></c>`
-      : `<c r="${at}" t="inlineStr"><is><t>${value}</t></is></c>`;
-  const sheet = rows
-    .map(
-      (row, r) =>
-        `<row r="${r + 1}">${row.map((value, c) => cell(value, `${'AB'[c]}${r + 1}`)).join('')}</row>`,
-    )
-    .join('');
-  const main = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main';
-  const office = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships';
-  const packages = 'http://schemas.openxmlformats.org/package/2006';
-  const file = (text: string) => strToU8(`<?xml version="1.0" encoding="UTF-8"?>${text}`);
-  return zipSync({
-    '[Content_Types].xml': file(
-      `<Types xmlns="${packages}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/><Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>`,
-    ),
-    '_rels/.rels': file(
-      `<Relationships xmlns="${packages}/relationships"><Relationship Id="rId1" Type="${office}/officeDocument" Target="xl/workbook.xml"/></Relationships>`,
-    ),
-    'xl/workbook.xml': file(
-      `<workbook xmlns="${main}" xmlns:r="${office}"><sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>`,
-    ),
-    'xl/_rels/workbook.xml.rels': file(
-      `<Relationships xmlns="${packages}/relationships"><Relationship Id="rId1" Type="${office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>`,
-    ),
-    'xl/worksheets/sheet1.xml': file(
-      `<worksheet xmlns="${main}"><sheetData>${sheet}</sheetData></worksheet>`,
-    ),
-  });
-}
-
-test('categories 1 … 4 are labels 0 … 3; what is on one side only is told', async () => {
+test('categories 1 … 4 are labels 0 … 3; a scan or line without its counterpart is reported', async () => {
   const root = await writeTree({
     ...severityDataset(),
     ...slices('train/non-covid/ct_scan_0'),
@@ -53,7 +19,7 @@ test('categories 1 … 4 are labels 0 … 3; what is on one side only is told', 
     'train_partition_covid_categories.csv': `${trainList}ct_scan_77;2\nct_scan_1;2\n`,
     'val_partition_covid_categories.csv': `\ufeff${valList}`,
   });
-  const { scans, classes, report } = await readDatasetIndex(root, { task: 'severity' });
+  const { scans, classes, report } = await readDatasetIndex(root, { classes: COMPETITION_TASKS.severity });
   expect(classes).toEqual(['mild', 'moderate', 'severe', 'critical']);
   expect(scans.map(({ key, label }) => [key, label])).toEqual([
     ['train/covid/ct_scan_0', 0],
@@ -86,7 +52,7 @@ test('lists as XLSX, category as number and as text', async () => {
     ]),
     'validation_partition_covid_categories.csv': valList,
   });
-  const { scans } = await readDatasetIndex(root, { task: 'severity' });
+  const { scans } = await readDatasetIndex(root, { classes: COMPETITION_TASKS.severity });
   expect(scans.slice(0, 4).map(({ label }) => label)).toEqual([3, 2, 1, 0]);
 });
 
@@ -109,7 +75,7 @@ describe('refuses a list, by file, line and field', () => {
     [
       'a contradiction',
       `${header}ct_scan_0;1\nct_scan0;2\n`,
-      /line 3, field Category: ct_scan0 has category 2 here and 1 in line 2/,
+      /line 3, field Category: ct_scan0 has category 2 \(moderate\) here and mild in line 2/,
     ],
     ['broken quotes', `${header}"ct_scan_0;1\n`, /categories\.csv: cannot be read as a table/],
   ])('%s', async (_, list, message) => {
@@ -118,14 +84,17 @@ describe('refuses a list, by file, line and field', () => {
       'train_partition_covid_categories.csv': list,
       'val_partition_covid_categories.csv': valList,
     });
-    await expect(readDatasetIndex(root, { task: 'severity' })).rejects.toThrow(message);
-    await expect(readDatasetIndex(root, { task: 'severity' })).rejects.toHaveProperty('name', 'UserError');
+    await expect(readDatasetIndex(root, { classes: COMPETITION_TASKS.severity })).rejects.toThrow(message);
+    await expect(readDatasetIndex(root, { classes: COMPETITION_TASKS.severity })).rejects.toHaveProperty(
+      'name',
+      'UserError',
+    );
   });
 
   test('what is no workbook, and a bad line in one', async () => {
     const list = 'train_partition_covid_categories.xlsx';
     const broken = await writeTree({ ...severityDataset(), [list]: 'not a zip' });
-    await expect(readDatasetIndex(broken, { task: 'severity' })).rejects.toThrow(
+    await expect(readDatasetIndex(broken, { classes: COMPETITION_TASKS.severity })).rejects.toThrow(
       /categories\.xlsx: cannot be read as a table/,
     );
     const bad = await writeTree({
@@ -136,14 +105,14 @@ describe('refuses a list, by file, line and field', () => {
         ['ct_scan_1', 7],
       ]),
     });
-    await expect(readDatasetIndex(bad, { task: 'severity' })).rejects.toThrow(
+    await expect(readDatasetIndex(bad, { classes: COMPETITION_TASKS.severity })).rejects.toThrow(
       /xlsx: line 3, field Category: '7'/,
     );
   });
 
   test('no list', async () => {
     const root = await writeTree(severityDataset());
-    await expect(readDatasetIndex(root, { task: 'severity' })).rejects.toThrow(
+    await expect(readDatasetIndex(root, { classes: COMPETITION_TASKS.severity })).rejects.toThrow(
       /no list of the severity categories of train → add train_partition_covid_categories\.csv/,
     );
   });
@@ -154,7 +123,7 @@ describe('refuses a list, by file, line and field', () => {
       'train_partition_covid_categories.csv': trainList,
       'val_partition_covid_categories.csv': valList.replace('ct_scan_0;4', 'ct_scan_0;3'),
     });
-    await expect(readDatasetIndex(root, { task: 'severity' })).rejects.toThrow(
+    await expect(readDatasetIndex(root, { classes: COMPETITION_TASKS.severity })).rejects.toThrow(
       /val has no usable scan of the class critical/,
     );
   });

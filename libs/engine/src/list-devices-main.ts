@@ -1,8 +1,8 @@
 // The program that `listDevices` starts: prints the devices as one JSON line.
-import { contextDevices } from './context.ts';
-import { loadTensorFlow } from '../native/declarations.ts';
-import { messageOf } from '../errors.ts';
-import type { TensorFlowLibrary } from '../library/library.ts';
+import { contextDevices } from './devices/context.ts';
+import { loadTensorFlow } from './native/declarations.ts';
+import { messageOf } from './errors.ts';
+import type { TensorFlowLibrary } from './library/library.ts';
 
 try {
   const library = JSON.parse(process.argv[2] ?? '') as TensorFlowLibrary;

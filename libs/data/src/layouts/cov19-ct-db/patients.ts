@@ -1,10 +1,11 @@
-// Which patient a scan is of, where the dataset says so: `patients.csv` (split,class,name,patient; a line per scan)
+// Which patient a scan is of, if the data set says so: `patients.csv` (split,class,name,patient; a line per scan)
 // or `index.csv` (split,label,scan,patient_group among its columns; a line per slice) in its root.
 import { join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
-import type { Finding } from '../findings.ts';
-import { classOf, scanName, splitOf } from './layout.ts';
-import { columnsOf, headerError, readRows } from '../tables.ts';
+import type { Finding } from '../../findings.ts';
+import { columnsOf, headerError, readRows } from '../../tables.ts';
+import { splitOf } from '../layout.ts';
+import { classOf, scanName } from './spelling.ts';
 
 export interface PatientTable {
   file: string;
@@ -17,7 +18,7 @@ const FORMS = [
   { file: 'index.csv', columns: ['split', 'label', 'scan', 'patient_group'], required: false },
 ] as const;
 
-/** The first table that is there, or null. Throws a UserError with line and field for what cannot be understood. */
+/** The first table that exists, or null. Throws a UserError with line and field for a row that is not understood. */
 export async function readPatients(
   root: string,
   files: readonly string[],

@@ -1,9 +1,9 @@
 // Times a small captured training step: three convolutions and their gradients on 8 images of 64×64, float32.
 // Arguments: `cpu` or `gpu`, and the number of the device. Prints one JSON line.
 import tf, { type Scalar, type Tensor4D } from '@tensorflow/tfjs';
-import { capture } from '../capture/capture.ts';
-import { openEngine } from '../engine.ts';
-import { messageOf } from '../errors.ts';
+import { capture } from './capture/capture.ts';
+import { openEngine } from './engine.ts';
+import { messageOf } from './errors.ts';
 
 const REPEATS = 10;
 

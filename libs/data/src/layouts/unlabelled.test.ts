@@ -1,6 +1,7 @@
 import { mkdtemp, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
+import { COMPETITION_TASKS } from './cov19-ct-db/spelling.ts';
 import { readDatasetIndex } from './dataset-index.ts';
 import { flatPng, plainDataset, slices, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { dicomBytes, sliceElements } from '../readers/dicom/dicom.fixture.ts';
@@ -43,9 +44,9 @@ test('scans of every format at several depths: keys are paths, names are written
   expect(new Set(scans.map(({ split, label, failure }) => JSON.stringify([split, label, failure])))).toEqual(
     new Set(['["test",null,null]']),
   );
-  expect(report.counts.test).toEqual({ perClass: [0, 0], unlabelled: 7, failed: 0 });
-  const told = report.findings.map(({ kind, path, message }) => [kind, relative(root, path), message]);
-  expect(told.sort()).toEqual(
+  expect(report.counts.test).toEqual({ perClass: [], unlabelled: 7, failed: 0 });
+  const found = report.findings.map(({ kind, path, message }) => [kind, relative(root, path), message]);
+  expect(found.sort()).toEqual(
     [
       ['ignored-file', '', '1 file outside any scan folder: DICOMDIR'],
       ['system-files', '', '1 system file ignored: __MACOSX'],
@@ -92,7 +93,7 @@ test('keys and names are unique, and none is the header of a submission', async 
   ]);
 });
 
-test('links in a circle and folders far down are told, not followed', async () => {
+test('links in a circle and folders far down are reported, not followed', async () => {
   const root = await writeTree({ ...slices('a'), ...slices('b/1/2/3/4/5'), ...slices('c/1/2/3/4/5/6') });
   await symlink(root, join(root, 'b/again'));
   const { scans, report } = await read(root);
@@ -115,7 +116,10 @@ test('with train or val it is read as COV19-CT-DB; without, training has nothing
 
 test('severity of any folder needs no lists', async () => {
   const root = await writeTree({ ...slices('a'), ...slices('b') });
-  const { scans, classes } = await readDatasetIndex(root, { anyFolder: true, task: 'severity' });
+  const { scans, classes } = await readDatasetIndex(root, {
+    anyFolder: true,
+    classes: COMPETITION_TASKS.severity,
+  });
   expect(scans.map(({ label }) => label)).toEqual([null, null]);
   expect(classes).toHaveLength(4);
 });

@@ -1,0 +1,43 @@
+// Worker thread that ends the process by SIGKILL if a second signal finds the main thread too busy to end it itself.
+//
+// Node delivers signals to JavaScript on the main thread only. libuv delivers them to every event loop that asks for them;
+// the binding that asks is reachable through process.binding, which is deprecated. In a Node version without it,
+// this guard does nothing, and a second signal waits until the main thread's event loop turns.
+import { constants } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+
+export interface GuardOptions {
+  signals: readonly NodeJS.Signals[];
+  /** Milliseconds within which signals belong to the first. */
+  sameKeypress: number;
+  /** Milliseconds that the main thread has to end the process itself. */
+  patience: number;
+}
+
+interface SignalHandle {
+  onsignal: () => void;
+  start(signal: number): number;
+}
+
+const { signals, sameKeypress, patience } = workerData as GuardOptions;
+const { binding } = process as unknown as {
+  binding(name: 'signal_wrap'): { Signal: new () => SignalHandle };
+};
+process.noDeprecation = true; // of this thread only
+const { Signal } = binding.call(process, 'signal_wrap');
+
+let first: number | undefined;
+const onSignal = () => {
+  first ??= performance.now();
+  if (performance.now() - first >= sameKeypress)
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), patience);
+};
+const handles = signals.map((signal) => {
+  const handle = new Signal();
+  handle.onsignal = onSignal;
+  handle.start(constants.signals[signal]);
+  return handle;
+});
+// Keeps this thread and the handles alive until the main thread ends it.
+parentPort!.on('message', () => void handles);
+parentPort!.postMessage('ready');
