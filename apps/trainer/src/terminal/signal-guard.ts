@@ -38,6 +38,7 @@ const handles = signals.map((signal) => {
   handle.start(constants.signals[signal]);
   return handle;
 });
-// Keeps this thread and the handles alive until the main thread ends it.
-parentPort!.on('message', () => void handles);
-parentPort!.postMessage('ready');
+/** The main thread reports the first signal; listening also keeps this thread alive, and the closure the handles. */
+parentPort!.on('message', () => {
+  if (handles.length > 0) first ??= performance.now();
+});

@@ -40,6 +40,7 @@ export function stopOnSignal(): Stopping {
   const stop = () => {
     if (first === undefined) {
       first = performance.now();
+      guard.postMessage('first'); // It may have started too late to see the first signal itself.
       stopping.notify(stopNotice);
       controller.abort();
     } else if (performance.now() - first >= sameKeypress) {

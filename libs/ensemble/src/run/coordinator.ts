@@ -9,7 +9,7 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { failedFile } from '../run-folder.ts';
+import { failedFile, memberFolder } from '../run-folder.ts';
 import { readDone } from '../run-records.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
@@ -64,7 +64,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const fail = async (member: string, error: unknown) => {
     const reason = messageOf(error);
     const unwritten = await writeJson(failedFile(run, member), { reason }).catch(messageOf);
-    if (unwritten !== undefined && !reason.includes(failedFile(run, member)))
+    if (unwritten !== undefined && !reason.includes(memberFolder(run, member)))
       tell({ member, kind: 'note', note: `the reason of its failure could not be kept: ${unwritten}` });
     tell({ member, kind: 'failed', reason });
   };
