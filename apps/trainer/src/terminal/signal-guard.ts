@@ -26,10 +26,12 @@ const { binding } = process as unknown as {
 process.noDeprecation = true; // of this thread only
 const { Signal } = binding.call(process, 'signal_wrap');
 
-let first: number | undefined;
+/** Of the first signal, in nanoseconds. */
+let first: bigint | undefined;
 const onSignal = () => {
-  first ??= performance.now();
-  if (performance.now() - first >= sameKeypress)
+  const now = process.hrtime.bigint();
+  first ??= now;
+  if (Number(now - first) / 1e6 >= sameKeypress)
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), patience);
 };
 const handles = signals.map((signal) => {
@@ -38,7 +40,7 @@ const handles = signals.map((signal) => {
   handle.start(constants.signals[signal]);
   return handle;
 });
-/** The main thread reports the first signal; listening also keeps this thread alive, and the closure the handles. */
-parentPort!.on('message', () => {
-  if (handles.length > 0) first ??= performance.now();
+/** The main thread reports when the first signal came. Listening also keeps this thread, and by the closure its handles, alive. */
+parentPort!.on('message', (time: bigint) => {
+  if (handles.length > 0) first = time;
 });

@@ -40,11 +40,12 @@ export function stopOnSignal(): Stopping {
   const stop = () => {
     if (first === undefined) {
       first = performance.now();
-      guard.postMessage('first'); // It may have started too late to see the first signal itself.
+      // The guard may start too late to see the first signal itself. This clock is the same in all threads.
+      guard.postMessage(process.hrtime.bigint());
       stopping.notify(stopNotice);
       controller.abort();
     } else if (performance.now() - first >= sameKeypress) {
-      endAtOnce();
+      void endAtOnce(guard);
     }
   };
   for (const signal of signals) process.on(signal, stop);
@@ -67,8 +68,11 @@ export function stopOnSignal(): Stopping {
   return stopping;
 }
 
-/** Ends the process by the default action of SIGINT: process.exit would wait for native calls and for readers that hang. */
-function endAtOnce() {
+/**
+ * Ends the process by the default action of SIGINT: process.exit would wait for native calls and for readers that hang. The
+ * action is the default one once no thread, not even the guard, handles the signal any more.
+ */
+async function endAtOnce(guard: Worker) {
   if (process.stdout.isTTY) {
     try {
       writeSync(1, '\x1b[?25h\n'); // The live display hides the cursor.
@@ -76,6 +80,8 @@ function endAtOnce() {
       // The terminal may be gone.
     }
   }
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000);
+  await guard.terminate();
   process.removeAllListeners('SIGINT');
   process.kill(process.pid, 'SIGINT');
 }
