@@ -26,16 +26,17 @@ const argsOf = (run: string) =>
 
 /** Runs a command on a pseudo-terminal, types one Ctrl-C after the first epoch, prints exit code and output as JSON. */
 const onTerminal = `
-import json, os, pty, sys
+import fcntl, json, os, pty, re, struct, sys, termios
 pid, terminal = pty.fork()
 if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 160, 0, 0))
 output, typed = b'', False
 while True:
     try: piece = os.read(terminal, 65536)
     except OSError: break
     if not piece: break
     output += piece
-    if not typed and b'epoch 1/6' in output:
+    if not typed and re.search(b'epoch [0-9]/6', output):
         os.write(terminal, b'\\x03')
         typed = True
 status = os.waitpid(pid, 0)[1]
