@@ -13,6 +13,7 @@ import {
   type Claim,
   claimFolder,
   type ClaimOptions,
+  printableLines,
   sweepTemporaryFiles,
   writeFileAtomic,
 } from '@ct-ensemble/core';
@@ -53,8 +54,8 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   const claim = await claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
   for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);

@@ -1,7 +1,14 @@
 // The files of a run folder that are read back, each with its schema: whatever a person or another program may have changed
 // is checked here, and only here. plan.json has its schema in run/plan.ts, probabilities in results/probabilities.ts.
-import { readFile } from 'node:fs/promises';
-import { asUserError, codeOf, messageOf, readJson, UserError } from '@ct-ensemble/core';
+import {
+  asUserError,
+  codeOf,
+  MAX_BYTES,
+  messageOf,
+  readJson,
+  readRegularFile,
+  UserError,
+} from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { unpack } from 'msgpackr';
 import { z } from 'zod';
@@ -122,8 +129,9 @@ export async function readScans(run: string, member: string): Promise<StoredScan
   const remedy = 'start the training again, which writes the file anew';
   let content: unknown;
   try {
-    content = unpack(await readFile(file));
+    content = unpack(await readRegularFile(file, { maxBytes: MAX_BYTES.record }));
   } catch (error) {
+    if (error instanceof UserError) throw error;
     if (codeOf(error) === undefined || codeOf(error) === 'ENOENT')
       throw new UserError(`cannot be read (${messageOf(error)})`, { file, remedy, cause: error });
     throw asUserError(error, file);

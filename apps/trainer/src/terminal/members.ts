@@ -1,4 +1,5 @@
 // Progress of the members' training: one line per member on a terminal, plain lines elsewhere.
+import { print, printable } from '@ct-ensemble/core';
 import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
 import { Listr, type ListrTaskWrapper } from 'listr2';
 import { duration } from './progress.ts';
@@ -23,7 +24,7 @@ function plainDisplay(state: 'new' | 'continued'): Display {
     event(event) {
       if (event.kind === 'progress' && event.progress.kind === 'step') return;
       if (event.kind === 'skipped' && state === 'new') return;
-      console.log(`${event.member}: ${describe(event)}`);
+      print(`${event.member}: ${describe(event)}`);
     },
     notify: (notice) => console.error(notice),
     end: async () => {},
@@ -39,7 +40,7 @@ function liveDisplay(plan: Plan): Display {
     const shown = lines.get(event.member);
     if (shown === undefined) return void early.push(event);
     if (event.kind === 'note') return; // The summary lists the notes.
-    (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
+    (shown.line as { title: string }).title = printable(`${event.member}: ${describe(event)}`);
     if (outcomes.has(event.kind)) ended.add(event.member);
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
     if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
