@@ -91,7 +91,7 @@ export async function readRecord<T>(
   try {
     content = await readJson(file);
   } catch (error) {
-    throw codeOf(error) === 'EISDIR' ? unfit(file, 'is a folder', remedy) : asUserError(error, file);
+    throw asUserError(error, file);
   }
   return content === undefined ? undefined : fitting(content, { file, schema, remedy });
 }
