@@ -38,7 +38,9 @@ test('a folder in the place of done.json is refused; without the file the member
   const run = await temporaryRun();
   expect(await readDone(run, 'a')).toBeUndefined();
   await mkdir(doneFile(run, 'a'), { recursive: true });
-  await expect(readDone(run, 'a')).rejects.toThrow(`${doneFile(run, 'a')}: is a folder, not a regular file → `);
+  await expect(readDone(run, 'a')).rejects.toThrow(
+    `${doneFile(run, 'a')}: is a folder, not a regular file → `,
+  );
 });
 
 test('scans.msgpack that is missing, damaged, of another shape or of other members is refused by its name', async () => {

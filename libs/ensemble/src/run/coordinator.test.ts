@@ -74,7 +74,9 @@ test('a member whose done.json is damaged or a folder fails by name, and the oth
   const { outcomes, events } = await train(['a', 'b', 'c'], { run });
   expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'failed', 'done']);
   for (const [i, member] of ['a', 'b'].entries())
-    expect(outcomes[i]!.reason).toMatch(new RegExp(`^${doneFile(run, member)}: .* → (delete it|.*remove it)`));
+    expect(outcomes[i]!.reason).toMatch(
+      new RegExp(`^${doneFile(run, member)}: .* → (delete it|.*remove it)`),
+    );
   expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual(['c']);
 });
 
