@@ -1,0 +1,66 @@
+// Compares two finished runs and their stores of volumes, file by file and byte by byte. Left out of the comparison are
+// durations, the device in config.json, and the times of files that the store notes in its folder `seen`.
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+
+/**
+ * Describes every difference between the files below `place` and those below `reference`, and every file that a killed
+ * process has left. An empty list means that the two are equal.
+ */
+export function differences(place, reference) {
+  const [found, expected] = [place, reference].map(contents);
+  const problems = [];
+  for (const name of new Set([...found.keys(), ...expected.keys()])) {
+    if (isLeftover(name)) problems.push(`${name} was left`);
+    else if (!found.has(name)) problems.push(`${name} is missing`);
+    else if (!expected.has(name)) problems.push(`${name} is not in the undisturbed run`);
+    else if (found.get(name) !== expected.get(name)) problems.push(`${name} differs`);
+  }
+  return problems;
+}
+
+/** Temporary files and claims. */
+const isLeftover = (name) => name.endsWith('.tmp') || basename(name).startsWith('.claim');
+
+/** Relative path of each file → what must be equal. */
+function contents(place) {
+  const files = readdirSync(place, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return new Map(
+    files.map(({ parentPath, name }) => {
+      const file = join(parentPath, name);
+      return [relative(place, file), isLeftover(name) ? '' : contentOf(file)];
+    }),
+  );
+}
+
+function contentOf(file) {
+  if (basename(dirname(file)) === 'seen') return '';
+  const bytes = readFileSync(file);
+  switch (basename(file)) {
+    case 'history.jsonl':
+      return JSON.stringify(bytes.toString().split('\n').filter(Boolean).map(withoutDurations));
+    case 'config.json':
+      return JSON.stringify(withoutDevice(JSON.parse(bytes.toString())));
+    default:
+      return createHash('sha256').update(bytes).digest('hex');
+  }
+}
+
+/** The engine's description ends with the device: "TensorFlow 2.21.0 on CPU:1". */
+const withoutDevice = ({ member, engine, history, ...rest }) => ({
+  ...rest,
+  member: { ...member, device: undefined },
+  engine: withoutNumber(engine),
+  history: history.map((entry) => ({ ...entry, device: undefined, engine: withoutNumber(entry.engine) })),
+});
+const withoutNumber = (engine) => engine.replace(/ on CPU:\d+$/, '');
+
+function withoutDurations(line) {
+  const epoch = JSON.parse(line);
+  delete epoch.seconds;
+  delete epoch.waited;
+  return epoch;
+}
