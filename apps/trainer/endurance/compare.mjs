@@ -37,8 +37,8 @@ function contents(place) {
 }
 
 function contentOf(file) {
-  if (basename(dirname(file)) === 'seen') return '';
   const bytes = readFileSync(file);
+  if (basename(dirname(file)) === 'seen') return JSON.stringify(JSON.parse(bytes.toString()), withoutTime);
   switch (basename(file)) {
     case 'history.jsonl':
       return JSON.stringify(bytes.toString().split('\n').filter(Boolean).map(withoutDurations));
@@ -57,6 +57,9 @@ const withoutDevice = ({ member, engine, history, ...rest }) => ({
   history: history.map((entry) => ({ ...entry, device: undefined, engine: withoutNumber(entry.engine) })),
 });
 const withoutNumber = (engine) => engine.replace(/ on CPU:\d+$/, '');
+
+/** Times of files are numbers of milliseconds since 1970. */
+const withoutTime = (_, value) => (typeof value === 'number' && value > 1e12 ? 'time' : value);
 
 function withoutDurations(line) {
   const epoch = JSON.parse(line);

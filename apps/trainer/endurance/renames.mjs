@@ -105,7 +105,9 @@ async function killedRun(i, kills) {
     `killed before ${name}: ${problems.length > 0 ? `DIFFERENT: ${problems.join('; ')}` : 'equal'}`,
   );
   if (output !== undefined) console.log(endOf(output));
-  if (problems.length === 0 && !options.keep) workplace.remove(place);
+  if (problems.length > 0 || options.keep) return;
+  workplace.remove(place);
+  workplace.remove(logOf(place));
 }
 
 async function problemsAfter(place, kills) {
