@@ -1,5 +1,6 @@
 // The options that several commands share, each defined once, and the parsers of option values.
-import { layoutNames, SCAN_DEADLINE, type TableField } from '@ct-ensemble/data';
+import { messageOf } from '@ct-ensemble/core';
+import { layoutNames, parseValues, SCAN_DEADLINE, type TableField, type ValuesChoice } from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import type { DatasetChoice } from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -82,6 +83,22 @@ export function masksOption(): Option {
     '--masks <threshold|weights>',
     'how the lung is found in a slice: threshold or the weights file of a trained network',
   ).default('threshold');
+}
+
+/** What the numbers in the scans' files are, where the files do not say so. */
+export function valuesOption(): Option {
+  return new Option(
+    '--values <values>',
+    'what the numbers in the files of all scans are: hu, hu+1024, hu+32768 (Hounsfield units plus an offset), grey (black −1150 HU, white 350 HU) or window:LOW,HIGH (grey, black LOW HU, white HIGH HU) (default: decided for each scan from its numbers)',
+  ).argParser(values);
+}
+
+function values(text: string): ValuesChoice {
+  try {
+    return parseValues(text);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
 }
 
 /** The folder of the prepared volumes; `flag` is the option's name in the command. */

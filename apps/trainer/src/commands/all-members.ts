@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { print, UserError } from '@ct-ensemble/core';
+import type { ValuesChoice } from '@ct-ensemble/data';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -35,6 +36,7 @@ import {
   type PreparationNetworkOptions,
   recipeOption,
   scanDeadlineOption,
+  valuesOption,
   volumesOption,
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
@@ -43,6 +45,8 @@ import { stopOnSignal } from '../terminal/signals.ts';
 
 interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   scanDeadline: number;
+  /** What the numbers in the files are; undefined: decided for each scan. */
+  values?: ValuesChoice;
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -67,6 +71,7 @@ export function allMembersCommand(): Command {
     .addOption(engineOption())
     .addOption(volumesOption('--volumes'))
     .addOption(scanDeadlineOption())
+    .addOption(valuesOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
@@ -108,6 +113,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
       scanDeadline: options.scanDeadline,
+      ...(options.values !== undefined && { values: options.values }),
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });

@@ -146,7 +146,7 @@ export function decide(
   const { least, most, total } = counts;
   if (fullScale === undefined && counts.within(LEAST, AIR_HU - 1) >= total * LEAST_AIR && most > -1024)
     return hu(0);
-  if (fullScale !== undefined && most > fullScale / 2) return grey(counts, fullScale, false);
+  if (fullScale !== undefined && most >= fullScale / 4) return grey(counts, fullScale, false);
   const isUnit = least >= -1e-3 && most <= 1 + 1e-3 && counts.hasFractions;
   if (isUnit) return grey(counts, 1);
   if (least >= -0.5 && most < 255.5 && most > 1.5 && counts.distinct >= LEAST_GREYS) return grey(counts, 255);

@@ -235,7 +235,11 @@ interface Run {
   first: number;
 }
 
-/** The same values of a scan whose slices are Hounsfield units by what its files state, with `decide` applied. */
+/**
+ * A scan read from DICOM files, by `decide`. If it is not sure what the values are, the rescaling that the files state
+ * decides, with a finding.
+ * @throws {UserError} without a file, if it is not sure and the files state no rescaling.
+ */
 export function plausibleScan(scan: Scan, values?: ValuesChoice): Scan {
   if (values === 'hu' || scan.values !== 'HU') return scan;
   const counts = new ValueCounts();
@@ -245,7 +249,15 @@ export function plausibleScan(scan: Scan, values?: ValuesChoice): Scan {
     if (share * 2 >= slices.length) return scan;
   }
   for (const { data } of slices) counts.add(data);
-  const decision = decide(counts, { choice: values });
+  let decision: Decision;
+  try {
+    decision = decide(counts, { choice: values });
+  } catch (error) {
+    const isStated = !scan.findings.some(({ kind }) => kind === 'no-rescale');
+    if (!isStated || values !== undefined || !(error instanceof UserError)) throw error;
+    const message = `the files state a rescaling to Hounsfield units, which is used, but ${error.problem}`;
+    return { ...scan, findings: [...scan.findings, { kind: 'implausible-values', message }] };
+  }
   const { reading, findings } = decision;
   if (reading.kind === 'hu' && reading.offset === 0) return scan;
   if (reading.kind === 'hu' && reading.offset === 32768 && counts.most >= 32767)

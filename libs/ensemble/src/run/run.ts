@@ -7,6 +7,7 @@ import {
   prepareDataset,
   type PreparationNetworks,
   type PreparationProgress,
+  type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { classifierNames, pretrainedFile } from '@ct-ensemble/models';
@@ -36,6 +37,8 @@ export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   allowLeaks?: boolean;
   /** Seconds for the preparation of one scan, see `prepareDataset`. */
   scanDeadline?: number;
+  /** What the numbers in the scans' files are. Default: decided for each scan. */
+  values?: ValuesChoice;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -92,14 +95,17 @@ export function prepareVolumes(options: PrepareVolumesOptions) {
 
 async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
   return withNetworks(options, async (networks) => {
-    const { recipe, allowLeaks = false, scanDeadline, onProgress, signal } = options;
+    const { recipe, allowLeaks = false, scanDeadline, values, onProgress, signal } = options;
     const index = await openDataset({ ...options, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
     requireUse(recipe, networks);
     const prepared = await prepareDataset({
       index,
-      preparations: preparations.map(({ preparation }) => preparation),
+      preparations: preparations.map(({ preparation }) => ({
+        ...preparation,
+        ...(values !== undefined && { values }),
+      })),
       store,
       networks,
       ...(scanDeadline !== undefined && { deadline: scanDeadline }),

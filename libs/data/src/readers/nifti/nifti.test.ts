@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { UserError } from '@ct-ensemble/core';
 import { niftiFile, niftiTypes, type NiftiOptions } from './nifti.fixture.ts';
-import { niftiName } from '../../layouts/listing.ts';
+import { volumeName } from '../../layouts/listing.ts';
 import { readNifti } from './nifti.ts';
 import type { Scan } from '../../scan.ts';
 
@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function read(bytes: Uint8Array, name = 'ct.nii'): Promise<Scan> {
   await writeFile(join(folder, name), bytes);
-  return readNifti(join(folder, name));
+  return readNifti({ path: join(folder, name) }, 'hu');
 }
 const valuesOf = ({ slices }: Scan) => slices.flatMap(({ data }) => [...data]);
 const shapeOf = ({ slices }: Scan) => [slices.length, slices[0]!.height, slices[0]!.width];
@@ -30,7 +30,7 @@ const small = (options: Partial<NiftiOptions> = {}) =>
 test('which files are NIfTI by name', () => {
   expect(
     ['a.nii', 'a.NII.GZ', 'a.nii.gz', 'a.gz', 'a.nii.zip', 'nii'].map(
-      (name) => niftiName(name) !== undefined,
+      (name) => volumeName(name) !== undefined,
     ),
   ).toEqual([true, true, true, false, false, false]);
 });
@@ -280,8 +280,8 @@ describe('what cannot be read says which file, which field and what to do', () =
   });
 
   test('no file, a folder', async () => {
-    await expect(readNifti(join(folder, 'none.nii'))).rejects.toThrow('none.nii: there is no such file');
-    await expect(readNifti(folder)).rejects.toThrow(`${folder}: is a folder, not a regular file`);
+    await expect(readNifti({ path: join(folder, 'none.nii') })).rejects.toThrow('none.nii: there is no such file');
+    await expect(readNifti({ path: folder })).rejects.toThrow(`${folder}: is a folder, not a regular file`);
   });
 
   function changedGzip(bytes: Buffer) {
@@ -327,7 +327,7 @@ describe('real volumes', () => {
       digest: '8bfb6c0578106cc8b3d3b4c725ba2b052c2dc7533e3c4aaa6cdea5595e183f23',
     },
   ])(`$name: the values and the order of nibabel${reason}`, async ({ name, shape, spacing, digest }) => {
-    const scan = await readNifti(join(samples, `${name}.nii.gz`));
+    const scan = await readNifti({ path: join(samples, `${name}.nii.gz`) });
     const hash = createHash('sha256');
     for (const { data } of scan.slices) hash.update(Buffer.from(data.buffer));
     expect([shapeOf(scan), hash.digest('hex'), scan.findings]).toEqual([shape, digest, []]);
@@ -335,7 +335,7 @@ describe('real volumes', () => {
   });
 
   onSamples(`the chest: air, lungs, and the abdomen last${reason}`, async () => {
-    const { slices } = await readNifti(join(samples, 'ts_chest_cropped_int16.nii.gz'));
+    const { slices } = await readNifti({ path: join(samples, 'ts_chest_cropped_int16.nii.gz') });
     const share = (from: number, to: number, [low, high]: [number, number]) => {
       const values = slices.slice(from, to).flatMap(({ data }) => [...data]);
       return values.filter((v) => v >= low && v < high).length / values.length;
