@@ -54,12 +54,13 @@ export async function seenInstead(folder: string, files?: readonly string[]): Pr
     const ending = key.trim();
     const named = counted(group.length, ending === '' ? 'file without an ending' : `${ending} file`);
     const count = ending === '' && group.length > 1 ? `${group.length} files without an ending` : named;
-    const content = await contentIn(group);
     const kind = kinds.find((each) => each.ending.test(ending));
+    const isArchive = kind?.remedy === 'unpack the archives';
+    const content = isArchive ? null : await contentIn(group);
     const isNumbered = key.endsWith(' ');
     if (content !== null) remedies.add(content.remedy);
     else if (kind !== undefined && !isNumbered) remedies.add(kind.remedy);
-    const note = content !== null ? ` (such as this: ${content.problem})` : isNumbered ? '' : (kind?.what ?? '');
+    const note = content !== null ? ` (of which one ${content.problem})` : isNumbered ? '' : (kind?.what ?? '');
     seen.push(`${count}${group.length === 1 ? note.replace('their names', 'its name').replace('are not', 'is not') : note}`);
   }
   if (groups.size > largest.length) seen.push(`files of ${groups.size - largest.length} other kinds`);

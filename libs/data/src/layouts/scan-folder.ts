@@ -172,7 +172,7 @@ async function imagesOf(folder: string, listing: FolderListing) {
   const seen = files.length === 0 ? await seenInstead(folder, listing.files) : null;
   const failure =
     seen &&
-    `the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but ${[seen.seen, ...seen.remedies].join('; ')}`;
+    `the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but ${[seen.seen, ...seen.remedies].join(': ')}`;
   if (failure !== null) report('no-slices', failure);
   return {
     format: 'images' as const,

@@ -1,5 +1,5 @@
 // From the voxels of a volume file in memory to a scan: byte order, plausible values, permuted and flipped axes.
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+import { UserError } from '@ct-ensemble/core';
 import { endianness } from 'node:os';
 import type { ByteSource } from './byte-source.ts';
 import type { Axes } from './axes.ts';
@@ -91,7 +91,7 @@ export async function readVoxels(
     fail(`is truncated: it holds ${consumed + skipped + filled} ${claim}`, 'copy or convert it again');
   if (layout.littleEndian !== (endianness() === 'LE')) swapBytes(raw, bytesOf(type));
   const findings: ScanFinding[] = [];
-  if (await hasMore(source))
+  if ((await source.skip(1)) > 0)
     findings.push({
       kind: 'trailing-bytes',
       message: `has more bytes after the last ${claim}; they are ignored`,
@@ -101,16 +101,6 @@ export async function readVoxels(
   const voxels = new Float64Array(stored.buffer); // in place
   for (let i = 0; i < voxels.length; i++) voxels[i] = Number(stored[i]!);
   return { voxels, findings };
-}
-
-/** Whether bytes follow the voxels; behind the end of a gzip stream they need not be another one. */
-async function hasMore(source: ByteSource): Promise<boolean> {
-  try {
-    return (await source.skip(1)) > 0;
-  } catch (error) {
-    if (codeOf(error) === 'Z_DATA_ERROR' && messageOf(error).includes('incorrect header check')) return true;
-    throw error;
-  }
 }
 
 function swapBytes(raw: Buffer, width: number) {
