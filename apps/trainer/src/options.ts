@@ -1,6 +1,12 @@
 // The options that several commands share, each defined once, and the parsers of option values.
 import { messageOf } from '@ct-ensemble/core';
-import { layoutNames, parseValues, SCAN_DEADLINE, type TableField, type ValuesChoice } from '@ct-ensemble/data';
+import {
+  layoutNames,
+  parseValues,
+  SCAN_DEADLINE,
+  type TableField,
+  type ValuesChoice,
+} from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import type { DatasetChoice } from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';

@@ -1,7 +1,7 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { type Claim, print, UserError } from '@ct-ensemble/core';
 import type { ValuesChoice } from '@ct-ensemble/data';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
@@ -41,7 +41,7 @@ import {
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   scanDeadline: number;
@@ -97,8 +97,10 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
-  const claim = await claimRun(run);
+  let claim: Claim | undefined;
   try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
     const data = options.data ?? (await phantomScans());
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
@@ -115,27 +117,30 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       scanDeadline: options.scanDeadline,
       ...(options.values !== undefined && { values: options.values }),
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: stopping.signal,
+      signal,
     });
     describeRun(run, prepared);
     const display = memberDisplay(prepared.plan, prepared.state);
+    stopping.notify = display.notify;
     const outcomes = await trainMembers({
       run,
       plan: prepared.plan,
       devices: prepared.devices,
       store,
       onEvent: display.event,
-      signal: stopping.signal,
+      signal,
     });
     await display.end();
+    claim.lost.throwIfAborted();
     return summarise(run, outcomes);
   } catch (error) {
+    claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
-    print('Stopped. Run the same command again to continue.');
+    print(stoppedNotice);
     return 130;
   } finally {
+    await claim?.release();
     stopping.release();
-    await claim.release();
   }
 }
 
@@ -172,7 +177,9 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
     print(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) print(`stopped  ${member}: run the same command again to continue`);
+  for (const { member } of of('stopped'))
+    print(`stopped  ${member}: the same command continues its training`);
+  for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
   for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
   print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

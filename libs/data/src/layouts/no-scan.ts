@@ -60,8 +60,11 @@ export async function seenInstead(folder: string, files?: readonly string[]): Pr
     const isNumbered = key.endsWith(' ');
     if (content !== null) remedies.add(content.remedy);
     else if (kind !== undefined && !isNumbered) remedies.add(kind.remedy);
-    const note = content !== null ? ` (of which one ${content.problem})` : isNumbered ? '' : (kind?.what ?? '');
-    seen.push(`${count}${group.length === 1 ? note.replace('their names', 'its name').replace('are not', 'is not') : note}`);
+    const note =
+      content !== null ? ` (of which one ${content.problem})` : isNumbered ? '' : (kind?.what ?? '');
+    seen.push(
+      `${count}${group.length === 1 ? note.replace('their names', 'its name').replace('are not', 'is not') : note}`,
+    );
   }
   if (groups.size > largest.length) seen.push(`files of ${groups.size - largest.length} other kinds`);
   return { seen: listed(seen, 9), remedies: [...remedies] };

@@ -8,7 +8,13 @@ import { seenInstead } from './no-scan.ts';
 import { isSliceName, orderSliceNames, type NamedSlice } from './slice-names.ts';
 import { beginningOf } from './beginning.ts';
 import { isDicom } from '../readers/dicom/dicom-bytes.ts';
-import { dataFileOf, HEADER_BEGINNING, isDetachedHeader, volumeOf, type VolumeFormat } from '../readers/volume-formats.ts';
+import {
+  dataFileOf,
+  HEADER_BEGINNING,
+  isDetachedHeader,
+  volumeOf,
+  type VolumeFormat,
+} from '../readers/volume-formats.ts';
 
 /** The files of one scan. */
 export interface ScanFiles {
@@ -40,9 +46,7 @@ export async function contentOf(folder: string, files: readonly string[]): Promi
   const volumes = files.filter((file) => volumeName(file) !== undefined);
   const dicom = await dicomFilesOf(
     folder,
-    files.filter(
-      (file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, files),
-    ),
+    files.filter((file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, files)),
   );
   const slices = Math.max(images.length, dicom.length);
   if (volumes.length > 0 && volumes.length * FEW_SLICES >= slices)

@@ -4,7 +4,14 @@ import { basename, join, relative, resolve, sep } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
 import { listFolder, volumeName, type FolderListing } from './listing.ts';
-import { contentOf, readScanFolder, reportStrays, volumeFiles, volumesOf, type ScanFiles } from './scan-folder.ts';
+import {
+  contentOf,
+  readScanFolder,
+  reportStrays,
+  volumeFiles,
+  volumesOf,
+  type ScanFiles,
+} from './scan-folder.ts';
 
 /** Folders further below the start are not searched. */
 const MOST_LEVELS = 6;

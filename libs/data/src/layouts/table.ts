@@ -200,7 +200,10 @@ async function placeOf(root: string, scan: string): Promise<string | null> {
   for (const spelling of new Set(spellings)) {
     const bare = volumeName(spelling);
     const endings = bare === undefined ? [spelling] : [spelling, bare];
-    for (const path of [...endings, ...endings.flatMap((each) => VOLUME_ENDINGS.map((ending) => each + ending))]) {
+    for (const path of [
+      ...endings,
+      ...endings.flatMap((each) => VOLUME_ENDINGS.map((ending) => each + ending)),
+    ]) {
       const place = resolve(root, path);
       const exists = await stat(place).then(
         () => true,
@@ -254,7 +257,9 @@ async function scanAt(path: string): Promise<ScanAtPath> {
   if (!(await stat(path)).isDirectory()) {
     if (volumeName(path) !== undefined) return { scan: await volumeScan(path), inside: [], findings: [] };
     const isDicom = await beginsAsDicom(path);
-    const failure = isDicom ? null : 'is neither a folder nor a volume (NIfTI, MetaImage, NRRD) or DICOM file';
+    const failure = isDicom
+      ? null
+      : 'is neither a folder nor a volume (NIfTI, MetaImage, NRRD) or DICOM file';
     const scan = {
       path,
       format: isDicom ? ('dicom' as const) : ('images' as const),

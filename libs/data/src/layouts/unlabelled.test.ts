@@ -51,8 +51,16 @@ test('scans of every format at several depths: keys are paths, names are written
       ['ignored-file', '', '1 file outside any scan folder: DICOMDIR'],
       ['system-files', '', '1 system file ignored: __MACOSX'],
       ['ignored-file', 'about', '1 file not a slice (K.jpg or K.png): notes.txt'],
-      ['no-slices', 'about', 'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but 1 .txt file'],
-      ['no-slices', 'empty', 'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but no file'],
+      [
+        'no-slices',
+        'about',
+        'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but 1 .txt file',
+      ],
+      [
+        'no-slices',
+        'empty',
+        'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but no file',
+      ],
       ['ignored-file', 'patient 2/study, old', '1 file outside any scan folder: report.txt'],
       ['few-slices', 'patient 9/series', 'has 1 slice only'],
     ].sort(),

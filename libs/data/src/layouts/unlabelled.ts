@@ -7,7 +7,8 @@ import { keysOf, namesOf, scansBelow } from './scan-search.ts';
 
 export const unlabelled: Layout = {
   name: 'unlabelled',
-  description: 'a folder of scans: folders of K.jpg or K.png slices, folders of DICOM files, volume files (NIfTI, MetaImage, NRRD)',
+  description:
+    'a folder of scans: folders of K.jpg or K.png slices, folders of DICOM files, volume files (NIfTI, MetaImage, NRRD)',
   isUnlabelled: true,
   read,
 };

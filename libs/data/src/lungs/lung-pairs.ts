@@ -96,10 +96,13 @@ async function filesBelow(root: string) {
       const slice = /\.(png|jpe?g)$/i.test(file) ? file.slice(0, -extname(file).length) : undefined;
       const name = volume ?? slice;
       if (name === undefined)
-        throw new UserError('is neither a PNG or JPEG slice nor a volume in one file (NIfTI, MetaImage or NRRD)', {
-          file: path,
-          remedy: 'move it elsewhere',
-        });
+        throw new UserError(
+          'is neither a PNG or JPEG slice nor a volume in one file (NIfTI, MetaImage or NRRD)',
+          {
+            file: path,
+            remedy: 'move it elsewhere',
+          },
+        );
       const key = join(below, name);
       if (found.has(key))
         throw new UserError(`${found.get(key)!.path} has the same name`, {

@@ -40,7 +40,12 @@ export interface DataPlace {
 /** Opens the voxels, at their first byte. */
 export async function openVoxels(
   file: TextVolume,
-  { place, layout, field, fail }: { place: DataPlace; layout: Pick<VoxelLayout, 'dims' | 'type'>; field: string; fail: Fail },
+  {
+    place,
+    layout,
+    field,
+    fail,
+  }: { place: DataPlace; layout: Pick<VoxelLayout, 'dims' | 'type'>; field: string; fail: Fail },
 ): Promise<ByteSource> {
   let bytes: Uint8Array;
   if (place.name === null) bytes = (await headerBytes(file)).subarray(place.start);
@@ -59,7 +64,10 @@ export async function openVoxels(
     fail('header: compressed voxels cannot be found from the end of the file');
   const skip = place.skip === -1 ? bytes.length - size : place.skip;
   if (!(skip >= 0 && skip <= bytes.length))
-    fail(`is truncated: its voxels take ${size} bytes, of which it holds ${bytes.length}`, 'copy or convert it again');
+    fail(
+      `is truncated: its voxels take ${size} bytes, of which it holds ${bytes.length}`,
+      'copy or convert it again',
+    );
   return openBytes(bytes.subarray(skip), { compression: place.compression });
 }
 
@@ -80,7 +88,10 @@ export function numbersOf(
   text: string,
   { field, count, fail }: { field: string; count: number; fail: Fail },
 ): number[] {
-  const numbers = text.trim().split(/[\s,]+/).map(Number);
+  const numbers = text
+    .trim()
+    .split(/[\s,]+/)
+    .map(Number);
   if (numbers.length !== count || !numbers.every(Number.isFinite))
     fail(`header, field ${field}: ${JSON.stringify(text)} is not ${count} numbers`);
   return numbers;

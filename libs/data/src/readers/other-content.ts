@@ -11,7 +11,10 @@ export const BEGINNING = 512;
 /** What else than a scan the bytes are, told by their beginning; null if nothing of this kind. */
 export function contentOfBytes(bytes: Uint8Array): OtherContent | null {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, BEGINNING));
-  const text = start.toString('latin1').replace(/^\xef\xbb\xbf/, '').trimStart();
+  const text = start
+    .toString('latin1')
+    .replace(/^\xef\xbb\xbf/, '')
+    .trimStart();
   if (text.startsWith('version https://git-lfs.github.com/spec/'))
     return {
       problem: 'is a Git LFS pointer, not the file itself',

@@ -81,7 +81,10 @@ export async function openSlices(
   if (format !== 'dicom') {
     const [header, data] = files.map(({ bytes, problem }, i) => {
       if (bytes !== null) return { path: slices[i]!, bytes };
-      throw new UserError(problem ?? 'cannot be read', { file: slices[i]!, remedy: 'put a readable file in its place' });
+      throw new UserError(problem ?? 'cannot be read', {
+        file: slices[i]!,
+        remedy: 'put a readable file in its place',
+      });
     });
     return scanSlices(await readVolumeOf(format, { ...header!, ...(data && { data }) }, values), []);
   }

@@ -40,7 +40,10 @@ function lines(fields: Fields, separator: string): string {
 }
 
 /** A MetaImage; the field ElementDataFile is its last. */
-function metaImage({ ElementDataFile = 'LOCAL', ...fields }: Fields = {}, voxels: Uint8Array = shorts): Buffer {
+function metaImage(
+  { ElementDataFile = 'LOCAL', ...fields }: Fields = {},
+  voxels: Uint8Array = shorts,
+): Buffer {
   const header = {
     ObjectType: 'Image',
     NDims: '3',
@@ -82,7 +85,9 @@ test.each(recorded)('oriented as ITK does it, %#', async ({ direction, shape, sp
   const axes = transposed(direction);
   const steps = [0.5, 0.75, 2.5];
   const vectors = axes.map((axis, n) => `(${axis.map((value) => value * steps[n]!).join(',')})`).join(' ');
-  const flipped = axes.map(([x, y, z], n) => `(${[-x!, -y!, z!].map((value) => value * steps[n]!).join(',')})`);
+  const flipped = axes.map(
+    ([x, y, z], n) => `(${[-x!, -y!, z!].map((value) => value * steps[n]!).join(',')})`,
+  );
   for (const scan of [
     await readMeta({ TransformMatrix: axes.flat().join(' ') }),
     await readNrrdFile({ 'space directions': vectors }),
@@ -147,27 +152,46 @@ test('a header and its file of voxels are one scan, which every layout knows', a
 test('what the header leaves open is reported', async () => {
   expect(kindsOf(await readMeta({ TransformMatrix: undefined }))).toEqual(['unknown-orientation']);
   expect(kindsOf(await readNrrdFile({ space: undefined }))).toEqual(['unknown-orientation']);
-  const { spacing, findings } = await readNrrdFile({ 'space directions': undefined, spacings: '0.5 0.75 2.5' });
+  const { spacing, findings } = await readNrrdFile({
+    'space directions': undefined,
+    spacings: '0.5 0.75 2.5',
+  });
   expect(spacing).toEqual({ slices: 2.5, rows: 0.75, columns: 0.5 });
   expect(findings.map(({ kind }) => kind)).toEqual(['unknown-orientation']);
   expect(kindsOf(await readMeta({}, Buffer.concat([shorts, Buffer.of(1)])))).toEqual(['trailing-bytes']);
 });
 
 test.each<[string, () => Promise<Scan>, RegExp]>([
-  ['too few voxels', () => readMeta({}, shorts.subarray(2)), /truncated: it can hold at most 46 of the 48 bytes/],
+  [
+    'too few voxels',
+    () => readMeta({}, shorts.subarray(2)),
+    /truncated: it can hold at most 46 of the 48 bytes/,
+  ],
   ['cut zlib', () => readMeta({ CompressedData: 'True' }, deflateSync(shorts).subarray(0, -9)), /truncated/],
   ['several channels', () => readMeta({ ElementNumberOfChannels: '3' }), /ElementNumberOfChannels: 3/],
   ['other type', () => readMeta({ ElementType: 'MET_FLOAT_ARRAY' }), /field ElementType: "MET_FLOAT_ARRAY"/],
   ['4 GB', () => readMeta({ DimSize: '4096 4096 4000' }), /field DimSize: .* more than 4 GB/],
   ['two volumes', () => readMeta({ NDims: '4', DimSize: '2 3 4 2' }), /2 volumes in one file/],
   ['a list', () => readMeta({ ElementDataFile: 'LIST' }), /the slices are in files of their own/],
-  ['voxels elsewhere', () => readMeta({ ElementDataFile: '../../secret' }), /is not in the folder of the header/],
+  [
+    'voxels elsewhere',
+    () => readMeta({ ElementDataFile: '../../secret' }),
+    /is not in the folder of the header/,
+  ],
   ['absent voxels', () => readMeta({ ElementDataFile: 'none.raw' }), /there is no file "none.raw" beside it/],
   ['no MetaImage', () => readMetaImage({ path: 'a.mha', bytes: Buffer.from('hello') }), /is not a MetaImage/],
-  ['cut NRRD', () => readNrrdFile({}, shorts.subarray(2)), /truncated: it can hold at most 46 of the 48 bytes/],
+  [
+    'cut NRRD',
+    () => readNrrdFile({}, shorts.subarray(2)),
+    /truncated: it can hold at most 46 of the 48 bytes/,
+  ],
   ['no endian', () => readNrrdFile({ endian: undefined }), /field endian: is missing/],
   ['text', () => readNrrdFile({ encoding: 'ascii' }), /field encoding: "ascii"/],
-  ['vectors', () => readNrrdFile({ dimension: '4', sizes: '3 2 3 4' }), /space directions: 3 directions of 4 axes/],
+  [
+    'vectors',
+    () => readNrrdFile({ dimension: '4', sizes: '3 2 3 4' }),
+    /space directions: 3 directions of 4 axes/,
+  ],
   ['huge', () => readNrrdFile({ sizes: '9999 2 2' }), /field sizes/],
   ['no NRRD', () => readNrrd({ path: 'a.nrrd', bytes: Buffer.from('hello') }), /is not an NRRD file/],
 ])('refused: %s', async (_, read, message) => {

@@ -65,7 +65,9 @@ test('a choice is read from the command line in one form, and is followed', () =
   ]);
   for (const text of ['', 'hu+1000', 'window:400,-1000', 'window:1', 'window:-99999,1'])
     expect(() => parseValues(text)).toThrow(/It must be hu/);
-  expect(() => decide(countsOf(shifted(1024)), { choice: 'grey' })).toThrow(/--values grey: .* not grey values/);
+  expect(() => decide(countsOf(shifted(1024)), { choice: 'grey' })).toThrow(
+    /--values grey: .* not grey values/,
+  );
 });
 
 test('a volume by each choice', async () => {
@@ -97,11 +99,14 @@ describe('images', () => {
     return { findings: source.findings.map(({ kind }) => kind), ...(await source.decode(0)) };
   };
 
-  test.each([1024, 32768])('16 bits: Hounsfield units + %d become grey as those of other formats do', async (offset) => {
-    const { findings, image, loss } = await opened(await png(shifted(offset), 16));
-    expect([findings, loss]).toEqual([['offset-values'], null]);
-    expect([...image.data]).toEqual(chest.map(greyOfHU));
-  });
+  test.each([1024, 32768])(
+    '16 bits: Hounsfield units + %d become grey as those of other formats do',
+    async (offset) => {
+      const { findings, image, loss } = await opened(await png(shifted(offset), 16));
+      expect([findings, loss]).toEqual([['offset-values'], null]);
+      expect([...image.data]).toEqual(chest.map(greyOfHU));
+    },
+  );
 
   test('16 bits of grey are scaled, 12 of them are refused unless a choice is given', async () => {
     const { findings, image, loss } = await opened(await png(scaled(65535), 16));
@@ -113,7 +118,10 @@ describe('images', () => {
   });
 
   test('8 bits of another window', async () => {
-    const bytes = await png(chest.map((_, i) => i % 256), 8);
+    const bytes = await png(
+      chest.map((_, i) => i % 256),
+      8,
+    );
     const { image } = await opened(bytes, 'window:-1000,400');
     expect(image.data[51]).toBe(greyOfHU(-1000 + 0.2 * 1400));
     await expect(opened(bytes, 'hu')).rejects.toThrow(/8 bits, which cannot hold --values hu/);

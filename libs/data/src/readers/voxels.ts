@@ -3,20 +3,18 @@ import { UserError } from '@ct-ensemble/core';
 import { endianness } from 'node:os';
 import type { ByteSource } from './byte-source.ts';
 import type { Axes } from './axes.ts';
-import { beginsAsHounsfield, decide, ValueCounts, windowed, type Decision, type ValuesChoice } from './values.ts';
+import {
+  beginsAsHounsfield,
+  decide,
+  ValueCounts,
+  windowed,
+  type Decision,
+  type ValuesChoice,
+} from './values.ts';
 import type { Scan, ScanFinding, Slice } from '../scan.ts';
 
 export type VoxelType =
-  | 'int8'
-  | 'uint8'
-  | 'int16'
-  | 'uint16'
-  | 'int32'
-  | 'uint32'
-  | 'int64'
-  | 'uint64'
-  | 'float32'
-  | 'float64';
+  'int8' | 'uint8' | 'int16' | 'uint16' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'float32' | 'float64';
 
 const arrays = {
   int8: Int8Array,

@@ -16,7 +16,13 @@ export type PreparationSettings = ReturnType<typeof settingsOf>;
  */
 export function settingsOf(preparation: Preparation, networks: PreparationNetworks = {}) {
   const { height, width, mask = null } = preparation;
-  const { slices = 'all', sampling = 'nearest', secondView = 'shared', equalize = false, values } = preparation;
+  const {
+    slices = 'all',
+    sampling = 'nearest',
+    secondView = 'shared',
+    equalize = false,
+    values,
+  } = preparation;
   const needsMasks = mask !== null || sampling === 'lung-area';
   // The content key hashes this object as JSON: the order of the fields matters.
   return {

@@ -71,7 +71,8 @@ export async function prepareOpened(
   const { slices, sampling, filter, segmenter, values } = settingsOf(preparation, networks);
   const surveyKey = JSON.stringify({ slices, sampling, filter, segmenter, values });
   const survey =
-    surveys.get(surveyKey) ?? openSlices(scan, files, { values }).then((source) => surveySlices(source, options));
+    surveys.get(surveyKey) ??
+    openSlices(scan, files, { values }).then((source) => surveySlices(source, options));
   surveys.set(surveyKey, survey);
   try {
     return await makeVolume(await survey, options);

@@ -28,7 +28,9 @@ export async function openImages(
   };
   const isPlain = (bytes: Uint8Array) =>
     isPng16(bytes)
-      ? decision!.reading.kind === 'grey' && decision!.reading.white === 65535 && choice?.startsWith('window') !== true
+      ? decision!.reading.kind === 'grey' &&
+        decision!.reading.white === 65535 &&
+        choice?.startsWith('window') !== true
       : choice === undefined || choice === 'grey';
   return {
     findings: decision?.findings ?? [],
@@ -36,7 +38,10 @@ export async function openImages(
       if (isPlain(bytes)) return decodeSlice(bytes);
       const { height, width, values } = await decodeValues(bytes);
       const table = isPng16(bytes) ? tableOf(65535, () => decision!) : tableOf(255, () => narrow(choice!));
-      return { image: { height, width, data: Uint8Array.from(values, (value) => table[value]!) }, loss: null };
+      return {
+        image: { height, width, data: Uint8Array.from(values, (value) => table[value]!) },
+        loss: null,
+      };
     },
   };
 }

@@ -25,7 +25,8 @@ export interface DecodedSlice {
  */
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
   const { height, width, values, loss } = await decodeValues(bytes);
-  const data = values instanceof Uint8Array ? values : Uint8Array.from(values, (value) => Math.round(value / 257));
+  const data =
+    values instanceof Uint8Array ? values : Uint8Array.from(values, (value) => Math.round(value / 257));
   return { image: { height, width, data }, loss };
 }
 

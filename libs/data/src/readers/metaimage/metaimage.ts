@@ -1,7 +1,14 @@
 // Reader of CT volumes in MetaImage files, `.mha` or `.mhd` with its file of voxels. Header fields have the names of https://itk.org/Wiki/ITK/MetaIO/Documentation.
 import type { Scan } from '../../scan.ts';
 import { axesOf, unitColumns, type Geometry } from '../axes.ts';
-import { headerBytes, MAX_HEADER, numbersOf, openVoxels, type DataPlace, type TextVolume } from '../header-text.ts';
+import {
+  headerBytes,
+  MAX_HEADER,
+  numbersOf,
+  openVoxels,
+  type DataPlace,
+  type TextVolume,
+} from '../header-text.ts';
 import type { ValuesChoice } from '../values.ts';
 import { readVolumeFile } from '../volume-file.ts';
 import { MAX_DIM, readVoxels, scanOf, type Fail, type VoxelType } from '../voxels.ts';
@@ -36,7 +43,8 @@ export async function readMetaImage(file: TextVolume, values?: ValuesChoice): Pr
     read: async (_, fail) => {
       const bytes = await headerBytes(file);
       const header = parseMetaHeader(bytes);
-      if (header === null) return fail('is not a MetaImage (it has no field ElementDataFile)', 'give a .mha or .mhd file');
+      if (header === null)
+        return fail('is not a MetaImage (it has no field ElementDataFile)', 'give a .mha or .mhd file');
       return readVolume(file, { ...header, fail, values });
     },
   });
@@ -51,7 +59,9 @@ export interface MetaHeader {
 
 /** The fields of a header; null if the bytes do not begin with one. */
 export function parseMetaHeader(bytes: Uint8Array): MetaHeader | null {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_HEADER)).toString('latin1');
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_HEADER)).toString(
+    'latin1',
+  );
   const fields = new Map<string, string>();
   for (let at = 0; at < text.length;) {
     const newline = text.indexOf('\n', at);
@@ -86,7 +96,10 @@ async function readVolume(
   const typeName = get('ElementType') ?? '';
   const type =
     types[typeName.toUpperCase()] ??
-    fail(`header, field ElementType: ${JSON.stringify(typeName)} is not supported`, 'convert it to MET_SHORT');
+    fail(
+      `header, field ElementType: ${JSON.stringify(typeName)} is not supported`,
+      'convert it to MET_SHORT',
+    );
   const channels = Number(get('ElementNumberOfChannels') ?? 1);
   if (channels !== 1) fail(`header, field ElementNumberOfChannels: ${channels}; a CT has one`);
   if (get('BinaryData') !== undefined && !isTrue('BinaryData'))
@@ -95,7 +108,8 @@ async function readVolume(
     ['ElementToIntensityFunctionSlope', 1],
     ['ElementToIntensityFunctionOffset', 0],
   ] as const)
-    if (Number(get(name) ?? neutral) !== neutral) fail(`header, field ${name}: ${get(name)} is not supported`);
+    if (Number(get(name) ?? neutral) !== neutral)
+      fail(`header, field ${name}: ${get(name)} is not supported`);
   const name = get('ElementDataFile')!;
   if (/^list\b/i.test(name) || name.includes('%'))
     fail('header, field ElementDataFile: the slices are in files of their own');

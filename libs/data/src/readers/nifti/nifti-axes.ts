@@ -48,4 +48,3 @@ function sformOf(header: NIFTI1 | NIFTI2, bytes: Buffer): Matrix {
       : (n: number) => view.getFloat64(400 + 8 * n, header.littleEndian);
   return [0, 1, 2].map((row) => [0, 1, 2].map((column) => value(4 * row + column)));
 }
-

@@ -276,7 +276,11 @@ describe('what cannot be read says which file, which field and what to do', () =
 
   test.each<[string, Uint8Array, string]>([
     ['bytes behind the voxels', Buffer.concat([small(), Buffer.of(1)]), 'trailing-bytes'],
-    ['bytes behind the gzip stream', Buffer.concat([gzipSync(small()), gzipSync(Buffer.of(1))]), 'trailing-bytes'],
+    [
+      'bytes behind the gzip stream',
+      Buffer.concat([gzipSync(small()), gzipSync(Buffer.of(1))]),
+      'trailing-bytes',
+    ],
     ['bitpix 0', changed((file) => file.writeInt16LE(0, 72)), 'header-contradiction'],
     ['bitpix 8', changed((file) => file.writeInt16LE(8, 72)), 'header-contradiction'],
     ['scl_slope NaN', small({ slope: NaN }), 'unusable-scaling'],
@@ -286,7 +290,9 @@ describe('what cannot be read says which file, which field and what to do', () =
   });
 
   test('no file, a folder', async () => {
-    await expect(readNifti({ path: join(folder, 'none.nii') })).rejects.toThrow('none.nii: there is no such file');
+    await expect(readNifti({ path: join(folder, 'none.nii') })).rejects.toThrow(
+      'none.nii: there is no such file',
+    );
     await expect(readNifti({ path: folder })).rejects.toThrow(`${folder}: is a folder, not a regular file`);
   });
 
@@ -333,7 +339,10 @@ describe('real volumes', () => {
       digest: '8bfb6c0578106cc8b3d3b4c725ba2b052c2dc7533e3c4aaa6cdea5595e183f23',
     },
   ])(`$name: the values and the order of nibabel${reason}`, async ({ name, shape, spacing, digest }) => {
-    const scan = await readNifti({ path: join(samples, `${name}.nii.gz`) }, name.includes('seg') ? 'hu' : undefined);
+    const scan = await readNifti(
+      { path: join(samples, `${name}.nii.gz`) },
+      name.includes('seg') ? 'hu' : undefined,
+    );
     const hash = createHash('sha256');
     for (const { data } of scan.slices) hash.update(Buffer.from(data.buffer));
     expect([shapeOf(scan), hash.digest('hex'), scan.findings]).toEqual([shape, digest, []]);

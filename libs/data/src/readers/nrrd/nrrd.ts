@@ -15,13 +15,23 @@ const typeNames: Readonly<Record<VoxelType, readonly string[]>> = {
   uint16: ['ushort', 'unsigned short', 'unsigned short int', 'uint16', 'uint16_t'],
   int32: ['int', 'signed int', 'int32', 'int32_t'],
   uint32: ['uint', 'unsigned int', 'uint32', 'uint32_t'],
-  int64: ['longlong', 'long long', 'long long int', 'signed long long', 'signed long long int', 'int64', 'int64_t'],
+  int64: [
+    'longlong',
+    'long long',
+    'long long int',
+    'signed long long',
+    'signed long long int',
+    'int64',
+    'int64_t',
+  ],
   uint64: ['ulonglong', 'unsigned long long', 'unsigned long long int', 'uint64', 'uint64_t'],
   float32: ['float'],
   float64: ['double'],
 };
 const types = new Map(
-  Object.entries(typeNames).flatMap(([type, names]) => names.map((name) => [name, type as VoxelType] as const)),
+  Object.entries(typeNames).flatMap(([type, names]) =>
+    names.map((name) => [name, type as VoxelType] as const),
+  ),
 );
 
 /** Signs that make the first two coordinates of a space point to the right and to the front. */
@@ -48,7 +58,8 @@ export async function readNrrd(file: TextVolume, values?: ValuesChoice): Promise
     remedy: 'write the volume again with 3D Slicer, SimpleITK or pynrrd',
     read: async (_, fail) => {
       const header = parseNrrdHeader(await headerBytes(file));
-      if (header === null) return fail('is not an NRRD file (it does not begin with NRRD000)', 'give a .nrrd or .nhdr file');
+      if (header === null)
+        return fail('is not an NRRD file (it does not begin with NRRD000)', 'give a .nrrd or .nhdr file');
       return readVolume(file, { ...header, fail, values });
     },
   });
@@ -63,7 +74,9 @@ export interface NrrdHeader {
 
 /** The fields of a header; null if the bytes do not begin with one. */
 export function parseNrrdHeader(bytes: Uint8Array): NrrdHeader | null {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_HEADER)).toString('latin1');
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_HEADER)).toString(
+    'latin1',
+  );
   if (!/^NRRD000[1-9]\r?\n/.test(text)) return null;
   const fields = new Map<string, string>();
   for (let at = text.indexOf('\n') + 1; at < text.length;) {
@@ -96,18 +109,23 @@ async function readVolume(
     names.map((name) => fields.get(name)).find((value) => value !== undefined);
   const { dims, axes } = dimsOf(get, fail);
   const typeName = get('type') ?? '';
-  const type = types.get(typeName.toLowerCase()) ?? fail(`header, field type: ${JSON.stringify(typeName)} is not supported`);
+  const type =
+    types.get(typeName.toLowerCase()) ??
+    fail(`header, field type: ${JSON.stringify(typeName)} is not supported`);
   const compression = compressionOf(get('encoding') ?? '', fail);
   const endian = get('endian')?.toLowerCase();
   if (bytesOf(type) > 1 && endian !== 'little' && endian !== 'big')
-    fail(`header, field endian: ${endian === undefined ? 'is missing' : JSON.stringify(endian)}; little or big is needed`);
+    fail(
+      `header, field endian: ${endian === undefined ? 'is missing' : JSON.stringify(endian)}; little or big is needed`,
+    );
   const name = get('data file', 'datafile') ?? null;
   if (name !== null && isList(name)) fail('header, field data file: the slices are in files of their own');
   const lines = Number(get('line skip', 'lineskip') ?? 0);
   const skip = Number(get('byte skip', 'byteskip') ?? 0);
   if (!Number.isInteger(lines) || lines < 0 || lines > 1000) fail(`header, field line skip: ${lines}`);
   if (!Number.isInteger(skip) || skip < -1) fail(`header, field byte skip: ${skip}`);
-  if (skip > 0 && compression !== 'none') fail('header, field byte skip: is not supported with encoding gzip');
+  if (skip > 0 && compression !== 'none')
+    fail('header, field byte skip: is not supported with encoding gzip');
   const place: DataPlace = { name, start: end, skip, lines, compression };
   const source = await openVoxels(file, { place, layout: { dims, type }, field: 'data file', fail });
   try {
@@ -138,16 +156,25 @@ function compressionOf(encoding: string, fail: Fail): Compression {
 function dimsOf(get: Get, fail: Fail): { dims: [number, number, number]; axes: number[] } {
   const sizes = (get('sizes') ?? '').split(/\s+/).map(Number);
   const dimension = Number(get('dimension'));
-  if (!(dimension >= 3 && dimension <= 16)) fail(`header, field dimension: ${get('dimension')}; a volume has three`);
-  if (sizes.length !== dimension || !sizes.every((size) => Number.isInteger(size) && size >= 1 && size <= MAX_DIM))
-    fail(`header, field sizes: ${JSON.stringify(get('sizes') ?? '')} is not ${dimension} numbers within 1 … ${MAX_DIM}`);
+  if (!(dimension >= 3 && dimension <= 16))
+    fail(`header, field dimension: ${get('dimension')}; a volume has three`);
+  if (
+    sizes.length !== dimension ||
+    !sizes.every((size) => Number.isInteger(size) && size >= 1 && size <= MAX_DIM)
+  )
+    fail(
+      `header, field sizes: ${JSON.stringify(get('sizes') ?? '')} is not ${dimension} numbers within 1 … ${MAX_DIM}`,
+    );
   const vectors = vectorsOf(get, fail);
   const all = sizes.map((_, i) => i);
   const axes = vectors === null ? all.slice(0, 3) : all.filter((i) => vectors[i] !== null);
   if (axes.length !== 3) fail('header, field space directions: three axes have a direction in a volume');
   const others = all.filter((i) => !axes.includes(i));
   if (others.some((i) => sizes[i] !== 1))
-    fail(`header, field sizes: ${sizes.join(' × ')} is more than one volume`, 'write one volume to a file of its own');
+    fail(
+      `header, field sizes: ${sizes.join(' × ')} is more than one volume`,
+      'write one volume to a file of its own',
+    );
   return { dims: axes.map((i) => sizes[i]!) as [number, number, number], axes };
 }
 
@@ -159,7 +186,9 @@ function vectorsOf(get: Get, fail: Fail): (number[] | null)[] | null {
   const vectors = parts.map((part) => {
     if (!part.startsWith('(')) return null;
     const vector = part.slice(1, -1).split(',').map(Number);
-    return vector.length === 3 ? vector : fail(`header, field space directions: ${part} is not three numbers`);
+    return vector.length === 3
+      ? vector
+      : fail(`header, field space directions: ${part} is not three numbers`);
   });
   if (vectors.length !== Number(get('dimension')))
     fail(`header, field space directions: ${vectors.length} directions of ${get('dimension')} axes`);
