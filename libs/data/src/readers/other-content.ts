@@ -8,6 +8,9 @@ export interface OtherContent {
 /** Longest beginning that `contentOfBytes` looks at. */
 export const BEGINNING = 512;
 
+/** First bytes of zip, empty zip, rar and 7z files. */
+const ARCHIVES = ['PK\x03\x04', 'PK\x05\x06', 'Rar!\x1a\x07', '7z\xbc\xaf\x27\x1c'];
+
 /** What else than a scan the bytes are, told by their beginning; null if nothing of this kind. */
 export function contentOfBytes(bytes: Uint8Array): OtherContent | null {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, BEGINNING));
@@ -25,7 +28,7 @@ export function contentOfBytes(bytes: Uint8Array): OtherContent | null {
       problem: 'is a web page (HTML or XML), not the file itself',
       remedy: 'download the file again; the page may say why it was not given, such as a log-in',
     };
-  if (/^(?:PK\x03\x04|PK\x05\x06|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c)/.test(text))
+  if (ARCHIVES.some((magic) => text.startsWith(magic)))
     return { problem: 'is an archive (zip, rar or 7z)', remedy: 'unpack it' };
   return null;
 }
