@@ -8,6 +8,7 @@ export interface PredictOptions {
   /** Scans to predict; each must have a volume. */
   scans: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
+  /** Scans of a batch, at most; with fewer scans than this the batch has as many as there are. */
   batchSize: number;
   /** Called before each batch; returning true ends the prediction with a StoppedError. */
   stop?: () => boolean;
@@ -26,10 +27,11 @@ export async function predictScans({
   step,
   scans,
   store,
-  batchSize,
+  batchSize: largestBatch,
   stop,
 }: PredictOptions): Promise<number[][]> {
   const rows: number[][] = [];
+  const batchSize = Math.min(largestBatch, Math.max(scans.length, 1));
   const order = scans.map((_, i) => i);
   for await (const batch of readBatches({ scans, order, batchSize, store })) {
     if (stop?.()) throw new StoppedError('prediction was stopped on request');

@@ -107,18 +107,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: stopping.signal,
     });
-    describeRun(run, prepared);
-    const display = memberDisplay(prepared.plan, prepared.state);
-    const outcomes = await trainMembers({
-      run,
-      plan: prepared.plan,
-      devices: prepared.devices,
-      store,
-      onEvent: display.event,
-      signal: stopping.signal,
-    });
-    await display.end();
-    return summarise(run, outcomes);
+    return await runMembers(prepared, { run, store, signal: stopping.signal });
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     console.log('Stopped. Run the same command again to continue.');
@@ -129,6 +118,25 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   }
 }
 
+export interface RunMembersOptions {
+  run: string;
+  /** Folder of the volume store. */
+  store: string;
+  signal: AbortSignal;
+  /** Trains no member, see `trainMembers`. */
+  predictOnly?: boolean;
+}
+
+/** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
+export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
+  const { plan, devices, state } = prepared;
+  describeRun(options.run, prepared);
+  const display = memberDisplay(plan, state);
+  const outcomes = await trainMembers({ ...options, plan, devices, onEvent: display.event });
+  await display.end();
+  return summarise(options.run, outcomes);
+}
+
 async function phantomScans(): Promise<string> {
   if (!existsSync(join(phantoms.folder, 'phantoms.json')))
     console.log(`No --data given: making phantom scans in ${phantoms.folder}`);
@@ -137,7 +145,7 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+function describeRun(run: string, { plan, scans, report, state, notes }: PreparedRun) {
   const { classes, root, layout, splits } = plan.dataset;
   console.log(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
@@ -149,6 +157,7 @@ function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
         : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
   console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
+  for (const note of notes) console.log(note);
   const findings = report.findings.length;
   if (findings > 0)
     console.log(
@@ -166,6 +175,8 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   }
   for (const { member } of of('stopped'))
     console.log(`stopped  ${member}: run the same command again to continue`);
+  for (const { member } of of('untrained'))
+    console.log(`not trained  ${member}: nx run trainer:all-members trains it`);
   for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
   console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

@@ -36,7 +36,7 @@ function liveDisplay(plan: Plan): Display {
     if (shown === undefined) return void early.push(event);
     (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
-    if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
+    if (['done', 'skipped', 'stopped', 'untrained'].includes(event.kind)) shown.finish();
   };
   const list = new Listr(
     plan.members.map(({ name }) => ({
@@ -62,8 +62,12 @@ export function describe(event: MemberEvent): string {
   switch (event.kind) {
     case 'skipped':
       return `already done, ${score('best macro F1', event.macroF1)}`;
+    case 'untrained':
+      return 'not trained yet';
     case 'started':
-      return `started on ${event.device}`;
+      return event.splits === undefined
+        ? `started on ${event.device}`
+        : `is trained; predicts the scans of ${event.splits.join(' and ')} on ${event.device}`;
     case 'done':
       return `done, ${score('best macro F1', event.macroF1)}`;
     case 'stopped':

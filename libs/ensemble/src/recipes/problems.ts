@@ -10,6 +10,8 @@ export interface RecipeOptions {
   architectures?: readonly string[];
   /** Those of them that have published weights. Without it any member may start from some. */
   published?: readonly string[];
+  /** Smallest height and width in pixels that an architecture takes, by its name. Without it any size is accepted. */
+  minimumEdges?: Readonly<Record<string, number>>;
 }
 
 /** Names and positions that lead to a field from the top of the recipe. */
@@ -41,7 +43,8 @@ export function problemsIn(
 const MOST_SUBMISSIONS = 5;
 
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
-function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
+function crossProblems(value: unknown, options: RecipeOptions): Problem[] {
+  const { architectures, published, minimumEdges = {} } = options;
   const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
@@ -90,7 +93,18 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     const text = `cannot be true: no weights are published for ${architecture}, but for ${published.join(', ')}`;
     problems.push({ path: ['members', i, 'pretrained'], text });
   });
+  for (const edge of ['height', 'width'] as const) {
+    const pixels = read(recipeSchema.shape.volume.shape[edge], ['volume', edge]);
+    if (pixels === undefined) continue;
+    const used = [...new Set(memberList?.map(({ architecture }) => architecture))];
+    const needs = used
+      .map((name) => ({ name, least: Object.hasOwn(minimumEdges, name) ? minimumEdges[name]! : 0 }))
+      .filter(({ least }) => pixels < least)
+      .map(({ name, least }) => `${name} needs ${least} pixels or more`);
+    if (needs.length > 0) problems.push({ path: ['volume', edge], text: `${pixels}: ${needs.join(', ')}` });
+  }
   const volumeMask = read(recipeSchema.shape.volume, ['volume'])?.mask;
+  if (memberList !== undefined) problems.push(...twins(memberList, volumeMask));
   memberList?.forEach(({ mask }, i) => {
     if (mask === undefined || volumeMask !== null) return;
     problems.push({ path: ['members', i, 'mask'], text: "is given, but the volume's is none" });
@@ -113,6 +127,19 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     problems.push({ path: ['training', 'loss', 'classWeights'], text });
   }
   return problems;
+}
+
+/** Members that would be trained to the same weights as an earlier member: everything that their weights depend on is equal. */
+function twins(members: z.infer<typeof recipeSchema.shape.members>, volumeMask: unknown): Problem[] {
+  const inputs = members.map(({ architecture, pretrained, seed, mask }) =>
+    JSON.stringify([architecture, pretrained, seed, mask ?? volumeMask ?? null]),
+  );
+  return inputs.flatMap((input, i) => {
+    const first = inputs.indexOf(input);
+    if (first === i) return [];
+    const text = `is members[${first}] once more: same architecture, mask, start and seed; give it another seed`;
+    return [{ path: ['members', i], text }];
+  });
 }
 
 /** Positions of the names that came before; upper and lower case are one, as they are to some file systems. */

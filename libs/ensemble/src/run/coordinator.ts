@@ -8,6 +8,7 @@ import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
+import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { doneFile, failedFile } from '../run-folder.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
@@ -21,13 +22,18 @@ export interface CoordinatorOptions {
   onEvent?: (event: MemberEvent) => void;
   /** Aborting asks every member to stop after its present step. */
   signal?: AbortSignal;
+  /** Trains no member: only the missing probabilities of trained members are made. Default: false. */
+  predictOnly?: boolean;
   /** The worker's module, for tests: its default export takes a MemberTask and returns a MemberResult. */
   worker?: string;
 }
 
 export type MemberEvent = { member: string } & (
   | { kind: 'skipped'; macroF1: number | null }
-  | { kind: 'started'; device: string }
+  /** Is not trained, and shall not be: see `predictOnly`. */
+  | { kind: 'untrained' }
+  /** `splits`: a trained member whose probabilities for these splits are missing, and are made from its best weights. */
+  | { kind: 'started'; device: string; splits?: readonly PredictedSplit[] }
   | { kind: 'progress'; progress: Progress }
   | { kind: 'done'; macroF1: number | null }
   | { kind: 'stopped' }
@@ -36,13 +42,16 @@ export type MemberEvent = { member: string } & (
 
 export interface MemberOutcome {
   member: string;
-  status: 'done' | 'failed' | 'stopped';
+  status: 'done' | 'failed' | 'stopped' | 'untrained';
   macroF1: number | null;
   /** Why it failed. */
   reason?: string;
 }
 
-/** Trains every member that is not done yet. A member that fails does not stop the others. In the plan's order. */
+/**
+ * Trains every member that is not done yet, and predicts with members that are done and whose probabilities are missing. A
+ * member that fails does not stop the others. In the plan's order.
+ */
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
   const { run, plan, devices, signal } = options;
   const outcomes = new Map<string, MemberOutcome>();
@@ -52,10 +61,16 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     options.onEvent?.(event);
   };
   const waiting: MemberPlan[] = [];
+  /** The splits for which trained members are to predict. */
+  const missing = new Map<string, PredictedSplit[]>();
   for (const member of plan.members) {
-    const done = (await readJson(doneFile(run, member.name))) as { macroF1: number | null } | undefined;
-    if (done === undefined) waiting.push(member);
-    else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
+    const { name } = member;
+    const done = await doneOf(run, plan, name);
+    const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
+    if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
+    else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
+    else waiting.push(member);
+    if (splits) missing.set(name, splits);
   }
   const pool = new Piscina<MemberTask, MemberResult>({
     // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
@@ -76,9 +91,10 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
         tell({ member: name, kind: 'stopped' });
         continue;
       }
-      tell({ member: name, kind: 'started', device: deviceName(device) });
+      const splits = missing.get(name);
+      tell({ member: name, kind: 'started', device: deviceName(device), ...(splits && { splits }) });
       try {
-        const { status, macroF1 } = await runMember(pool, member, { ...options, device });
+        const { status, macroF1 } = await runMember(pool, member, { ...options, device, splits });
         tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
         const reason = messageOf(error);
@@ -95,6 +111,13 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   return plan.members.map(({ name }) => outcomes.get(name)!);
 }
 
+/** What done.json says of a member that is trained; undefined if it is not, or has fewer epochs than the recipe asks for. */
+async function doneOf(run: string, { recipe }: Plan, member: string) {
+  const done = (await readJson(doneFile(run, member))) as
+    { macroF1: number | null; epochs?: number } | undefined;
+  return (done?.epochs ?? Infinity) >= recipe.training.epochs ? done : undefined;
+}
+
 /** How a member ended, if the event says so. */
 function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
   const { member } = event;
@@ -102,6 +125,8 @@ function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
     case 'started':
     case 'progress':
       return undefined;
+    case 'untrained':
+      return { member, status: 'untrained', macroF1: null };
     case 'skipped':
     case 'done':
       return { member, status: 'done', macroF1: event.macroF1 };
@@ -117,9 +142,9 @@ function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
 async function runMember(
   pool: Piscina<MemberTask, MemberResult>,
   member: MemberPlan,
-  options: CoordinatorOptions & { device: Device },
+  options: CoordinatorOptions & { device: Device; splits: readonly PredictedSplit[] | undefined },
 ): Promise<MemberResult> {
-  const { run, plan, device, store, signal, onEvent } = options;
+  const { run, plan, device, splits, store, signal, onEvent } = options;
   const progress = new MessageChannel();
   const control = new MessageChannel();
   const observer: MemberObserver = {
@@ -138,6 +163,7 @@ async function runMember(
         device,
         deviceName: deviceName(device),
         store,
+        ...(splits && { splits }),
         progress: progress.port2,
         control: control.port2,
       },

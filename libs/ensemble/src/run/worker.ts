@@ -3,15 +3,18 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { readJson, sha256OfFile, writeJson } from '@ct-ensemble/core';
+import { readJson, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
 import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
 import {
+  bestCheckpoint,
   lastCheckpoint,
+  loadCheckpoint,
   predictionStep,
   predictScans,
   type Progress,
+  type RunState,
   StoppedError,
   trainMember,
 } from '@ct-ensemble/training';
@@ -19,8 +22,9 @@ import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { scoresOf } from '../results/metrics.ts';
+import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { type Probabilities, writeProbabilities } from '../results/probabilities.ts';
+import { writeProbabilities } from '../results/probabilities.ts';
 import {
   configFile,
   doneFile,
@@ -29,7 +33,6 @@ import {
   probabilitiesFile,
   readScans,
 } from '../run-folder.ts';
-import { submissionNames } from '../results/scan-names.ts';
 
 /** What the coordinator hands to a worker. */
 export interface MemberTask {
@@ -41,6 +44,8 @@ export interface MemberTask {
   deviceName: string;
   /** Folder of the volume store. */
   store: string;
+  /** The member is trained, and its probabilities for these splits are to be made; absent: it is to be trained. */
+  splits?: readonly PredictedSplit[];
   /** Where the worker calls the coordinator's observer. */
   progress: MessagePort;
   /** Where the coordinator calls the worker's control. */
@@ -80,6 +85,15 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const isMultiple = views.every((depth) => views[0]! % depth === 0);
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
+    const predict = predictionStep(model, { precision });
+    const ask = (splits: readonly PredictedSplit[]) => writeSplits(task, { predict, splits, stop });
+    if (task.splits !== undefined) {
+      const { best } = await bestWeights(folder, model);
+      await ask(task.splits);
+      predict.dispose();
+      return { status: 'done', macroF1: best?.macroF1 ?? null };
+    }
+    await requireContinuable(task);
     const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
     await writeJson(configFile(run, member.name), {
       member: { ...member, device: task.deviceName },
@@ -93,10 +107,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       pretrained,
     });
     const scans = await readScans(run, member.name);
-    const usable = (split: StoredScan['split']) =>
-      scans.filter((scan) => scan.split === split && scan.volume !== null);
     const store = openVolumeStore(task.store);
-    const predict = predictionStep(model, { precision });
     const state = await trainMember({
       model,
       folder,
@@ -112,25 +123,14 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       }),
       predict,
       ...(showsSlicesTwice && { views }),
-      train: usable('train'),
-      val: usable('val').filter(({ label }) => label !== null),
+      train: usable(scans, 'train'),
+      val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
       onProgress: (progress) => void observer.progress(progress),
       stop,
     });
-    for (const split of ['val', 'test'] as const) {
-      const chosen = usable(split);
-      const rows = await predictScans({
-        step: predict,
-        scans: chosen,
-        store,
-        batchSize: training.batchSize,
-        stop,
-      });
-      const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
-      await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
-    }
+    await ask(PREDICTED_SPLITS);
     predict.dispose();
     const macroF1 = state.best?.macroF1 ?? null;
     const bestEpoch = state.best === null ? null : state.best.epoch + 1;
@@ -151,6 +151,65 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   }
 }
 
+const usable = (scans: readonly StoredScan[], split: StoredScan['split']) =>
+  scans.filter((scan) => scan.split === split && scan.volume !== null);
+
+/** Predicts the scans of these splits and writes the member's files of probabilities. */
+async function writeSplits(
+  { run, plan, member, store }: MemberTask,
+  {
+    predict,
+    splits,
+    stop,
+  }: {
+    predict: ReturnType<typeof predictionStep>;
+    splits: readonly PredictedSplit[];
+    stop: () => boolean;
+  },
+) {
+  const scans = await readScans(run, member.name);
+  const { classes } = plan.dataset;
+  for (const split of splits) {
+    const rows = await predictScans({
+      step: predict,
+      scans: usable(scans, split),
+      store: openVolumeStore(store),
+      batchSize: plan.recipe.training.batchSize,
+      stop,
+    });
+    const probabilities = asProbabilities(rows, { split, scans, classes });
+    await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
+  }
+}
+
+/** Loads the weights of the best epoch into the model. @throws {UserError} if they are missing. */
+async function bestWeights(folder: string, { parameters }: Model): Promise<RunState> {
+  const file = bestCheckpoint(folder);
+  const state = await loadCheckpoint(file, { parameters });
+  if (state !== undefined) return state;
+  throw new UserError('the weights of a member that is trained are missing', {
+    file,
+    remedy: `restore the file, or delete ${folder} to train the member again`,
+  });
+}
+
+/**
+ * Prepares the member's folder for training: of a member that is done with fewer epochs than the recipe now asks for, done.json
+ * is removed. @throws {UserError} if its last checkpoint, from which it continues, is missing.
+ */
+async function requireContinuable({ run, member }: MemberTask) {
+  const done = doneFile(run, member.name);
+  if (!existsSync(done)) return;
+  const file = lastCheckpoint(memberFolder(run, member.name));
+  if (!existsSync(file))
+    throw new UserError('is missing: a member that is done is trained on from this checkpoint', {
+      file,
+      remedy:
+        'restore the file, set training.epochs back, or delete the folder of the member to train it again',
+    });
+  await rm(done);
+}
+
 /** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */
 async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
   const config = configFile(run, member.name);
@@ -160,23 +219,4 @@ async function startFromPublished({ run, member }: MemberTask, model: Model): Pr
   const file = pretrainedFile(member.architecture)!;
   const { adapted, fresh, skipped } = await loadPretrained(model, file);
   return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };
-}
-
-function asProbabilities(
-  rows: number[][],
-  { split, scans, classes }: { split: 'val' | 'test'; scans: readonly StoredScan[]; classes: string[] },
-): Probabilities {
-  const inSplit = scans.filter((scan) => scan.split === split);
-  const names = submissionNames(inSplit);
-  const labelled = inSplit.map((scan, i) => ({ ...scan, name: names[i]! }));
-  const label = ({ key, name, label }: StoredScan) => ({ key, name, label });
-  return {
-    classes,
-    split,
-    scans: labelled.filter(({ volume }) => volume !== null).map(label),
-    rows,
-    failed: labelled
-      .filter(({ volume }) => volume === null)
-      .map((scan) => ({ ...label(scan), reason: scan.failure ?? 'has no volume' })),
-  };
 }
