@@ -7,9 +7,16 @@
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  type Claim,
+  claimFolder,
+  type ClaimOptions,
+  MAX_BYTES,
+  printableLines,
+  readRegularFile,
+  writeFileAtomic,
+} from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack, unpack } from 'msgpackr';
 
@@ -39,7 +46,7 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 
 /** The scans with the volumes that the member sees. */
 export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const all = unpack(await readFile(scansFile(run))) as MemberScans[];
+  const all = unpack(await readRegularFile(scansFile(run), { maxBytes: MAX_BYTES.record })) as MemberScans[];
   return all.find(({ members }) => members.includes(member))!.scans;
 }
 
@@ -52,8 +59,8 @@ export async function readScans(run: string, member: string): Promise<StoredScan
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   return claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
 }

@@ -1,4 +1,5 @@
 // The command evaluate: tables of scores of every member and every subset, as in tables 3 and 5 of the paper.
+import { print } from '@ct-ensemble/core';
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
@@ -18,13 +19,13 @@ export function evaluateCommand(): Command {
 async function evaluate({ run, json }: EvaluateOptions) {
   const evaluation = await evaluateRun(run);
   if (json) {
-    console.log(JSON.stringify(evaluation, null, 2));
+    print(JSON.stringify(evaluation, null, 2));
     return;
   }
-  console.log(`Run ${run}, recipe ${evaluation.recipe}`);
+  print(`Run ${run}, recipe ${evaluation.recipe}`);
   if (evaluation.missing.length > 0)
-    console.log(`Not trained yet, so not in the tables: ${evaluation.missing.join(', ')}`);
-  console.log(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
-  console.log(renderEvaluation(evaluation.val));
-  if (evaluation.test) console.log(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
+    print(`Not trained yet, so not in the tables: ${evaluation.missing.join(', ')}`);
+  print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
+  print(renderEvaluation(evaluation.val));
+  if (evaluation.test) print(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
 }

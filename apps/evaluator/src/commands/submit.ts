@@ -1,4 +1,5 @@
 // The command submit: the submissions of a run, and tables of its predictions.
+import { print } from '@ct-ensemble/core';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,23 +31,23 @@ export function submitCommand(): Command {
 async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
-    console.log(`There is no run in ${run} yet: training it first`);
+    print(`There is no run in ${run} yet: training it first`);
     const code = await trainAllMembers(run);
     if (code !== 0) return code;
   }
   const { split, submissions } = await submitRun(run);
   if (split === 'val')
-    console.log('The data set has no test scans, so these submissions name its validation scans.');
+    print('The data set has no test scans, so these submissions name its validation scans.');
   for (const { name, members, files, predictions, counts, missing, failed } of submissions) {
     if (missing.length > 0) {
-      console.log(`${name}: NOT WRITTEN, because these members are not trained yet: ${missing.join(', ')}`);
+      print(`${name}: NOT WRITTEN, because these members are not trained yet: ${missing.join(', ')}`);
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
-    console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
-    for (const file of files) console.log(`  ${file}`);
-    console.log(`  ${predictions}`);
-    for (const line of failed) console.log(`  no volume: ${line}`);
+    print(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
+    for (const file of files) print(`  ${file}`);
+    print(`  ${predictions}`);
+    for (const line of failed) print(`  no volume: ${line}`);
   }
   return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 // The command predict: makes the missing probabilities of a run's trained members, such as those of a test set that came later.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@ct-ensemble/core';
+import { print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { claimRun, doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
@@ -62,7 +62,7 @@ async function predict(options: PredictOptions): Promise<number> {
       file: run,
       remedy: `nx run trainer:all-members -- --run ${run}`,
     });
-  if (engine === 'tensorflow') await installTensorFlow({ log: console.log });
+  if (engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
   const claim = await claimRun(run);
@@ -90,7 +90,7 @@ async function predict(options: PredictOptions): Promise<number> {
     return await runMembers(prepared, { run, store, signal: stopping.signal, predictOnly: true });
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. Run the same command again to continue.');
+    print('Stopped. Run the same command again to continue.');
     return 130;
   } finally {
     stopping.release();

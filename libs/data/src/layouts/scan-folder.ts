@@ -1,7 +1,7 @@
 // The folder of one scan: which of its files are the scan, and findings about the others. Nothing is decoded.
 import type { ScanFormat } from '../scan-entry.ts';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openRegularFile } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
 import { compareNames, niftiName, sliceNumber, type FolderListing } from './listing.ts';
@@ -47,10 +47,11 @@ async function dicomFilesOf(folder: string, files: readonly string[]): Promise<s
 /** A DICOMDIR: the table of contents of a disc, no image. */
 const isTableOfContents = (file: string) => /^dicomdir$/i.test(file);
 
-/** Whether the file begins like a DICOM file; false if it cannot be read. */
+/** Whether the file begins like a DICOM file; false if it cannot be read or is not a regular file. */
 export async function beginsAsDicom(path: string): Promise<boolean> {
-  const handle = await open(path).catch(() => null); // a file that cannot be read is reported as ignored
-  if (handle === null) return false;
+  const opened = await openRegularFile(path).catch(() => null); // a file that cannot be read is reported as ignored
+  if (opened === null) return false;
+  const { handle } = opened;
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
     return isDicom(buffer.subarray(0, bytesRead));
@@ -71,6 +72,7 @@ function reportOthers(
 ) {
   const strays = listing.files.filter((file) => !taken.includes(file));
   if (listing.system.length > 0) report('system-files', systemMessage(listing.system));
+  if (listing.unusable.length > 0) report('unusable-name', unusableMessage(listing.unusable));
   if (strays.length > 0)
     report('ignored-file', `${counted(strays.length, 'file')} not ${wanted}: ${listed(strays)}`);
   if (listing.folders.length > 0)
@@ -115,8 +117,16 @@ function gapBetween(before: number, after: number): string[] {
   return [after - before === 2 ? `${before + 1}` : `${before + 1}–${after - 1}`];
 }
 
+/** Reports the names in a folder that are not UTF-8. */
+export function reportUnusable(folder: string, { unusable }: FolderListing, findings: Finding[]) {
+  if (unusable.length > 0)
+    findings.push({ kind: 'unusable-name', path: folder, message: unusableMessage(unusable) });
+}
+
 /** Reports the files of a folder of scans that belong to no scan. */
-export function reportStrays(folder: string, { files, system }: FolderListing, findings: Finding[]) {
+export function reportStrays(folder: string, listing: FolderListing, findings: Finding[]) {
+  const { files, system } = listing;
+  reportUnusable(folder, listing, findings);
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
   const strays = files.filter((file) => niftiName(file) === undefined);
@@ -126,6 +136,10 @@ export function reportStrays(folder: string, { files, system }: FolderListing, f
       path: folder,
       message: `${counted(strays.length, 'file')} outside any scan folder: ${listed(strays)}`,
     });
+}
+
+function unusableMessage(names: readonly string[]) {
+  return `${counted(names.length, 'file or folder')} not read, the name is not UTF-8: ${listed(names)}; rename it`;
 }
 
 function systemMessage(names: readonly string[]) {

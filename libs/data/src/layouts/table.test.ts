@@ -4,7 +4,7 @@ import { dicomBytes, sliceElements } from '../readers/dicom/dicom.fixture.ts';
 import { slices, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
 import { xlsx } from '../testing/xlsx.fixture.ts';
 import { readDatasetIndex, type DatasetOptions } from './dataset-index.ts';
-import type { ScanTable } from './table.ts';
+import type { ScanTable } from './layout.ts';
 
 const series = (folder: string) => ({
   [`${folder}/IM0`]: dicomBytes(sliceElements(10, { PatientID: folder })),

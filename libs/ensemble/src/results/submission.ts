@@ -1,7 +1,7 @@
 // A submission as the COV19D competition takes it: one CSV file per class that lists scan names; every test scan exactly once.
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { codeOf, MAX_BYTES, readRegularText, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { didYouMean, safeFileNames } from '../names.ts';
 import { majorityClass, predictions, type Probabilities } from './probabilities.ts';
 
@@ -122,7 +122,7 @@ export async function readSubmission(folder: string, classes: readonly string[])
 async function readClass(file: string): Promise<string[]> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readRegularText(file, { maxBytes: MAX_BYTES.table });
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
     throw new UserError('the submission lacks this file', {

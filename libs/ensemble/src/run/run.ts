@@ -44,6 +44,8 @@ export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   store: string;
   /** What two splits share is a finding and no error. Default: false. */
   allowLeaks?: boolean;
+  /** Seconds for the preparation of one scan, see `prepareDataset`. */
+  scanDeadline?: number;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -113,7 +115,7 @@ interface VolumesOptions {
 
 async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: VolumesOptions) {
   return withNetworks(options, async (networks) => {
-    const { recipe, allowLeaks = false, onProgress, signal } = options;
+    const { recipe, allowLeaks = false, scanDeadline, onProgress, signal } = options;
     const index = await openDataset({ ...options, anyFolder, allowLeaks });
     await check?.(index);
     const store = openVolumeStore(options.store);
@@ -124,6 +126,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
       preparations: preparations.map(({ preparation }) => preparation),
       store,
       networks,
+      ...(scanDeadline !== undefined && { deadline: scanDeadline }),
       ...(onProgress && { onProgress }),
       ...(signal && { signal }),
     });
