@@ -28,23 +28,15 @@ export function recipeChanges(old: Plan, recipe: Recipe): string[] {
   ];
 }
 
-/** Why a member cannot continue with this training; empty if it can. Epochs may be added, if no earlier epoch changes. */
+/**
+ * Why a member cannot continue with this training; empty if it can. Epochs may be added to a training whose rate follows a
+ * list, with entries of the list for the added epochs.
+ */
 function trainingChanges(old: Recipe['training'], now: Recipe['training']): string[] {
-  const changes = differences(old, now, 'training');
-  if (now.epochs <= old.epochs || changes.length === 0) return changes;
-  const [before, after] = [old.learningRate, now.learningRate];
-  const isList = Array.isArray(before) && Array.isArray(after);
-  const later = isList ? after.slice(before.length) : [];
-  const onlyAdds =
-    isList &&
-    isDeepStrictEqual(after.slice(0, before.length), before) &&
-    later.every(({ from }) => from >= old.epochs);
-  if (!onlyAdds) return changes;
-  return differences(
-    { ...old, epochs: null, learningRate: null },
-    { ...now, epochs: null, learningRate: null },
-    'training',
-  );
+  const isExtended = now.epochs > old.epochs && Array.isArray(old.learningRate);
+  if (!isExtended || !Array.isArray(now.learningRate)) return differences(old, now, 'training');
+  const learningRate = now.learningRate.filter(({ from }) => from < old.epochs);
+  return differences(old, { ...now, epochs: old.epochs, learningRate }, 'training');
 }
 
 /** The classes that the run was made with, if they are others now. */
