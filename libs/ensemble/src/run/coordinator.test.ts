@@ -4,8 +4,10 @@ import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
-import { doneFile, failedFile } from '../run-folder.ts';
-import { planOf, temporaryRun } from '../testing.fixture.ts';
+import { asProbabilities } from './member-probabilities.ts';
+import { writeProbabilities } from '../results/probabilities.ts';
+import { doneFile, failedFile, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
 const twoDevices = parseDevices('cpu:1,cpu:1', 9, { cores: 2, gpus: 0 });
@@ -53,12 +55,59 @@ test('a member that fails does not stop the others; the reason is told and kept'
   });
 });
 
-test('a member that is done is not trained again', async () => {
+const classes = ['non-covid', 'covid'];
+const scans = [scan('val/covid/a', 1), scan('test/b', null)];
+
+/** A run in which `a` is trained for two epochs, as the recipe asks, and has the probabilities of these splits. */
+async function runWithDone(...splits: ('val' | 'test')[]): Promise<string> {
   const run = await temporaryRun();
-  await writeJson(doneFile(run, 'a'), { macroF1: 0.75 });
+  await writeScans(run, [{ members: ['a', 'b'], scans }]);
+  await writeJson(doneFile(run, 'a'), { epochs: 2, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
+  for (const split of splits)
+    await writeProbabilities(
+      probabilitiesFile(run, 'a', split),
+      asProbabilities([[0.5, 0.5]], { split, scans, classes }),
+    );
+  return run;
+}
+
+test('a member that is done is not trained again', async () => {
+  const run = await runWithDone('val', 'test');
   const { outcomes, events } = await train(['a', 'b'], { run });
   expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
   expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
+});
+
+test.each([[['test']], [['val', 'test']]] as const)(
+  'a member that is done and lacks probabilities for %j is asked for these',
+  async (splits) => {
+    const run = await runWithDone(
+      ...(['val', 'test'] as const).filter((split) => !(splits as readonly string[]).includes(split)),
+    );
+    const { events } = await train(['a', 'b'], { run });
+    const started = events.filter(({ kind }) => kind === 'started');
+    expect(started).toContainEqual({ member: 'a', kind: 'started', device: 'cpu:1', splits });
+    expect(started).toContainEqual({ member: 'b', kind: 'started', device: 'cpu:1' });
+  },
+);
+
+test('a member that is done with fewer epochs than the recipe asks for is trained on', async () => {
+  const run = await runWithDone('val', 'test');
+  await writeJson(doneFile(run, 'a'), { epochs: 1, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
+  const { events } = await train(['a'], { run });
+  expect(events[0]).toEqual({ member: 'a', kind: 'started', device: 'cpu:1' });
+});
+
+test('to predict only, members that are not trained stay so', async () => {
+  const run = await runWithDone('val');
+  const { outcomes, events } = await train(['a', 'b'], { run, predictOnly: true });
+  expect(outcomes.map(({ member, status }) => [member, status])).toEqual([
+    ['a', 'done'],
+    ['b', 'untrained'],
+  ]);
+  expect(events.filter(({ kind }) => kind === 'started')).toEqual([
+    { member: 'a', kind: 'started', device: 'cpu:1', splits: ['test'] },
+  ]);
 });
 
 test('a request to stop reaches the members at work and keeps the others from starting', async () => {

@@ -88,8 +88,7 @@ async function runOf(members: string[]) {
 async function reply(
   run: string,
   change: (recipe: Plan['recipe']) => void,
-  of = scans,
-  members = ['x', 'y'],
+  { of = scans, members = ['x', 'y'] }: { of?: StoredScan[]; members?: string[] } = {},
 ) {
   const plan = planOf(members, ['cpu:1'], of);
   change(plan.recipe);
@@ -155,18 +154,18 @@ test('description, submissions, name and task may change; epochs may be added at
 
 test('members may be added and removed; one that comes back must be as it was', async () => {
   const run = await runOf(['x', 'y']);
-  const without = await reply(run, () => {}, scans, ['x']);
+  const without = await reply(run, () => {}, { members: ['x'] });
   expect(without.notes).toEqual(["no longer in the recipe, kept in the run's folder and not used: y"]);
-  const added = await reply(run, () => {}, scans, ['x', 'z', 'w']);
+  const added = await reply(run, () => {}, { members: ['x', 'z', 'w'] });
   expect(added.notes).toEqual(['new in the recipe: z, w']);
   expect((await readPlan(run)).retired.map(({ name, seed }) => [name, seed])).toEqual([['y', 2]]);
   // y was the second member, with the seed 2.
-  await expect(reply(run, () => {}, scans, ['x', 'z', 'y'])).rejects.toThrow(
+  await expect(reply(run, () => {}, { members: ['x', 'z', 'y'] })).rejects.toThrow(
     'members.y.seed was 2 and is now 3',
   );
-  await reply(run, ({ members }) => (members[2]!.seed = 2), scans, ['x', 'z', 'y']);
+  await reply(run, ({ members }) => (members[2]!.seed = 2), { members: ['x', 'z', 'y'] });
   expect((await readPlan(run)).retired.map(({ name }) => name)).toEqual(['w']);
-  await expect(reply(run, () => {}, scans, ['q'])).rejects.toThrow(
+  await expect(reply(run, () => {}, { members: ['q'] })).rejects.toThrow(
     'none of its members (x, z, y) is in the recipe',
   );
 });
@@ -180,7 +179,7 @@ test('train and val scans that differ are named: changed, added, removed, of ano
     scan('val/covid/c', 1, null),
     { ...scan('test/e', null), split: 'val' as const },
   ];
-  await expect(reply(run, () => {}, other)).rejects.toThrow(
+  await expect(reply(run, () => {}, { of: other })).rejects.toThrow(
     [
       'this run was made with other scans for training and validation: train/covid/a has changed since the run was made',
       'train/non-covid/b was of class non-covid and is now of class covid since the run was made',
@@ -191,11 +190,11 @@ test('train and val scans that differ are named: changed, added, removed, of ano
     ].join('; '),
   );
   const many = [...scans, ...Array.from({ length: 13 }, (_, k) => scan(`train/covid/n${k}`, 1))];
-  await expect(reply(run, () => {}, many)).rejects.toThrow(
+  await expect(reply(run, () => {}, { of: many })).rejects.toThrow(
     /n9 was added since the run was made; and 3 more →/,
   );
   const otherwise = scans.map((each) => ({ ...each, volume: `masked ${each.key}` }));
-  await expect(reply(run, () => {}, otherwise)).rejects.toThrow(
+  await expect(reply(run, () => {}, { of: otherwise })).rejects.toThrow(
     /--filter and --masks .* all scans are prepared otherwise/,
   );
   expect(await readScans(run, 'x')).toEqual(scans);
@@ -212,7 +211,7 @@ test('the classes may not change', async () => {
 
 test('test scans may change: the probabilities for them are deleted, those for validation stay', async () => {
   const run = await runOf(['x', 'y']);
-  await reply(run, () => {}, scans, ['x']); // y is no longer in the recipe
+  await reply(run, () => {}, { members: ['x'] }); // y is no longer in the recipe
   const files = ['x', 'y'].flatMap((name) => [
     probabilitiesFile(run, name, 'val'),
     probabilitiesFile(run, name, 'test'),
@@ -221,10 +220,10 @@ test('test scans may change: the probabilities for them are deleted, those for v
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, '{}');
   }
-  await reply(run, () => {}, scans, ['x']);
+  await reply(run, () => {}, { members: ['x'] });
   expect(files.map((file) => existsSync(file))).toEqual([true, true, true, true]);
   const later = [...scans.slice(0, 4), scan('test/e', null, 'another volume'), scan('test/f', null)];
-  const { state, notes } = await reply(run, () => {}, later, ['x']);
+  const { state, notes } = await reply(run, () => {}, { of: later, members: ['x'] });
   expect(state).toBe('continued');
   expect(notes).toEqual([
     'test scans: test/e has changed since the run was made; test/f was added since the run was made; the members are asked for them again',
@@ -239,10 +238,10 @@ test('without scans.msgpack, or with a damaged one, the digest of all scans deci
   const other = [...scans, scan('train/covid/new', 1)];
   for (const damage of [() => rm(scansFile(run)), () => writeFile(scansFile(run), 'none')]) {
     await damage();
-    await expect(reply(run, () => {}, other, ['x'])).rejects.toThrow(
+    await expect(reply(run, () => {}, { of: other, members: ['x'] })).rejects.toThrow(
       /other scans → .*scans\.msgpack is missing or damaged/,
     );
-    expect((await reply(run, () => {}, scans, ['x'])).state).toBe('continued');
+    expect((await reply(run, () => {}, { members: ['x'] })).state).toBe('continued');
   }
 });
 
