@@ -7,7 +7,7 @@ import { columnsOf, headerError, readRows } from '../tables.ts';
 import { NoScanError, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
 import { hasSplitFolders, splitOf, type Split } from '../splits/split.ts';
 import { compareNames, listFolder, niftiName } from './listing.ts';
-import { reportStrays } from './scan-folder.ts';
+import { reportStrays, volumesOf } from './scan-folder.ts';
 import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
 
 export const folders: Layout = {
@@ -146,9 +146,7 @@ async function scansAt(place: Place, findings: Finding[], listing?: Awaited<Retu
   const { path } = place;
   const { files, system, unusable, folders } = listing ?? (await listFolder(path));
   reportStrays(path, { folders: [], files, system, unusable }, findings);
-  const found = files
-    .filter((file) => niftiName(file) !== undefined)
-    .map((file) => niftiScan(join(path, file)));
+  const found = volumesOf(path, files, findings).map((file) => niftiScan(join(path, file)));
   for (const name of folders) {
     const below = join(path, name);
     found.push(

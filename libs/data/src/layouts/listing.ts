@@ -3,12 +3,6 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf, readFolder, UserError } from '@ct-ensemble/core';
 
-/** The number of a slice file: the last run of digits before the ending (`12.jpg`, `slice_012.png`), or undefined. */
-export function sliceNumber(file: string): number | undefined {
-  const match = /(\d+)\D*\.(?:jpe?g|png)$/i.exec(file);
-  return match ? Number(match[1]) : undefined;
-}
-
 /** The scan's name if the file is a NIfTI volume, a whole scan: `a` of `a.nii.gz`; else undefined. */
 export function niftiName(file: string): string | undefined {
   return /^(.+)\.nii(\.gz)?$/i.exec(file)?.[1];
