@@ -41,7 +41,7 @@ export function predictCommand(): Command {
     .addOption(
       dataOption('folder of the data set, with the scans that the run was made with', 'as in the run'),
     );
-  return addDatasetOptions(command)
+  return addDatasetOptions(command, 'as in the run')
     .addOption(devicesOption())
     .addOption(engineOption())
     .addOption(volumesOption('--volumes'))
