@@ -44,7 +44,7 @@ async function finish(
 
 async function runOf(members: string[]) {
   const run = await temporaryRun();
-  await adoptPlan(run, planOf(members), [{ members, scans: [...val, ...test3] }]);
+  await adoptPlan(run, planOf(members), { scans: [{ members, scans: [...val, ...test3] }] });
   return run;
 }
 

@@ -10,7 +10,7 @@ const scansOf = (plan: Plan, scans: readonly StoredScan[]) => [
   { members: plan.members.map(({ name }) => name), scans: [...scans] },
 ];
 const adoptPlan = async (run: string, plan: Plan, scans: readonly StoredScan[] = []) =>
-  (await adopt(run, plan, scansOf(plan, scans))).state;
+  (await adopt(run, plan, { scans: scansOf(plan, scans) })).state;
 
 test('lists the members with architecture, seed, views and device', () => {
   const scans = [
@@ -92,7 +92,7 @@ async function reply(
 ) {
   const plan = planOf(members, ['cpu:1'], of);
   change(plan.recipe);
-  return adopt(run, plan, scansOf(plan, of));
+  return adopt(run, plan, { scans: scansOf(plan, of) });
 }
 
 test.each<[string, (recipe: Plan['recipe']) => void, string]>([
@@ -198,6 +198,20 @@ test('train and val scans that differ are named: changed, added, removed, of ano
     /--filter and --masks .* all scans are prepared otherwise/,
   );
   expect(await readScans(run, 'x')).toEqual(scans);
+});
+
+test('a volume that has another key and equal grey values has not changed', async () => {
+  const run = await runOf(['x']);
+  const plan = planOf(['x'], ['cpu:1'], scans);
+  const later = scans.map((each) => ({ ...each, volume: `version 3 of ${each.key}` }));
+  const isSameVolume = async (old: string, now: string) =>
+    now === old.replace('volume of', 'version 3 of') && !old.endsWith('test/e');
+  const { state, notes } = await adopt(run, plan, { scans: scansOf(plan, later), isSameVolume });
+  expect(state).toBe('continued');
+  expect(notes).toEqual([
+    expect.stringMatching(/^test scans: test\/e has changed since the run was made; the/),
+  ]);
+  expect(await readScans(run, 'x')).toEqual(later);
 });
 
 test('the classes may not change', async () => {

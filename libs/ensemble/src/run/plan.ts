@@ -110,6 +110,13 @@ export async function readPlanIfPresent(run: string): Promise<Plan | undefined> 
   });
 }
 
+export interface AdoptOptions {
+  /** Each member's. */
+  scans: readonly MemberScans[];
+  /** Whether two volumes with different content keys have equal grey values. Default: they have not. */
+  isSameVolume?: (old: string, now: string) => Promise<boolean>;
+}
+
 /** How a run was entered: as a new one, or continued. */
 export interface AdoptedPlan {
   state: 'new' | 'continued';
@@ -134,7 +141,16 @@ export function requireSameRecipe(old: Plan, { run, recipe }: { run: string; rec
  */
 export async function requireSameScans(
   old: Plan,
-  { run, classes, scans }: { run: string; classes: readonly string[]; scans: readonly ComparedMembers[] },
+  {
+    run,
+    classes,
+    scans,
+    isSameVolume,
+  }: Pick<AdoptOptions, 'isSameVolume'> & {
+    run: string;
+    classes: readonly string[];
+    scans: readonly ComparedMembers[];
+  },
 ): Promise<{ test: string[]; isCompared: boolean }> {
   refuseChanges(run, 'classes', classChanges(old.dataset.classes, classes));
   const fitted = new Set<string>();
@@ -149,7 +165,7 @@ export async function requireSameScans(
       isCompared = false;
       continue;
     }
-    const changes = scanChanges(before, now.scans, classes);
+    const changes = scanChanges(await withSameVolumes(before, now.scans, isSameVolume), now.scans, classes);
     for (const change of changes.fitted) fitted.add(change);
     for (const change of changes.test) test.add(change);
   }
@@ -162,12 +178,30 @@ export async function requireSameScans(
         file: run,
         remedy:
           isAll && fitted.size === count && count > 1
-            ? 'give the options --filter and --masks as when the run was made, or choose another folder with --run: all scans are prepared otherwise'
+            ? 'give the options --filter and --masks as when the run was made, continue it with the version of the program that made it, or choose another folder with --run: all scans are prepared otherwise'
             : 'choose another folder with --run, or give the scans that the run was made with',
       },
     );
   }
   return { test: [...test], isCompared };
+}
+
+/** The scans with the key that their volume has now, where another version of the program gave an equal volume another key. */
+async function withSameVolumes(
+  before: readonly StoredScan[],
+  now: readonly ComparedScan[],
+  isSame: AdoptOptions['isSameVolume'],
+): Promise<readonly StoredScan[]> {
+  if (isSame === undefined) return before;
+  const volumes = new Map(now.map(({ key, volume }) => [key, volume]));
+  const scans: StoredScan[] = [];
+  // One after the other: a data set may have more volumes than a process may have open files.
+  for (const scan of before) {
+    const volume = volumes.get(scan.key);
+    const isOther = scan.volume !== null && !!volume && scan.volume !== volume;
+    scans.push(isOther && (await isSame(scan.volume!, volume)) ? { ...scan, volume } : scan);
+  }
+  return scans;
 }
 
 /** Members and their scans, whose volumes need not be known yet. */
@@ -195,7 +229,7 @@ function refuseChanges(run: string, what: 'settings' | 'classes', changes: reado
 export async function adoptPlan(
   run: string,
   plan: Plan,
-  scans: readonly MemberScans[],
+  { scans, isSameVolume }: AdoptOptions,
 ): Promise<AdoptedPlan> {
   const old = await readPlanIfPresent(run);
   if (old === undefined) {
@@ -206,7 +240,12 @@ export async function adoptPlan(
   const { recipe } = plan;
   requireSameRecipe(old, { run, recipe });
   const { classes } = plan.dataset;
-  const { test, isCompared } = await requireSameScans(old, { run, classes, scans });
+  const { test, isCompared } = await requireSameScans(old, {
+    run,
+    classes,
+    scans,
+    ...(isSameVolume && { isSameVolume }),
+  });
   if (!isCompared && old.dataset.digest !== plan.dataset.digest)
     throw new UserError('this run was made with other scans', {
       file: run,

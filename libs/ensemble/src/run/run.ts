@@ -189,7 +189,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
   const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
-  const { state, notes } = await adoptPlan(run, plan, scans);
+  const { state, notes } = await adoptPlan(run, plan, { scans, isSameVolume: sameVolumes(options.store) });
   await writeJson(datasetFile(run), {
     root: index.root,
     layout: index.layout,
@@ -201,4 +201,18 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   });
   await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
   return { plan, devices, scans, report, state, notes: [...notes, ...startNotes(recipe, scans)] };
+}
+
+/** Compares volumes by the SHA-256 in their records; volumes that the store no longer has are not equal to any. */
+function sameVolumes(folder: string) {
+  const store = openVolumeStore(folder);
+  const digestOf = (volume: string) =>
+    store.record(volume).then(
+      ({ sha256 }) => sha256,
+      () => null,
+    );
+  return async (old: string, now: string) => {
+    const digest = await digestOf(old);
+    return digest !== null && digest === (await digestOf(now));
+  };
 }
