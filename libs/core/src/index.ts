@@ -3,7 +3,7 @@ export { type Claim, claimFolder, type ClaimOptions } from './claim.ts';
 export { codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
 export * as fields from './fields.ts';
 export { readJson, sha256OfFile, writeFileAtomic, writeJson } from './files.ts';
-export { print, printable, printableLines } from './printable.ts';
+export { print, printError, printable, printableLines } from './printable.ts';
 export {
   hash32,
   permutation,

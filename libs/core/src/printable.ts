@@ -31,3 +31,8 @@ function escapeOf(unsafe: string): string {
 export function print(text: string): void {
   console.log(printableLines(text));
 }
+
+/** Prints a message to standard error, like `print`. */
+export function printError(text: string): void {
+  console.error(printableLines(text));
+}
