@@ -1,4 +1,5 @@
-// What every project's Jest shares: TypeScript through swc, ES modules, packages of this workspace from source.
+// What every project's Jest shares: TypeScript through swc, ES modules. The other packages of this workspace are
+// used as built, so build before running Jest by hand.
 // Slow tests (endurance, threads, determinism, several processes; over about 5 s) are named *.slow.test.ts. The
 // target `test` leaves them out; the target `test-slow` sets SLOW_TESTS=1 and runs only them.
 import { fileURLToPath } from 'node:url';
@@ -9,9 +10,6 @@ export default {
   testMatch: [slow ? '<rootDir>/src/**/*.slow.test.ts' : '<rootDir>/src/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...(slow ? [] : ['\\.slow\\.test\\.ts$'])],
   testEnvironment: fileURLToPath(new URL('./jest.environment.mjs', import.meta.url)),
-  testEnvironmentOptions: {
-    exportConditions: ['@ct-ensemble/source', 'node', 'node-addons', 'import', 'default'],
-  },
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '\\.ts$': [

@@ -1,5 +1,5 @@
 // What the commands filter and segmenter share: options, training from labelled slices to weights, output.
-import { sha256OfFile } from '@ct-ensemble/core';
+import { print, sha256OfFile } from '@ct-ensemble/core';
 import { holdOut, type SliceSample, type SliceSamples } from '@ct-ensemble/data';
 import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
 import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
@@ -96,8 +96,8 @@ export async function runSliceNetwork(
   const { out, architecture, size: edge, seed, json, pretrained } = options;
   requireSliceNetwork(task, architecture, edge);
   const [device] = parseDevices(options.device, 1, thisMachine(options.engine));
-  const say = (line: string) => void (json || console.log(line));
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : console.log });
+  const say = (line: string) => void (json || print(line));
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : print });
   const stopping = stopOnSignal();
   const claim = await claimRun(trainingFolder(out));
   const engine = await openEngine({ engine: options.engine, device: device! });
@@ -136,9 +136,7 @@ export async function runSliceNetwork(
     const slices = { train: train.length, val: val.length };
     if (json) {
       const about = { kind: task.kind, architecture, size: edge, out, sha256: await sha256OfFile(out) };
-      console.log(
-        JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1),
-      );
+      print(JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1));
     }
     say(`best epoch ${best.epoch + 1}, ${scoresText(best)}: ${out}`);
     return 0;

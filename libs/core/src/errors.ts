@@ -1,5 +1,7 @@
 // UserError, which reports a problem that the user can fix, and helpers for errors of unknown type.
 
+import { printable, printableLines } from './printable.ts';
+
 export interface UserErrorOptions {
   /** How to fix the problem, as one phrase. */
   remedy?: string;
@@ -11,17 +13,21 @@ export interface UserErrorOptions {
 
 /**
  * Invalid input or another problem that the user can fix. The message is one line, `FILE: PROBLEM → REMEDY`; programs print it
- * without a stack trace.
+ * without a stack trace. Control
+ * characters, which hostile file names may hold, are escaped in the message (see `printable`), not in the fields.
  */
 export class UserError extends Error {
+  /** What is wrong, without the file and the remedy. */
+  readonly problem: string;
   readonly file: string | undefined;
   readonly remedy: string | undefined;
 
   constructor(problem: string, options: UserErrorOptions = {}) {
-    const where = options.file === undefined ? '' : `${options.file}: `;
+    const where = options.file === undefined ? '' : `${printable(options.file)}: `;
     const remedy = options.remedy === undefined ? '' : ` → ${options.remedy}`;
-    super(`${where}${problem}${remedy}`, { cause: options.cause });
+    super(printableLines(`${where}${problem}${remedy}`), { cause: options.cause });
     this.name = 'UserError';
+    this.problem = problem;
     this.file = options.file;
     this.remedy = options.remedy;
   }

@@ -1,10 +1,10 @@
 // Reads JSON, hashes files, and writes files atomically: to a temporary name, which is synced and then renamed.
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, UserError } from './errors.ts';
+import { MAX_BYTES, readRegularText, regularFileChunks } from './regular-files.ts';
 
 /**
  * Writes a file atomically: a reader, or the machine after a crash at any moment, finds either the old or the new content, never a
@@ -41,11 +41,11 @@ export async function writeJson(path: string, value: unknown) {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Reads a JSON file; returns undefined if it does not exist. @throws {UserError} if its content is not JSON. */
+/** Reads a JSON file; returns undefined if it does not exist. @throws {UserError} if it is no regular file or no JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readRegularText(path, { maxBytes: MAX_BYTES.record });
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
@@ -75,9 +75,9 @@ async function syncFolder(folder: string) {
   }
 }
 
-/** The SHA-256 hash of a file's content, in hexadecimal digits. */
+/** The SHA-256 hash of a regular file of any size, in hexadecimal digits. Throws like `openRegularFile`. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await pipeline(regularFileChunks(path), hash);
   return hash.digest('hex');
 }

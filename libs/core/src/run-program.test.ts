@@ -33,8 +33,10 @@ test.each([
 });
 
 test('any other error is printed with its stack', async () => {
-  const fault = new TypeError('x is undefined');
-  expect(await endOf(() => Promise.reject(fault))).toEqual({ printed: [fault], code: 1 });
+  const fault = new TypeError('x is undefined \x1b[2J');
+  const { printed, code } = await endOf(() => Promise.reject(fault));
+  expect({ lines: printed.length, code }).toEqual({ lines: 1, code: 1 });
+  expect(printed[0]).toMatch(/^TypeError: x is undefined \\x1b\[2J\n +at /);
 });
 
 test('the exit code of a failure can be another one', async () => {

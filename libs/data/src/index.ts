@@ -17,7 +17,7 @@ export {
 } from './layouts/dataset-index.ts';
 export { COMPETITION_TASKS } from './layouts/cov19-ct-db/spelling.ts';
 export { layoutNames } from './layouts/registry.ts';
-export type { ScanTable, TableField } from './layouts/table.ts';
+export type { ScanTable, TableField } from './layouts/layout.ts';
 export { makeFolds, makeSplits, type SplitScan, type SplitShares } from './splits/make-splits.ts';
 export type { ScanEntry } from './scan-entry.ts';
 export type { Finding } from './findings.ts';
@@ -32,7 +32,7 @@ export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } fr
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';
 export { nearestIndices, type Volume } from './volumes/volume.ts';
-export { prepareDataset, type PreparationProgress } from './store/prepare-dataset.ts';
+export { prepareDataset, SCAN_DEADLINE, type PreparationProgress } from './store/prepare-dataset.ts';
 export type { StoreRecord } from './store/store-record.ts';
 export { openVolumeStore, type VolumeStore } from './store/volume-store.ts';
 export type { StoredScan } from './scan-entry.ts';

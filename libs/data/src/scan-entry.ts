@@ -1,5 +1,5 @@
 // A scan on disk, and the same with its volume in the store.
-import type { Split } from './layouts/layout.ts';
+import type { Split } from './splits/split.ts';
 
 /** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; `nifti`: one volume. */
 export type ScanFormat = 'images' | 'dicom' | 'nifti';

@@ -5,11 +5,20 @@
 //   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
-//   submissions/NAME/      one CSV file a class
+//   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  type Claim,
+  claimFolder,
+  type ClaimOptions,
+  MAX_BYTES,
+  messageOf,
+  printableLines,
+  readRegularFile,
+  UserError,
+  writeFileAtomic,
+} from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack, unpack } from 'msgpackr';
 
@@ -18,6 +27,8 @@ export const datasetFile = (run: string) => join(run, 'dataset.json');
 export const splitsFile = (run: string) => join(run, 'splits.csv');
 export const scansFile = (run: string) => join(run, 'scans.msgpack');
 export const submissionFolder = (run: string, name: string) => join(run, 'submissions', name);
+/** Which submissions and tables there are; written after all of them. */
+export const summaryFile = (run: string) => join(run, 'submissions', 'summary.json');
 export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
@@ -37,9 +48,27 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
   await writeFileAtomic(scansFile(run), pack(scans));
 }
 
+/**
+ * The scans of all members, as the plan's digest covers them. The content is not checked beyond being MessagePack.
+ * @throws UserError if scans.msgpack is missing or damaged.
+ */
+export async function readAllScans(run: string): Promise<unknown> {
+  const file = scansFile(run);
+  try {
+    return unpack(await readRegularFile(file, { maxBytes: MAX_BYTES.record }));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`the list of the run's scans cannot be read (${messageOf(error)})`, {
+      file,
+      remedy: 'start the training of this run again, which writes the file anew',
+      cause: error,
+    });
+  }
+}
+
 /** The scans with the volumes that the member sees. */
 export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const all = unpack(await readFile(scansFile(run))) as MemberScans[];
+  const all = (await readAllScans(run)) as MemberScans[];
   return all.find(({ members }) => members.includes(member))!.scans;
 }
 
@@ -52,8 +81,8 @@ export async function readScans(run: string, member: string): Promise<StoredScan
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   return claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
 }

@@ -1,4 +1,5 @@
 // Progress of the members' training: one line per member on a terminal, plain lines elsewhere.
+import { print, printable } from '@ct-ensemble/core';
 import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
 import { Listr, type ListrTaskWrapper } from 'listr2';
 import { duration } from './progress.ts';
@@ -21,7 +22,7 @@ function plainDisplay(state: 'new' | 'continued'): Display {
     event(event) {
       if (event.kind === 'progress' && event.progress.kind === 'step') return;
       if (event.kind === 'skipped' && state === 'new') return;
-      console.log(`${event.member}: ${describe(event)}`);
+      print(`${event.member}: ${describe(event)}`);
     },
     end: async () => {},
   };
@@ -34,7 +35,7 @@ function liveDisplay(plan: Plan): Display {
   const show = (event: MemberEvent) => {
     const shown = lines.get(event.member);
     if (shown === undefined) return void early.push(event);
-    (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
+    (shown.line as { title: string }).title = printable(`${event.member}: ${describe(event)}`);
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
     if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
   };

@@ -5,20 +5,13 @@ import { counted, listed, type Finding } from '../findings.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { checkPatients, checkSameBytes } from '../splits/leaks.ts';
 import { makeSplits, type SplitShares } from '../splits/make-splits.ts';
-import {
-  hasSplitFolders,
-  NoScanError,
-  SPLITS,
-  type FoundScan,
-  type Layout,
-  type LayoutScans,
-  type Split,
-} from './layout.ts';
+import { NoScanError, type FoundScan, type Layout, type LayoutScans, type ScanTable } from './layout.ts';
+import { hasSplitFolders, SPLITS, type Split } from '../splits/split.ts';
 import { compareNames, listFolder } from './listing.ts';
 import { layoutOf } from './registry.ts';
-import type { ScanTable } from './table.ts';
+import { sharedSeries } from './shared-series.ts';
 
-export type { Split } from './layout.ts';
+export type { Split } from '../splits/split.ts';
 
 export interface DatasetIndex {
   root: string;
@@ -89,6 +82,7 @@ export async function readDatasetIndex(root: string, options: DatasetOptions = {
   const counts = countScans(entries, classes.length);
   refuseEmptyClass({ root, layout, classes, counts, splits });
   await checkSameBytes(entries, { allowLeaks, findings });
+  findings.push(...(await sharedSeries(entries)));
   return { root, layout: layout.name, classes, splits, scans: entries, report: { counts, findings } };
 }
 

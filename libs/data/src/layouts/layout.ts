@@ -4,11 +4,7 @@ import { UserError } from '@ct-ensemble/core';
 import type { Finding } from '../findings.ts';
 import type { ScanFormat } from '../scan-entry.ts';
 import type { FolderListing } from './listing.ts';
-import type { ScanTable } from './table.ts';
-
-export type Split = 'train' | 'val' | 'test';
-
-export const SPLITS: readonly Split[] = ['train', 'val', 'test'];
+import type { Split } from '../splits/split.ts';
 
 /** One way to lay out a data set. */
 export interface Layout {
@@ -74,31 +70,12 @@ export interface FoundScan {
   failure: string | null;
 }
 
-const SPLIT_NAMES: ReadonlyMap<string, Split> = new Map([
-  ['train', 'train'],
-  ['training', 'train'],
-  ['val', 'val'],
-  ['valid', 'val'],
-  ['validation', 'val'],
-  ['test', 'test'],
-  ['testing', 'test'],
-]);
+/** What a column holds. */
+export type TableField = 'scan' | 'label' | 'patient' | 'split' | 'group';
 
-/** The split that a word stands for: `validation`, `Val`, `TRAIN`, …; else undefined. */
-export function splitOf(word: string): Split | undefined {
-  return SPLIT_NAMES.get(plainSpelling(word));
-}
-
-/** Lower case, without `-`, `_` and spaces. */
-export function plainSpelling(word: string): string {
-  return word.toLowerCase().replace(/[-_\s]/g, '');
-}
-
-/** Whether the folders of a data set are its splits: one is named train or val, or all are named like splits. */
-export function hasSplitFolders(folders: readonly string[]): boolean {
-  const splits = folders.map(splitOf);
-  return (
-    splits.some((split) => split === 'train' || split === 'val') ||
-    (splits.length > 0 && splits.every((split) => split !== undefined))
-  );
+/** A table of scans: CSV, TSV or XLSX. */
+export interface ScanTable {
+  file: string;
+  /** Names of columns; those left out have one of the usual names. */
+  columns?: Partial<Readonly<Record<TableField, string>>>;
 }

@@ -6,20 +6,11 @@ import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
 import { readRows, type TableRow } from '../tables.ts';
-import { splitOf, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
+import type { FoundScan, Layout, LayoutRequest, LayoutScans, ScanTable, TableField } from './layout.ts';
+import { splitOf } from '../splits/split.ts';
 import { compareNames, listFolder, niftiName } from './listing.ts';
 import { beginsAsDicom, readScanFolder } from './scan-folder.ts';
 import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
-
-/** What a column holds. */
-export type TableField = 'scan' | 'label' | 'patient' | 'split' | 'group';
-
-/** A table of scans: CSV, TSV or XLSX. */
-export interface ScanTable {
-  file: string;
-  /** Names of columns; those left out have one of the usual names. */
-  columns?: Partial<Readonly<Record<TableField, string>>>;
-}
 
 /** Usual names of the columns, in any case; of several that are present the first is taken. */
 export const COLUMN_NAMES: Readonly<Record<TableField, readonly string[]>> = {

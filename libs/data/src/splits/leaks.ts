@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
-import { SPLITS } from '../layouts/layout.ts';
+import { SPLITS } from './split.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { scansOfSameBytes } from './same-bytes.ts';
 

@@ -1,6 +1,6 @@
 // Splits and folds of scans: by patient, stratified by class, the same for the same scans whatever their order or place.
 import { randomStream } from '@ct-ensemble/core';
-import type { Split } from '../layouts/layout.ts';
+import type { Split } from './split.ts';
 import { compareNames } from '../layouts/listing.ts';
 
 /** Shares of validation and test scans, 0 … 1 in sum; the rest is for training. */

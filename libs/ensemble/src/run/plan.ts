@@ -149,7 +149,8 @@ function isContainer(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-function digestOf(scans: readonly MemberScans[]): string {
+/** SHA-256 over keys, labels and volumes of all scans, in order: what `dataset.digest` of a plan holds. */
+export function digestOf(scans: readonly Pick<MemberScans, 'scans'>[]): string {
   const hash = createHash('sha256');
   for (const { key, label, volume } of scans.flatMap(({ scans }) => scans))
     hash.update(`${JSON.stringify([key, label, volume])}\n`);

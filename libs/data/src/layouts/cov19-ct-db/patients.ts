@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import type { Finding } from '../../findings.ts';
 import { columnsOf, headerError, readRows } from '../../tables.ts';
-import { splitOf } from '../layout.ts';
+import { splitOf } from '../../splits/split.ts';
 import { classOf, scanName } from './spelling.ts';
 
 export interface PatientTable {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import type { Finding } from '../../findings.ts';
 import { columnsOf, headerError, readRows } from '../../tables.ts';
-import { splitOf, type Split } from '../layout.ts';
+import { splitOf, type Split } from '../../splits/split.ts';
 import { COMPETITION_TASKS, scanName } from './spelling.ts';
 
 /** Category of each listed scan of one split. */

@@ -1,5 +1,5 @@
 // The tasks of the COV19D competition, and how copies of its database COV19-CT-DB spell classes and scans.
-import { plainSpelling } from '../layout.ts';
+import { plainSpelling } from '../../splits/split.ts';
 
 /** Classes of each task in label order: label i is the class at i. */
 export const COMPETITION_TASKS = {
