@@ -1,7 +1,6 @@
 // history.jsonl: one line for each epoch, made of the state in the checkpoint and of the durations, which only this file keeps.
-import { writeFileAtomic } from '@ct-ensemble/core';
+import { readRegularText, writeFileAtomic } from '@ct-ensemble/core';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -33,7 +32,7 @@ export async function readDurations(
   history: readonly { epoch: number; loss: number }[],
 ): Promise<Durations[]> {
   const file = historyFile(folder);
-  const text = existsSync(file) ? await readFile(file, 'utf8') : '';
+  const text = existsSync(file) ? await readRegularText(file) : '';
   const lines = text.split('\n').flatMap((line) => {
     const parsed = lineSchema.safeParse(valueOf(line));
     return parsed.success ? [parsed.data] : [];
@@ -53,7 +52,7 @@ export function historyText(history: readonly object[], durations: readonly Dura
 
 /** Writes a file unless it has this content already. */
 export async function writeIfChanged(file: string, content: string) {
-  if (existsSync(file) && (await readFile(file, 'utf8')) === content) return;
+  if (existsSync(file) && (await readRegularText(file)) === content) return;
   await writeFileAtomic(file, content);
 }
 
