@@ -127,9 +127,9 @@ export async function runSliceNetwork(
       train,
       val,
       out,
-      onEpoch: (record, { epochs, resumed }) =>
+      onEpoch: (record, { epochs, resumed, seconds }) =>
         say(
-          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}, ${record.seconds.toFixed(1)} s`,
+          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}${seconds === null ? '' : `, ${seconds.toFixed(1)} s`}`,
         ),
       stop: () => stopping.signal.aborted,
     });

@@ -1,6 +1,7 @@
 // What may change between two starts of a run, and what may not: everything that a trained weight depends on.
 import { isDeepStrictEqual } from 'node:util';
 import type { StoredScan } from '@ct-ensemble/data';
+import { canExtend } from '@ct-ensemble/training';
 import type { Recipe } from '../recipes/schema.ts';
 import type { Plan } from './plan.ts';
 import { listed } from './start-checks.ts';
@@ -28,15 +29,12 @@ export function recipeChanges(old: Plan, recipe: Recipe): string[] {
   ];
 }
 
-/**
- * Why a member cannot continue with this training; empty if it can. Epochs may be added to a training whose rate follows a
- * list, with entries of the list for the added epochs.
- */
+/** Why a member cannot continue with this training; empty if it can, with more epochs too. */
 function trainingChanges(old: Recipe['training'], now: Recipe['training']): string[] {
-  const isExtended = now.epochs > old.epochs && Array.isArray(old.learningRate);
-  if (!isExtended || !Array.isArray(now.learningRate)) return differences(old, now, 'training');
-  const learningRate = now.learningRate.filter(({ from }) => from < old.epochs);
-  return differences(old, { ...now, epochs: old.epochs, learningRate }, 'training');
+  const { epochs, learningRate } = now;
+  const others = differences({ ...old, epochs, learningRate }, now, 'training');
+  const rates = canExtend(old, { ...old, epochs, learningRate });
+  return rates === null ? others : [...others, rates];
 }
 
 /** The classes that the run was made with, if they are others now. */

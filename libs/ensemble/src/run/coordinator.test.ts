@@ -1,12 +1,15 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
+import { lastCheckpoint } from '@ct-ensemble/training';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
 import { asProbabilities } from './member-probabilities.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
-import { doneFile, failedFile, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { doneFile, failedFile, memberFolder, probabilitiesFile, writeScans } from '../run-folder.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
@@ -91,13 +94,6 @@ test.each([[['test']], [['val', 'test']]] as const)(
   },
 );
 
-test('a member that is done with fewer epochs than the recipe asks for is trained on', async () => {
-  const run = await runWithDone('val', 'test');
-  await writeJson(doneFile(run, 'a'), { epochs: 1, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
-  const { events } = await train(['a'], { run });
-  expect(events[0]).toEqual({ member: 'a', kind: 'started', device: 'cpu:1' });
-});
-
 test('to predict only, members that are not trained stay so', async () => {
   const run = await runWithDone('val');
   const { outcomes, events } = await train(['a', 'b'], { run, predictOnly: true });
@@ -108,6 +104,25 @@ test('to predict only, members that are not trained stay so', async () => {
   expect(events.filter(({ kind }) => kind === 'started')).toEqual([
     { member: 'a', kind: 'started', device: 'cpu:1', splits: ['test'] },
   ]);
+});
+
+test('a member that is done with fewer epochs than the recipe has is trained on, and is not done until then', async () => {
+  const run = await runWithDone('val', 'test');
+  const { epochs } = planOf(['a']).recipe.training;
+  await writeJson(doneFile(run, 'b'), { macroF1: 0.5, epochs: epochs - 1 });
+  await mkdir(dirname(lastCheckpoint(memberFolder(run, 'b'))), { recursive: true });
+  await writeFile(lastCheckpoint(memberFolder(run, 'b')), '');
+  await train(['a', 'b'], { run, predictOnly: true });
+  expect(existsSync(doneFile(run, 'b'))).toBe(true);
+  const { outcomes, events } = await train(['a', 'b'], {
+    run,
+    onEvent: ({ member, kind }) => {
+      if (member === 'b' && kind === 'started') expect(existsSync(doneFile(run, 'b'))).toBe(false);
+    },
+  });
+  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
+  expect(events.map(({ member, kind }) => `${member} ${kind}`)).toContain('b started');
+  expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
 });
 
 test('a request to stop reaches the members at work and keeps the others from starting', async () => {

@@ -1,16 +1,18 @@
 // Distributes the members over the devices: one worker thread a device, one member a worker at a time.
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { messageOf, readJson, writeJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
-import type { Progress } from '@ct-ensemble/training';
+import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { doneFile, failedFile } from '../run-folder.ts';
+import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
 export interface CoordinatorOptions {
@@ -65,7 +67,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const missing = new Map<string, PredictedSplit[]>();
   for (const member of plan.members) {
     const { name } = member;
-    const done = await doneOf(run, plan, name);
+    const done = await doneOf(options, name);
     const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
     if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
     else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
@@ -111,11 +113,17 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   return plan.members.map(({ name }) => outcomes.get(name)!);
 }
 
-/** What done.json says of a member that is trained; undefined if it is not, or has fewer epochs than the recipe asks for. */
-async function doneOf(run: string, { recipe }: Plan, member: string) {
-  const done = (await readJson(doneFile(run, member))) as
-    { macroF1: number | null; epochs?: number } | undefined;
-  return (done?.epochs ?? Infinity) >= recipe.training.epochs ? done : undefined;
+/**
+ * What done.json says of a member that is trained; undefined if it is not. A member with fewer epochs than the recipe has is
+ * not done until it has them too: unless none is to be trained, its done.json is removed.
+ */
+async function doneOf({ run, plan, predictOnly = false }: CoordinatorOptions, member: string) {
+  const file = doneFile(run, member);
+  const done = (await readJson(file)) as { macroF1: number | null; epochs?: number } | undefined;
+  if (done?.epochs === undefined || done.epochs >= plan.recipe.training.epochs) return done;
+  // Without the last checkpoint it cannot be trained on: the worker refuses that.
+  if (!predictOnly && existsSync(lastCheckpoint(memberFolder(run, member)))) await rm(file);
+  return undefined;
 }
 
 /** How a member ended, if the event says so. */

@@ -109,13 +109,13 @@ test.each<[string, (recipe: Plan['recipe']) => void, string]>([
   [
     'earlier epochs',
     ({ training }) => Object.assign(training, { epochs: 4, learningRate: [{ from: 0, rate: 0.002 }] }),
-    'training.learningRate.0.rate was 0.001 and is now 0.002',
+    'training.learningRate was [{"from":0,"rate":0.001}] and is now [{"from":0,"rate":0.002}], which differ',
   ],
   [
     'a rate from an epoch that is trained',
     ({ training }) =>
       Object.assign(training, { epochs: 4, learningRate: [{ from: 0, rate: 0.001 }, { from: 1, rate: 1 }] }), // prettier-ignore
-    'training.learningRate.1 was undefined',
+    'training.learningRate was [{"from":0,"rate":0.001}] and is now',
   ],
 ])('what weights depend on may not change: %s', async (_, change, message) => {
   const run = await runOf(['x', 'y']);

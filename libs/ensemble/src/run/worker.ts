@@ -6,15 +6,21 @@ import type { MessagePort } from 'node:worker_threads';
 import { readJson, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
-import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
 import {
-  bestCheckpoint,
+  buildModel,
+  describing,
+  loadPretrained,
+  loadWeights,
+  type Model,
+  pretrainedFile,
+} from '@ct-ensemble/models';
+import {
+  type DoneWeights,
   lastCheckpoint,
-  loadCheckpoint,
   predictionStep,
   predictScans,
   type Progress,
-  type RunState,
+  requireBest,
   StoppedError,
   trainMember,
 } from '@ct-ensemble/training';
@@ -86,14 +92,15 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const predict = predictionStep(model, { precision });
-    const ask = (splits: readonly PredictedSplit[]) => writeSplits(task, { predict, splits, stop });
+    const ask = (splits: readonly PredictedSplit[], epoch: number) =>
+      writeSplits(task, { predict, splits, epoch, stop });
     if (task.splits !== undefined) {
-      const { best } = await bestWeights(folder, model);
-      await ask(task.splits);
+      const { bestEpoch, macroF1 } = await loadBest(task, model);
+      await ask(task.splits, bestEpoch - 1);
       predict.dispose();
-      return { status: 'done', macroF1: best?.macroF1 ?? null };
+      return { status: 'done', macroF1 };
     }
-    await requireContinuable(task);
+    requireContinuable(task);
     const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
     await writeJson(configFile(run, member.name), {
       member: { ...member, device: task.deviceName },
@@ -110,6 +117,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const store = openVolumeStore(task.store);
     const state = await trainMember({
       model,
+      member: member.name,
       folder,
       seed: member.seed,
       classes,
@@ -128,17 +136,20 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
       onProgress: (progress) => void observer.progress(progress),
+      onWarning: (message) => console.error(`${member.name}: ${message}`),
       stop,
     });
-    await ask(PREDICTED_SPLITS);
+    const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
+    await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
-    const macroF1 = state.best?.macroF1 ?? null;
-    const bestEpoch = state.best === null ? null : state.best.epoch + 1;
+    const { macroF1 } = state.best!;
+    await requireBest(folder, best);
     await writeJson(doneFile(run, member.name), {
       epochs: state.epochs,
-      bestEpoch,
+      bestEpoch: best.bestEpoch,
       macroF1,
       weights: join('checkpoints', 'best.safetensors'),
+      sha256: best.sha256,
     });
     return { status: 'done', macroF1 };
   } catch (error) {
@@ -160,10 +171,13 @@ async function writeSplits(
   {
     predict,
     splits,
+    epoch,
     stop,
   }: {
     predict: ReturnType<typeof predictionStep>;
     splits: readonly PredictedSplit[];
+    /** Epoch of the weights; counts from 0. */
+    epoch: number;
     stop: () => boolean;
   },
 ) {
@@ -175,6 +189,7 @@ async function writeSplits(
       scans: usable(scans, split),
       store: openVolumeStore(store),
       batchSize: plan.recipe.training.batchSize,
+      epoch,
       stop,
     });
     const probabilities = asProbabilities(rows, { split, scans, classes });
@@ -182,32 +197,26 @@ async function writeSplits(
   }
 }
 
-/** Loads the weights of the best epoch into the model. @throws {UserError} if they are missing. */
-async function bestWeights(folder: string, { parameters }: Model): Promise<RunState> {
-  const file = bestCheckpoint(folder);
-  const state = await loadCheckpoint(file, { parameters });
-  if (state !== undefined) return state;
-  throw new UserError('the weights of a member that is trained are missing', {
-    file,
-    remedy: `restore the file, or delete ${folder} to train the member again`,
-  });
+/**
+ * Loads the weights of a trained member into the model, and returns what its done.json says of them.
+ * @throws {UserError} if the weights are missing or not those that done.json names.
+ */
+async function loadBest({ run, member }: MemberTask, { parameters }: Model) {
+  const done = (await readJson(doneFile(run, member.name))) as DoneWeights & { macroF1: number | null };
+  const { file } = await requireBest(memberFolder(run, member.name), done);
+  await loadWeights(parameters, file);
+  return { bestEpoch: done.bestEpoch ?? 1, macroF1: done.macroF1 };
 }
 
-/**
- * Prepares the member's folder for training: of a member that is done with fewer epochs than the recipe now asks for, done.json
- * is removed. @throws {UserError} if its last checkpoint, from which it continues, is missing.
- */
-async function requireContinuable({ run, member }: MemberTask) {
-  const done = doneFile(run, member.name);
-  if (!existsSync(done)) return;
+/** @throws {UserError} if a member that is done is to be trained on, and its last checkpoint is missing. */
+function requireContinuable({ run, member }: MemberTask) {
   const file = lastCheckpoint(memberFolder(run, member.name));
-  if (!existsSync(file))
-    throw new UserError('is missing: a member that is done is trained on from this checkpoint', {
-      file,
-      remedy:
-        'restore the file, set training.epochs back, or delete the folder of the member to train it again',
-    });
-  await rm(done);
+  if (!existsSync(doneFile(run, member.name)) || existsSync(file)) return;
+  throw new UserError('is missing: a member that is done is trained on from this checkpoint', {
+    file,
+    remedy:
+      'restore the file, set training.epochs back, or delete the folder of the member to train it again',
+  });
 }
 
 /** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */

@@ -1,6 +1,7 @@
 // Reads and writes the safetensors file format (https://huggingface.co/docs/safetensors): the header's length in eight bytes, a
 // JSON header, then the tensors' bytes one after the other, little endian, in C order.
 import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { digestProblem } from './digest.ts';
 
 /** Bounds of the JSON header. The networks of this project have headers of at most 200 kB with 3 levels and 4 sizes a shape. */
 const HEADER_BOUNDS = { bytes: 2 ** 24, levels: 8, rank: 16 } as const;
@@ -41,13 +42,21 @@ export interface Safetensors {
   metadata: Metadata;
 }
 
+export interface ReadOptions {
+  /** What to do about a malformed or changed file; default: fetch or write the file again. */
+  remedy?: string;
+}
+
 /**
  * Reads a safetensors file from a path or from its bytes. Tensors that are aligned in the file are views of one buffer; others
  * are copies.
- * @throws {UserError} if the file does not exist or is malformed.
+ * @throws {UserError} if the file does not exist, is malformed, or does not agree with the digests in its metadata (see `withDigests`).
  */
-export async function readSafetensors(source: string | Uint8Array): Promise<Safetensors> {
-  if (typeof source !== 'string') return decode(source);
+export async function readSafetensors(
+  source: string | Uint8Array,
+  options: ReadOptions = {},
+): Promise<Safetensors> {
+  if (typeof source !== 'string') return decode(source, options);
   let bytes: Uint8Array;
   try {
     bytes = await readRegularFile(source, { maxBytes: MAX_BYTES.weights });
@@ -57,7 +66,7 @@ export async function readSafetensors(source: string | Uint8Array): Promise<Safe
       codeOf(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${messageOf(error)})`;
     throw new UserError(problem, { file: source, remedy: 'check the path', cause: error });
   }
-  return decode(bytes, source);
+  return decode(bytes, { ...options, file: source });
 }
 
 /** Writes tensors and metadata to a safetensors file, atomically. Equal arguments give equal bytes. */
@@ -88,11 +97,12 @@ function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
   ];
 }
 
-function decode(bytes: Uint8Array, file?: string): Safetensors {
+function decode(bytes: Uint8Array, options: ReadOptions & { file?: string }): Safetensors {
+  const { file, remedy = 'fetch or write the file again' } = options;
   const fail = (problem: string): never => {
     throw new UserError(`is not a valid safetensors file: ${problem}`, {
       ...(file === undefined ? {} : { file }),
-      remedy: 'fetch or write the file again',
+      remedy,
     });
   };
   const length = bytes.length < 8 ? undefined : headerLength(bytes);
@@ -145,6 +155,8 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
     covered = end;
   }
   if (covered !== body.length) fail(`${body.length - covered} bytes at the end belong to no tensor`);
+  const changed = digestProblem(tensors, metadata);
+  if (changed !== undefined) fail(changed);
   return { tensors, metadata };
 }
 
