@@ -7,20 +7,18 @@
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Claim,
   claimFolder,
   type ClaimOptions,
-  MAX_BYTES,
-  messageOf,
   printableLines,
-  readRegularFile,
-  UserError,
+  sweepTemporaryFiles,
   writeFileAtomic,
 } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
-import { pack, unpack } from 'msgpackr';
+import { pack } from 'msgpackr';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
@@ -49,40 +47,29 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 }
 
 /**
- * The scans of all members, as the plan's digest covers them. The content is not checked beyond being MessagePack.
- * @throws UserError if scans.msgpack is missing or damaged.
- */
-export async function readAllScans(run: string): Promise<unknown> {
-  const file = scansFile(run);
-  try {
-    return unpack(await readRegularFile(file, { maxBytes: MAX_BYTES.record }));
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`the list of the run's scans cannot be read (${messageOf(error)})`, {
-      file,
-      remedy: 'start the training of this run again, which writes the file anew',
-      cause: error,
-    });
-  }
-}
-
-/** The scans with the volumes that the member sees. */
-export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const all = (await readAllScans(run)) as MemberScans[];
-  return all.find(({ members }) => members.includes(member))!.scans;
-}
-
-/**
  * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
+ * Temporary files that killed processes left in the folder are deleted.
  *
  * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
-  return claimFolder(run, {
+  const claim = await claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
     onWait: (message) => console.error(printableLines(message)),
     onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
+  for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
+  return claim;
+}
+
+/** The folders of a run, or of a slice network's training, in which files are written. */
+async function foldersOf(run: string): Promise<string[]> {
+  const below = async (name: string) =>
+    (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
+  const members = await below('members');
+  const inMembers = members.flatMap((member) => [join(member, 'checkpoints'), join(member, 'probabilities')]);
+  const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
+  return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
 }

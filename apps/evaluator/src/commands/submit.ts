@@ -67,9 +67,20 @@ function reasonsOf({ missing, unusable }: SubmissionResult): string[] {
   ];
 }
 
-/** Runs `trainer all-members` in a process of its own; returns its exit code. */
+/** Runs `trainer all-members` in a process of its own, which gets this process's signals; returns its exit code. */
 async function trainAllMembers(run: string): Promise<number> {
   const trainer = fileURLToPath(import.meta.resolve('@ct-ensemble/trainer/main'));
   const child = spawn(process.execPath, [trainer, 'all-members', '--run', run], { stdio: 'inherit' });
-  return new Promise((resolve, reject) => child.on('error', reject).on('exit', (code) => resolve(code ?? 1)));
+  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, forward);
+  try {
+    return await new Promise((resolve, reject) =>
+      child
+        .on('error', reject)
+        .on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1))),
+    );
+  } finally {
+    for (const signal of signals) process.off(signal, forward);
+  }
 }

@@ -1,7 +1,7 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { type Claim, print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -39,7 +39,7 @@ import {
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { type Stopping, stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   scanDeadline: number;
@@ -92,8 +92,10 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
-  const claim = await claimRun(run);
+  let claim: Claim | undefined;
   try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
     const data = options.data ?? (await phantomScans());
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
@@ -109,16 +111,17 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       allowLeaks: options.allowLeaks === true,
       scanDeadline: options.scanDeadline,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: stopping.signal,
+      signal,
     });
-    return await runMembers(prepared, { run, store, signal: stopping.signal });
+    return await runMembers(prepared, { run, store, signal, stopping, lost: claim.lost });
   } catch (error) {
+    claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
-    print('Stopped. Run the same command again to continue.');
+    print(stoppedNotice);
     return 130;
   } finally {
+    await claim?.release();
     stopping.release();
-    await claim.release();
   }
 }
 
@@ -126,7 +129,11 @@ export interface RunMembersOptions {
   run: string;
   /** Folder of the volume store. */
   store: string;
+  /** Aborted by the user, or when the claim is lost. */
   signal: AbortSignal;
+  stopping: Pick<Stopping, 'notify'>;
+  /** Aborted when the claim of the run is lost. */
+  lost: AbortSignal;
   /** Trains no member, see `trainMembers`. */
   predictOnly?: boolean;
 }
@@ -134,11 +141,22 @@ export interface RunMembersOptions {
 /** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
 export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
   const { plan, devices, state } = prepared;
-  describeRun(options.run, prepared);
+  const { run, store, signal, stopping, lost, predictOnly = false } = options;
+  describeRun(run, prepared);
   const display = memberDisplay(plan, state);
-  const outcomes = await trainMembers({ ...options, plan, devices, onEvent: display.event });
+  stopping.notify = display.notify;
+  const outcomes = await trainMembers({
+    run,
+    plan,
+    devices,
+    store,
+    onEvent: display.event,
+    signal,
+    predictOnly,
+  });
   await display.end();
-  return summarise(options.run, outcomes);
+  lost.throwIfAborted();
+  return summarise(run, outcomes);
 }
 
 async function phantomScans(): Promise<string> {
@@ -175,9 +193,11 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
     print(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
-  for (const { member } of of('stopped')) print(`stopped  ${member}: run the same command again to continue`);
+  for (const { member } of of('stopped'))
+    print(`stopped  ${member}: the same command continues its training`);
   for (const { member } of of('untrained'))
     print(`not trained  ${member}: nx run trainer:all-members trains it`);
+  for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
   for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
   print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;

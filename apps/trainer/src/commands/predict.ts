@@ -1,7 +1,7 @@
 // The command predict: makes the missing probabilities of a run's trained members, such as those of a test set that came later.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { type Claim, print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { claimRun, doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
@@ -19,7 +19,7 @@ import {
   volumesOption,
 } from '../options.ts';
 import { counter } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 import { runMembers } from './all-members.ts';
 
 interface PredictOptions extends PreparationNetworkOptions, DatasetOptions {
@@ -65,8 +65,10 @@ async function predict(options: PredictOptions): Promise<number> {
   if (engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
-  const claim = await claimRun(run);
+  let claim: Claim | undefined;
   try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data: options.data ?? dataset.root,
@@ -85,15 +87,17 @@ async function predict(options: PredictOptions): Promise<number> {
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: stopping.signal,
+      signal,
     });
-    return await runMembers(prepared, { run, store, signal: stopping.signal, predictOnly: true });
+    const { lost } = claim;
+    return await runMembers(prepared, { run, store, signal, stopping, lost, predictOnly: true });
   } catch (error) {
+    claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
-    print('Stopped. Run the same command again to continue.');
+    print(stoppedNotice);
     return 130;
   } finally {
+    await claim?.release();
     stopping.release();
-    await claim.release();
   }
 }

@@ -20,7 +20,7 @@ import {
   volumesOption,
 } from '../options.ts';
 import { pace } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
   scanDeadline: number;
@@ -112,7 +112,7 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.error('Stopped. Run the same command again to continue.');
+    console.error(stoppedNotice);
     return 130;
   } finally {
     stopping.release();

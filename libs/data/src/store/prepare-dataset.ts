@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+import { codeOf, messageOf, sweepTemporaryFiles, UserError } from '@ct-ensemble/core';
+import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
@@ -73,6 +74,7 @@ export async function prepareDataset(options: {
       remedy: 'name another with --out or --volumes',
     });
   });
+  for (const folder of [store.folder, join(store.folder, 'seen')]) await sweepTemporaryFiles(folder);
   const total = index.scans.length;
   let [done, freshScans] = [0, 0];
   const results = new Map<string, PrepareResult[]>();

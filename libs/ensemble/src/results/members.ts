@@ -1,8 +1,9 @@
 // The members of a run that are done, with their probabilities: checked one by one, so that one damaged file hides no other member.
 import { isDeepStrictEqual } from 'node:util';
-import { messageOf, readJson, UserError } from '@ct-ensemble/core';
+import { messageOf, UserError } from '@ct-ensemble/core';
 import type { Plan } from '../run/plan.ts';
-import { doneFile, probabilitiesFile } from '../run-folder.ts';
+import { probabilitiesFile } from '../run-folder.ts';
+import { readDone } from '../run-records.ts';
 import { scoresOf } from './metrics.ts';
 import { predictions, type Probabilities, readProbabilities } from './probabilities.ts';
 import { requireRunScans, type RunScans } from './run-scans.ts';
@@ -40,7 +41,7 @@ export async function readMembers(
   const members: RunMembers = { usable: [], missing: [], unusable: [] };
   for (const { name } of plan.members) {
     try {
-      const done = await readJson(doneFile(run, name));
+      const done = await readDone(run, name);
       if (done === undefined) {
         members.missing.push(name);
         continue;
@@ -52,18 +53,13 @@ export async function readMembers(
         requireRunScans(read, scans.of(name, split), file);
         probabilities[split] = read;
       }
-      members.usable.push({ name, macroF1: macroF1In(done), probabilities });
+      members.usable.push({ name, macroF1: done.macroF1, probabilities });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       members.unusable.push({ member: name, problem: messageOf(error) });
     }
   }
   return members;
-}
-
-function macroF1In(done: unknown): number | null {
-  const { macroF1 } = Object(done) as { macroF1?: unknown };
-  return typeof macroF1 === 'number' ? macroF1 : null;
 }
 
 /**

@@ -172,7 +172,7 @@ describe('probabilities that are not those of the run', () => {
     [
       'rows are removed',
       (run) => edit(testFile(run), lineOf('test/two'), ''),
-      /x\/probabilities\/test\.json: its scans are not those of this run: missing scans: test\/two → delete/,
+      /x\/probabilities\/test\.json: its scans are not those of this run: missing scans: test\/two → start/,
     ],
     [
       'the validation file is copied over the test file',

@@ -2,7 +2,8 @@
 import { readJson, UserError } from '@ct-ensemble/core';
 import { z } from 'zod';
 import { digestOf, type Plan } from '../run/plan.ts';
-import { datasetFile, readAllScans, scansFile } from '../run-folder.ts';
+import { datasetFile, scansFile } from '../run-folder.ts';
+import { readAllScans } from '../run-records.ts';
 import { doubled, list } from './lists.ts';
 import { type FailedScan, predictAnew, type Probabilities, type ScanLabel } from './probabilities.ts';
 import { submissionNames } from './scan-names.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
@@ -58,6 +58,32 @@ test('a member that fails does not stop the others; the reason is told and kept'
   });
 });
 
+test('a member whose failure cannot be written down fails with its reason, and the others go on', async () => {
+  const run = await temporaryRun();
+  await mkdir(join(run, 'members'));
+  await symlink(join(run, 'unmounted', 'disk'), memberFolder(run, 'fails'));
+  const { outcomes } = await train(['fails', 'b', 'c'], { run });
+  expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'done', 'done']);
+  expect(outcomes[0]!.reason).toBe('fails cannot go on');
+  expect(outcomes[0]!.notes).toEqual([
+    expect.stringMatching(/^the reason of its failure could not be kept: .*failed\.json: .* → /),
+  ]);
+});
+
+test('a member whose done.json is damaged or a folder fails by name, and the others go on', async () => {
+  const run = await temporaryRun();
+  await mkdir(memberFolder(run, 'a'), { recursive: true });
+  await writeFile(doneFile(run, 'a'), '[]');
+  await mkdir(doneFile(run, 'b'), { recursive: true });
+  const { outcomes, events } = await train(['a', 'b', 'c'], { run });
+  expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'failed', 'done']);
+  for (const [i, member] of ['a', 'b'].entries())
+    expect(outcomes[i]!.reason).toMatch(
+      new RegExp(`^${doneFile(run, member)}: .* → (delete it|.*remove it)`),
+    );
+  expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual(['c']);
+});
+
 const classes = ['non-covid', 'covid'];
 const scans = [scan('val/covid/a', 1), scan('test/b', null)];
 
@@ -109,7 +135,7 @@ test('to predict only, members that are not trained stay so', async () => {
 test('a member that is done with fewer epochs than the recipe has is trained on, and is not done until then', async () => {
   const run = await runWithDone('val', 'test');
   const { epochs } = planOf(['a']).recipe.training;
-  await writeJson(doneFile(run, 'b'), { macroF1: 0.5, epochs: epochs - 1 });
+  await writeJson(doneFile(run, 'b'), { epochs: epochs - 1, bestEpoch: 1, macroF1: 0.5, weights: 'w' });
   await mkdir(dirname(lastCheckpoint(memberFolder(run, 'b'))), { recursive: true });
   await writeFile(lastCheckpoint(memberFolder(run, 'b')), '');
   await train(['a', 'b'], { run, predictOnly: true });

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { messageOf, readJson, writeJson } from '@ct-ensemble/core';
+import { messageOf, writeJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
 import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
@@ -13,6 +13,7 @@ import { deviceName } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
+import { readDone } from '../run-records.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
 export interface CoordinatorOptions {
@@ -37,6 +38,8 @@ export type MemberEvent = { member: string } & (
   /** `splits`: a trained member whose probabilities for these splits are missing, and are made from its best weights. */
   | { kind: 'started'; device: string; splits?: readonly PredictedSplit[] }
   | { kind: 'progress'; progress: Progress }
+  /** Something that the user should know of, which does not stop the member. */
+  | { kind: 'note'; note: string }
   | { kind: 'done'; macroF1: number | null }
   | { kind: 'stopped' }
   | { kind: 'failed'; reason: string }
@@ -48,31 +51,47 @@ export interface MemberOutcome {
   macroF1: number | null;
   /** Why it failed. */
   reason?: string;
+  /** What the user should know of beside that. */
+  notes: string[];
 }
 
 /**
- * Trains every member that is not done yet, and predicts with members that are done and whose probabilities are missing. A
- * member that fails does not stop the others. In the plan's order.
+ * Trains every member that is not done yet, predicts with members that are done and whose probabilities are missing, and
+ * returns how each ended, in the plan's order. A member that fails, or whose files cannot be read or written, does not stop
+ * the others.
  */
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
   const { run, plan, devices, signal } = options;
   const outcomes = new Map<string, MemberOutcome>();
+  const notes = new Map(plan.members.map(({ name }): [string, string[]] => [name, []]));
   const tell = (event: MemberEvent) => {
+    if (event.kind === 'note') notes.get(event.member)!.push(event.note);
     const outcome = outcomeOf(event);
-    if (outcome) outcomes.set(event.member, outcome);
+    if (outcome) outcomes.set(event.member, { ...outcome, notes: notes.get(event.member)! });
     options.onEvent?.(event);
+  };
+  const fail = async (member: string, error: unknown) => {
+    const reason = messageOf(error);
+    const unwritten = await writeJson(failedFile(run, member), { reason }).catch(messageOf);
+    if (unwritten !== undefined && !reason.includes(memberFolder(run, member)))
+      tell({ member, kind: 'note', note: `the reason of its failure could not be kept: ${unwritten}` });
+    tell({ member, kind: 'failed', reason });
   };
   const waiting: MemberPlan[] = [];
   /** The splits for which trained members are to predict. */
   const missing = new Map<string, PredictedSplit[]>();
   for (const member of plan.members) {
     const { name } = member;
-    const done = await doneOf(options, name);
-    const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
-    if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
-    else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
-    else waiting.push(member);
-    if (splits) missing.set(name, splits);
+    try {
+      const done = await doneOf(options, name);
+      const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
+      if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
+      else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
+      else waiting.push(member);
+      if (splits) missing.set(name, splits);
+    } catch (error) {
+      await fail(name, error);
+    }
   }
   const pool = new Piscina<MemberTask, MemberResult>({
     // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
@@ -96,12 +115,15 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       const splits = missing.get(name);
       tell({ member: name, kind: 'started', device: deviceName(device), ...(splits && { splits }) });
       try {
-        const { status, macroF1 } = await runMember(pool, member, { ...options, device, splits });
+        const { status, macroF1 } = await runMember(pool, member, {
+          ...options,
+          device,
+          splits,
+          onEvent: tell,
+        });
         tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
-        const reason = messageOf(error);
-        await writeJson(failedFile(run, name), { reason });
-        tell({ member: name, kind: 'failed', reason });
+        await fail(name, error);
       }
     }
   };
@@ -118,20 +140,21 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
  * not done until it has them too: unless none is to be trained, its done.json is removed.
  */
 async function doneOf({ run, plan, predictOnly = false }: CoordinatorOptions, member: string) {
-  const file = doneFile(run, member);
-  const done = (await readJson(file)) as { macroF1: number | null; epochs?: number } | undefined;
-  if (done?.epochs === undefined || done.epochs >= plan.recipe.training.epochs) return done;
+  const done = await readDone(run, member);
+  if (done === undefined || done.epochs >= plan.recipe.training.epochs) return done;
   // Without the last checkpoint it cannot be trained on: the worker refuses that.
-  if (!predictOnly && existsSync(lastCheckpoint(memberFolder(run, member)))) await rm(file);
+  const isContinuable = existsSync(lastCheckpoint(memberFolder(run, member)));
+  if (!predictOnly && isContinuable) await rm(doneFile(run, member));
   return undefined;
 }
 
 /** How a member ended, if the event says so. */
-function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
+function outcomeOf(event: MemberEvent): Omit<MemberOutcome, 'notes'> | undefined {
   const { member } = event;
   switch (event.kind) {
     case 'started':
     case 'progress':
+    case 'note':
       return undefined;
     case 'untrained':
       return { member, status: 'untrained', macroF1: null };
@@ -157,6 +180,7 @@ async function runMember(
   const control = new MessageChannel();
   const observer: MemberObserver = {
     progress: (value) => onEvent?.({ member: member.name, kind: 'progress', progress: value }),
+    note: (note) => onEvent?.({ member: member.name, kind: 'note', note }),
   };
   Comlink.expose(observer, nodeEndpoint(progress.port1));
   const worker = Comlink.wrap<MemberControl>(nodeEndpoint(control.port1));

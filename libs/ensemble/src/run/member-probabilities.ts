@@ -4,7 +4,8 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { isDeepStrictEqual } from 'node:util';
 import { type Probabilities, readProbabilities } from '../results/probabilities.ts';
 import { submissionNames } from '../results/scan-names.ts';
-import { probabilitiesFile, readScans } from '../run-folder.ts';
+import { probabilitiesFile } from '../run-folder.ts';
+import { readScans } from '../run-records.ts';
 
 export type PredictedSplit = 'val' | 'test';
 export const PREDICTED_SPLITS: readonly PredictedSplit[] = ['val', 'test'];

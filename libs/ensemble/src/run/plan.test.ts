@@ -3,7 +3,8 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { adoptPlan as adopt, type Plan, readPlan } from './plan.ts';
-import { planFile, probabilitiesFile, readScans, scansFile } from '../run-folder.ts';
+import { planFile, probabilitiesFile, scansFile } from '../run-folder.ts';
+import { readScans } from '../run-records.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 const scansOf = (plan: Plan, scans: readonly StoredScan[]) => [

@@ -1,15 +1,18 @@
 // The plan of a run: what is trained, on what, where. Made once, then read by every later command.
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { readJson, UserError, writeJson } from '@ct-ensemble/core';
+import { UserError, writeJson } from '@ct-ensemble/core';
 import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
-import { type MemberScans, planFile, probabilitiesFile, readScans, writeScans } from '../run-folder.ts';
+import { isSafeName, safeNameRule } from '../names.ts';
+import { type MemberScans, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { readRecord, readScans } from '../run-records.ts';
 import { classChanges, type ComparedScan, inWords, recipeChanges, scanChanges } from './changes.ts';
 
 const memberPlan = z.object({
-  name: z.string(),
+  /** Names the member's folder. */
+  name: z.string().refine(isSafeName, `must be a safe folder name: ${safeNameRule}`),
   architecture: z.string(),
   seed: z.int(),
   /** Starts from published weights. */
@@ -40,10 +43,14 @@ const planSchema = z.object({
   }),
   engine: z.enum(['tensorflow', 'cpu']),
   devices: z.array(z.string()),
-  members: z.array(memberPlan),
+  members: z.array(memberPlan).refine(hasDistinctNames, 'two members have the same name'),
   /** Members that were in the recipe at an earlier start: their folders are kept, and they may come back as they were. */
   retired: z.array(recipeSchema.shape.members.element).default([]),
 });
+
+function hasDistinctNames(members: readonly { name: string }[]): boolean {
+  return new Set(members.map(({ name }) => name)).size === members.length;
+}
 
 export type Plan = z.infer<typeof planSchema>;
 export type MemberPlan = z.infer<typeof memberPlan>;
@@ -98,17 +105,11 @@ export async function readPlan(run: string): Promise<Plan> {
 }
 
 /** The plan of a run; undefined if there is none. @throws UserError when it is not a plan. */
-export async function readPlanIfPresent(run: string): Promise<Plan | undefined> {
-  const content = await readJson(planFile(run));
-  if (content === undefined) return undefined;
-  const plan = planSchema.safeParse(content);
-  if (plan.success) return plan.data;
-  const [issue] = plan.error.issues;
-  throw new UserError(`field ${issue?.path.join('.')}: ${issue?.message}`, {
-    file: planFile(run),
+export const readPlanIfPresent = (run: string): Promise<Plan | undefined> =>
+  readRecord(planFile(run), {
+    schema: planSchema,
     remedy: 'choose another folder with --run: this plan was written by another version or by hand',
   });
-}
 
 export interface AdoptOptions {
   /** Each member's. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { readJson, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
+import { asUserError, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
 import {
@@ -15,7 +15,6 @@ import {
   pretrainedFile,
 } from '@ct-ensemble/models';
 import {
-  type DoneWeights,
   lastCheckpoint,
   predictionStep,
   predictScans,
@@ -31,14 +30,18 @@ import { scoresOf } from '../results/metrics.ts';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
+import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
 import {
-  configFile,
-  doneFile,
-  failedFile,
-  memberFolder,
-  probabilitiesFile,
+  changesOf,
+  type ConfigRecord,
+  continuedHistory,
+  historyOf,
+  readConfig,
+  readDone,
   readScans,
-} from '../run-folder.ts';
+  trainedWith,
+  type TrainedWith,
+} from '../run-records.ts';
 
 /** What the coordinator hands to a worker. */
 export interface MemberTask {
@@ -60,6 +63,8 @@ export interface MemberTask {
 
 export interface MemberObserver {
   progress(progress: Progress): void;
+  /** Something that the user should know of, which does not stop the member. */
+  note(note: string): void;
 }
 
 export interface MemberControl {
@@ -83,6 +88,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   const engine = await openEngine({ engine: plan.engine, ...engineOptionsOf(device, settings) });
   try {
     const folder = memberFolder(run, member.name);
+    const isBegun = existsSync(lastCheckpoint(folder));
     const precision = training.precision ?? 'float32';
     await rm(failedFile(run, member.name), { force: true });
     const classes = plan.dataset.classes.length;
@@ -101,8 +107,11 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       return { status: 'done', macroF1 };
     }
     requireContinuable(task);
-    const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
-    await writeJson(configFile(run, member.name), {
+    const before = isBegun ? await readConfig(run, member.name) : undefined;
+    const pretrained = member.pretrained ? await startFromPublished(task, { model, before }) : undefined;
+    const now = (fromEpoch: number) =>
+      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, fromEpoch);
+    const config = {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
       engineSettings: settings ?? {},
@@ -112,7 +121,25 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       classes: plan.dataset.classes,
       training,
       pretrained,
-    });
+    };
+    const writeConfig = (history: readonly TrainedWith[]) =>
+      writeJson(configFile(run, member.name), { ...config, history });
+    const earlier = before === undefined ? [] : historyOf(before);
+    let configWritten = writeConfig(isBegun ? earlier : [now(0)]);
+    await configWritten;
+    /** The checkpoint says from which epoch on this engine trains the member. */
+    const onResume = (epochs: number) => {
+      const history = continuedHistory(earlier, now(epochs));
+      configWritten = writeConfig(history);
+      configWritten.catch(() => {}); // Awaited when the training has ended.
+      const last = earlier.findLast(({ fromEpoch }) => fromEpoch < epochs);
+      const changes = last === undefined ? [] : changesOf(last, now(epochs));
+      if (changes.length > 0)
+        void observer.note(
+          `from epoch ${epochs + 1} on trained otherwise than before: ${changes.join('; ')}. ` +
+            'Its files are no longer byte for byte those of an uninterrupted run.',
+        );
+    };
     const scans = await readScans(run, member.name);
     const store = openVolumeStore(task.store);
     const state = await trainMember({
@@ -135,10 +162,14 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
-      onProgress: (progress) => void observer.progress(progress),
-      onWarning: (message) => console.error(`${member.name}: ${message}`),
+      onProgress(progress) {
+        if (progress.kind === 'resumed') onResume(progress.epoch);
+        void observer.progress(progress);
+      },
+      onWarning: (message) => void observer.note(message),
       stop,
     });
+    await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
     await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
@@ -154,7 +185,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     return { status: 'done', macroF1 };
   } catch (error) {
     if (error instanceof StoppedError) return { status: 'stopped', macroF1: null };
-    throw error;
+    throw asUserError(error);
   } finally {
     engine.close();
     task.progress.close();
@@ -202,10 +233,10 @@ async function writeSplits(
  * @throws {UserError} if the weights are missing or not those that done.json names.
  */
 async function loadBest({ run, member }: MemberTask, { parameters }: Model) {
-  const done = (await readJson(doneFile(run, member.name))) as DoneWeights & { macroF1: number | null };
+  const done = (await readDone(run, member.name))!;
   const { file } = await requireBest(memberFolder(run, member.name), done);
   await loadWeights(parameters, file);
-  return { bestEpoch: done.bestEpoch ?? 1, macroF1: done.macroF1 };
+  return { bestEpoch: done.bestEpoch!, macroF1: done.macroF1 };
 }
 
 /** @throws {UserError} if a member that is done is to be trained on, and its last checkpoint is missing. */
@@ -220,11 +251,11 @@ function requireContinuable({ run, member }: MemberTask) {
 }
 
 /** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */
-async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
-  const config = configFile(run, member.name);
-  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) {
-    return ((await readJson(config)) as { pretrained?: unknown } | undefined)?.pretrained;
-  }
+async function startFromPublished(
+  { run, member }: MemberTask,
+  { model, before }: { model: Model; before: ConfigRecord | undefined },
+): Promise<unknown> {
+  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) return before?.pretrained;
   const file = pretrainedFile(member.architecture)!;
   const { adapted, fresh, skipped } = await loadPretrained(model, file);
   return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };
