@@ -2,8 +2,8 @@ import { describeGoldens, difference } from '../goldens.fixture.ts';
 import { type Predictions, predictionsOf, selectScans } from '../predictions.ts';
 import { scoresOf } from '../scores/scores.ts';
 import { type GreedySelection, greedySelection } from './greedy.ts';
-import * as strategies from './nested.ts';
 import { nested } from './nested.ts';
+import * as strategies from './strategies.ts';
 import { applyTemperature, fitTemperature } from './temperature.ts';
 import { fitWeights } from './weighted.ts';
 

@@ -1,4 +1,4 @@
-// What a comparison means, in words: which differences the data can carry.
+// What a comparison means, in words: which differences the data can show.
 import { normalQuantile } from '../numeric/normal.ts';
 import { losses, scoreTitles } from '../scores/names.ts';
 import type { Comparison } from './compare.ts';
@@ -26,21 +26,21 @@ export function describeDifference(c: Described): string {
       ? `${c.a} and ${c.b} have the same ${title} (difference 0, ${percent}, ${p}).`
       : `${c.a} has a ${estimate > 0 ? 'higher' : 'lower'} ${title} than ${c.b}: difference ${number(estimate)} (${percent}, ${p}).`;
   if (c.distinguishable) {
-    return `${measured} The data of ${who} carry this difference: ${better ? c.a : c.b} is better.${rough}`;
+    return `${measured} On these ${who} the difference can be distinguished from chance: ${better ? c.a : c.b} is better.${rough}`;
   }
   const needed =
     standardError === null || standardError === 0
       ? ''
-      : ` It would have to be about ${(normalQuantile((1 + c.level) / 2) * standardError).toFixed(3)} or more to stand out.`;
-  return `${measured} The data of ${who} cannot tell the two apart: the difference lies within chance.${needed}${rough}`;
+      : ` A difference of about ${(normalQuantile((1 + c.level) / 2) * standardError).toFixed(3)} or more would be needed.`;
+  return `${measured} On these ${who} the difference cannot be distinguished from chance.${needed}${rough}`;
 }
 
-/** All comparisons in words: first those that the data carry, then the others. */
+/** All comparisons in words: first those that can be distinguished from chance, then the others. */
 export function describeComparisons(comparisons: readonly Comparison[]): string[] {
-  const carried = comparisons.filter((c) => c.distinguishable);
+  const clear = comparisons.filter((c) => c.distinguishable);
   const open = comparisons.filter((c) => !c.distinguishable);
-  const summary = `The data carry ${carried.length} of ${comparisons.length} differences.`;
-  return [summary, ...carried.map((c) => c.words), ...open.map((c) => c.words)];
+  const summary = `${clear.length} of ${comparisons.length} differences can be distinguished from chance.`;
+  return [summary, ...clear.map((c) => c.words), ...open.map((c) => c.words)];
 }
 
 const number = (value: number) => `${value < 0 ? '−' : value > 0 ? '+' : ''}${Math.abs(value).toFixed(3)}`;
