@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { randomStream } from '@ct-ensemble/core';
@@ -59,10 +60,10 @@ if (values.python !== undefined) {
       method: 'BCa',
     },
     {
-      name: '5000 scans, 4 classes, 100 resamples, percentile',
+      name: '5000 scans, 4 classes, 50 resamples, percentile',
       scans: 5000,
       classes: 4,
-      resamples: 100,
+      resamples: 50,
       method: 'percentile',
     },
   ];

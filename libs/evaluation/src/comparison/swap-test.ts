@@ -44,7 +44,7 @@ export function swapTest(a: Predictions, b: Predictions, options: SwapOptions = 
     ofA.clear(sums);
     ofA.add(first, sums);
     ofB.add(second, sums);
-    ofA.finish(sums, rankings, values, true);
+    ofA.finish({ sums, rankings }, values, true);
     return values[at]!;
   };
   const gap = (isSwapped: (patient: number) => boolean) => {

@@ -56,7 +56,7 @@ function jackknifeOf(p: Predictions, scores: WeightedScores): Float64Array[] {
       scores.rank(weights, rankings);
       for (const i of scans) weights[i] = 1;
     }
-    scores.finish(some, rankings, values);
+    scores.finish({ sums: some, rankings }, values);
     for (let at = 0; at < count; at++) out[at]![patient] = values[at]!;
   });
   return out;

@@ -70,7 +70,9 @@ export function scanWeights(
 ): void {
   const start = b * resamples.patients;
   const { weights } = resamples;
-  for (let i = 0; i < patients.length; i++) into[i] = weights[start + patients[i]!]!;
+  if (patients.length === resamples.patients)
+    into.set(weights.subarray(start, start + patients.length)); // scan = patient
+  else for (let i = 0; i < patients.length; i++) into[i] = weights[start + patients[i]!]!;
 }
 
 const emptyWeights = (count: number, patients: number) =>

@@ -53,6 +53,7 @@ export class WeightedScores {
   readonly #confidence: Float64Array;
   readonly #logLoss: Float64Array;
   readonly #brier: Float64Array;
+  readonly #runs: Runs;
   readonly #present: boolean[];
   readonly #margins: Margins;
   readonly #pair: RankingScores = { auroc: NaN, auprc: NaN };
@@ -71,6 +72,14 @@ export class WeightedScores {
     );
     this.#logLoss = logLosses(p);
     this.#brier = brierScores(p);
+    this.#runs = runsOf(
+      Int32Array.from(this.#cell, (cell, i) => cell * 2 * calibrationBins + this.#bin[i]!),
+      {
+        confidence: this.#confidence,
+        logLoss: this.#logLoss,
+        brier: this.#brier,
+      },
+    );
     this.#present = Array.from({ length: classes }, (_, k) => labels.includes(k) || predicted.includes(k));
     this.#margins = emptyMargins(classes);
     this.#sums = this.emptySums();
@@ -89,7 +98,7 @@ export class WeightedScores {
     this.clear(this.#sums);
     this.add(weights, this.#sums);
     this.rank(weights, this.#rankings);
-    this.finish(this.#sums, this.#rankings, out);
+    this.finish({ sums: this.#sums, rankings: this.#rankings }, out);
   }
 
   emptySums(): Sums {
@@ -107,25 +116,27 @@ export class WeightedScores {
 
   /** Adds the scans, each as often as its weight says, to `sums`. */
   add(weights: Int32Array, sums: Sums): void {
-    const { counts, binWeights, binConfidences, losses } = sums;
-    const cells = this.#cell;
-    const bins = this.#bin;
-    const confidences = this.#confidence;
-    const logLoss = this.#logLoss;
-    const brier = this.#brier;
+    const { order, ends, confidence, logLoss, brier } = this.#runs;
     let logLossSum = 0;
     let brierSum = 0;
-    for (let i = 0; i < weights.length; i++) {
-      const weight = weights[i]!;
-      const bin = bins[i]!;
-      counts[cells[i]!]! += weight;
-      binWeights[bin]! += weight;
-      binConfidences[bin]! += weight * confidences[i]!;
-      logLossSum += weight * logLoss[i]!;
-      brierSum += weight * brier[i]!;
+    let at = 0;
+    for (let run = 0; run < ends.length; run++) {
+      const first = order[at]!;
+      let weightSum = 0;
+      let confidenceSum = 0;
+      for (const end = ends[run]!; at < end; at++) {
+        const weight = weights[order[at]!]!;
+        weightSum += weight;
+        confidenceSum += weight * confidence[at]!;
+        logLossSum += weight * logLoss[at]!;
+        brierSum += weight * brier[at]!;
+      }
+      sums.counts[this.#cell[first]!]! += weightSum;
+      sums.binWeights[this.#bin[first]!]! += weightSum;
+      sums.binConfidences[this.#bin[first]!]! += confidenceSum;
     }
-    losses[0]! += logLossSum;
-    losses[1]! += brierSum;
+    sums.losses[0]! += logLossSum;
+    sums.losses[1]! += brierSum;
   }
 
   /** Adds scan `i` with a weight (−1 removes it) to `sums`. */
@@ -153,7 +164,12 @@ export class WeightedScores {
   }
 
   /** All scores from the sums and rankings. `absentCountsZero`: see {@link evaluate}; true counts every absent class 0. */
-  finish(sums: Sums, { auroc, auprc }: ClassRankings, out: Float64Array, absentCountsZero = false): void {
+  finish(
+    { sums, rankings }: { sums: Sums; rankings: ClassRankings },
+    out: Float64Array,
+    absentCountsZero = false,
+  ): void {
+    const { auroc, auprc } = rankings;
     const { classes } = this.#p;
     const m = marginsOf(sums.counts, classes, this.#margins);
     let f1Sum = 0;
@@ -189,4 +205,35 @@ export class WeightedScores {
   #classRanks(): Ranking[] {
     return (this.#ranks ??= Array.from({ length: this.#p.classes }, (_, k) => rankClass(this.#p, k)));
   }
+}
+
+/** Values of each scan, [scans]. */
+interface PerScan {
+  confidence: Float64Array;
+  logLoss: Float64Array;
+  brier: Float64Array;
+}
+
+/**
+ * The scans in runs of equal cell of the confusion matrix and equal bin, so that a run's sums stay in registers. `order` lists the scans,
+ * `ends` where each run ends in it; the values are in that order.
+ */
+interface Runs extends PerScan {
+  order: Int32Array;
+  ends: Int32Array;
+}
+
+function runsOf(group: Int32Array, values: PerScan): Runs {
+  const order = Int32Array.from(group, (_, i) => i).sort((a, b) => group[a]! - group[b]!);
+  const ends = Array.from(order, (_, at) => at + 1).filter(
+    (end) => group[order[end - 1]!] !== group[order[end]!],
+  );
+  const sorted = (of: Float64Array) => Float64Array.from(order, (i) => of[i]!);
+  return {
+    order,
+    ends: Int32Array.from(ends),
+    confidence: sorted(values.confidence),
+    logLoss: sorted(values.logLoss),
+    brier: sorted(values.brier),
+  };
 }
