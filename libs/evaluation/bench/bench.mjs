@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { randomStream } from '@ct-ensemble/core';
-import { drawResamples, predictionsOf, scoreIntervals } from '@ct-ensemble/evaluation';
+import { drawResamples, predictionsOf, scoreIntervals } from '../dist/index.js';
 
 const { values } = parseArgs({
   options: {
@@ -46,17 +46,17 @@ if (values.python !== undefined) {
   const script = fileURLToPath(new URL('sklearn-side.py', import.meta.url));
   const cases = [
     {
-      name: '484 scans, 2 classes, 2000 resamples, BCa',
+      name: '484 scans, 2 classes, 200 resamples, BCa',
       scans: 484,
       classes: 2,
-      resamples: 2000,
+      resamples: 200,
       method: 'BCa',
     },
     {
-      name: '61 scans, 4 classes, 2000 resamples, BCa',
+      name: '61 scans, 4 classes, 1000 resamples, BCa',
       scans: 61,
       classes: 4,
-      resamples: 2000,
+      resamples: 1000,
       method: 'BCa',
     },
     {
