@@ -33,6 +33,23 @@ export default tseslint.config(
     },
   },
   {
+    // A path that a user gives, or that lies in the user's folders, may lead to a pipe, a device or a huge file.
+    files: ['libs/{data,ensemble,models,training}/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/*.fixture.ts', '**/testing/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['fs', 'node:fs', 'fs/promises', 'node:fs/promises'].map((name) => ({
+            name,
+            importNames: ['createReadStream', 'open', 'openAsBlob', 'openSync', 'readFile', 'readFileSync'],
+            message: 'Use readRegularFile, readRegularText or openRegularFile of @ct-ensemble/core.',
+          })),
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.mjs'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
   },

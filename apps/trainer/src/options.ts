@@ -1,5 +1,5 @@
 // The options that several commands share, each defined once, and the parsers of option values.
-import { layoutNames, type TableField } from '@ct-ensemble/data';
+import { layoutNames, SCAN_DEADLINE, type TableField } from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import type { DatasetChoice } from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -90,6 +90,16 @@ export function volumesOption(flag: '--volumes' | '--out'): Option {
     `${flag} <dir>`,
     "folder of the prepared volumes (default: volumes in the user's cache folder)",
   );
+}
+
+/** Seconds after which the preparation of one scan is given up. */
+export function scanDeadlineOption(): Option {
+  return new Option(
+    '--scan-deadline <seconds>',
+    'time after which the preparation of a scan is stopped and the scan counts as failed; without effect if a network takes part in the preparation',
+  )
+    .argParser(positive)
+    .default(SCAN_DEADLINE);
 }
 
 export function allowLeaksOption(): Option {

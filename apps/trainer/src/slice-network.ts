@@ -1,14 +1,14 @@
 // What the commands filter and segmenter share: options, training from labelled slices to weights, output.
-import { sha256OfFile } from '@ct-ensemble/core';
+import { dirname } from 'node:path';
+import { type Claim, print, sha256OfFile, sweepTemporaryFiles } from '@ct-ensemble/core';
 import { holdOut, type SliceSample, type SliceSamples } from '@ct-ensemble/data';
-import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
+import { type Engine, type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
 import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
 import {
   requireSliceNetwork,
   sliceArchitectures,
   type SliceEpoch,
   type SliceTask,
-  StoppedError,
   trainingFolder,
   trainSliceNetwork,
 } from '@ct-ensemble/training';
@@ -23,7 +23,7 @@ import {
   weightsFile,
   wholeNumber,
 } from './options.ts';
-import { stopOnSignal } from './terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from './terminal/signals.ts';
 
 export interface SliceNetworkOptions {
   data: string;
@@ -96,12 +96,19 @@ export async function runSliceNetwork(
   const { out, architecture, size: edge, seed, json, pretrained } = options;
   requireSliceNetwork(task, architecture, edge);
   const [device] = parseDevices(options.device, 1, thisMachine(options.engine));
-  const say = (line: string) => void (json || console.log(line));
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : console.log });
+  const say = (line: string) => void (json || print(line));
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : print });
   const stopping = stopOnSignal();
-  const claim = await claimRun(trainingFolder(out));
-  const engine = await openEngine({ engine: options.engine, device: device! });
+  let claim: Claim | undefined;
+  let engine: Engine | undefined;
   try {
+    claim = await claimRun(trainingFolder(out), {
+      remedy: 'wait for it, stop it, or name another file with --out',
+      signal: stopping.signal,
+    });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
+    await sweepTemporaryFiles(dirname(out));
+    engine = await openEngine({ engine: options.engine, device: device! });
     const { samples, leftOut, findings } = await read();
     const { train, val } = holdOut(samples, {
       seed,
@@ -127,28 +134,27 @@ export async function runSliceNetwork(
       train,
       val,
       out,
-      onEpoch: (record, { epochs, resumed }) =>
+      onEpoch: (record, { epochs, resumed, seconds }) =>
         say(
-          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}, ${record.seconds.toFixed(1)} s`,
+          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}${seconds === null ? '' : `, ${seconds.toFixed(1)} s`}`,
         ),
-      stop: () => stopping.signal.aborted,
+      stop: () => signal.aborted,
     });
     const slices = { train: train.length, val: val.length };
     if (json) {
       const about = { kind: task.kind, architecture, size: edge, out, sha256: await sha256OfFile(out) };
-      console.log(
-        JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1),
-      );
+      print(JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1));
     }
     say(`best epoch ${best.epoch + 1}, ${scoresText(best)}: ${out}`);
     return 0;
   } catch (error) {
-    if (!(error instanceof StoppedError)) throw error;
-    console.error('Stopped. Run the same command again to continue.');
+    claim?.lost.throwIfAborted();
+    if (!stopping.signal.aborted) throw error;
+    console.error(stoppedNotice);
     return 130;
   } finally {
-    engine.close();
-    await claim.release();
+    engine?.close();
+    await claim?.release();
     stopping.release();
   }
 }

@@ -423,10 +423,18 @@ async function sweep(own: OwnClaim): Promise<void> {
     const file = join(own.folder, name);
     if (file === own.temporary) continue;
     const about = await stat(file, { bigint: true }).catch(() => undefined);
-    if (about === undefined || Number(own.written - about.mtimeNs) / 1e9 < own.lease) continue;
-    if (name.endsWith('.tmp') && about.nlink > 1n) continue;
+    if (about === undefined) continue;
+    const isTemporary = name.endsWith('.tmp');
+    if (isTemporary && about.nlink > 1n) continue;
+    const isYoung = Number(own.written - about.mtimeNs) / 1e9 < own.lease;
+    if (isYoung && !(isTemporary && (await isOfDeadProcess(file)))) continue;
     await rm(file, { force: true }).catch(() => {}); // Another process may sweep too, or the file be another user's.
   }
+}
+
+async function isOfDeadProcess(file: string): Promise<boolean> {
+  const found = await readClaim(file).catch(() => undefined);
+  return found?.record !== undefined && (await stateOf(found.record)) === 'dead';
 }
 
 class HeldClaim implements Claim {

@@ -10,6 +10,8 @@ const zeroToOne = 'must be a probability, 0 to 1';
 export const text = z.string('must be text').min(1, 'must not be empty');
 /** 1, 2, 3, … */
 export const count = z.int(positive).min(1, positive);
+/** 1, 2, …, max */
+export const countUpTo = (max: number) => count.max(max, `must be at most ${max}`);
 /** 0, 1, 2, … */
 export const whole = z.int(nonNegative).min(0, nonNegative);
 /** A number greater than 0. */

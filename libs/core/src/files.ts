@@ -1,19 +1,23 @@
 // Reads JSON, hashes files, and writes files atomically: to a temporary name, which is synced and then renamed.
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { codeOf, messageOf, UserError } from './errors.ts';
+import { asUserError, codeOf, messageOf, UserError } from './errors.ts';
+import { ownTag, stateOfTag } from './process-identity.ts';
+import { MAX_BYTES, readRegularText, regularFileChunks } from './regular-files.ts';
 
 /**
  * Writes a file atomically: a reader, or the machine after a crash at any moment, finds either the old or the new content, never a
  * part of it. Missing folders are created. An array is written as its parts one after the other.
+ *
+ * @throws {UserError} that names the file if it cannot be written: a full or read-only disk, a missing right, a folder in
+ * its place. Nothing is left of the new content then.
  */
 export async function writeFileAtomic(path: string, content: string | Uint8Array | readonly Uint8Array[]) {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const nonce = randomBytes(4).toString('hex');
+  const temporary = join(folder, `.${basename(path)}.${await ownTag()}-${nonce}.tmp`);
   const parts =
     typeof content === 'string'
       ? [Buffer.from(content)]
@@ -21,6 +25,7 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
         ? [content]
         : content;
   try {
+    await mkdir(folder, { recursive: true });
     const file = await open(temporary, 'w');
     try {
       for (const part of parts) await file.writeFile(part);
@@ -30,10 +35,45 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await rm(temporary, { force: true }).catch(() => {}); // The first error is the one to report.
+    throw writeError(error, path);
   }
   await syncFolder(folder);
+}
+
+function writeError(error: unknown, file: string): unknown {
+  const known = asUserError(error, file);
+  if (known !== error || codeOf(error) === undefined) return known;
+  return new UserError(`cannot be written (${messageOf(error)})`, {
+    file,
+    remedy: 'check that its folder exists and that the disk of the folder is mounted and works',
+    cause: error,
+  });
+}
+
+/** The temporary names of `writeFileAtomic`; the first group names the writer. Earlier versions: `PID-NONCE`. */
+const temporaryName = /^\..+\.(\d+(?:-[0-9a-f]{8}-[0-9a-f]{8})?)-[0-9a-f]{8}\.tmp$/;
+const dayMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Deletes the temporary files that killed processes left in the folder (not in folders below it): at once if the writer
+ * ran on this machine and has ended, after a day if it cannot be checked. Returns how many were deleted. Files that
+ * cannot be deleted and a missing folder are ignored.
+ */
+export async function sweepTemporaryFiles(folder: string): Promise<number> {
+  let deleted = 0;
+  for (const name of await readdir(folder).catch(() => [])) {
+    const writer = temporaryName.exec(name)?.[1];
+    if (writer === undefined) continue;
+    const file = join(folder, name);
+    const state = writer.includes('-') ? await stateOfTag(writer) : 'unknown';
+    const about = await stat(file).catch(() => undefined);
+    if (about === undefined || state === 'alive') continue;
+    if (state !== 'dead' && Math.abs(Date.now() - about.mtimeMs) < dayMs) continue;
+    const isDeleted = await rm(file).then(() => true, () => false); // prettier-ignore
+    if (isDeleted) deleted++;
+  }
+  return deleted;
 }
 
 /** Writes a value as indented JSON, atomically as `writeFileAtomic`. */
@@ -41,11 +81,11 @@ export async function writeJson(path: string, value: unknown) {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Reads a JSON file; returns undefined if it does not exist. @throws {UserError} if its content is not JSON. */
+/** Reads a JSON file; returns undefined if it does not exist. @throws {UserError} if it is no regular file or no JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readRegularText(path, { maxBytes: MAX_BYTES.record });
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
@@ -75,9 +115,9 @@ async function syncFolder(folder: string) {
   }
 }
 
-/** The SHA-256 hash of a file's content, in hexadecimal digits. */
+/** The SHA-256 hash of a regular file of any size, in hexadecimal digits. Throws like `openRegularFile`. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await pipeline(regularFileChunks(path), hash);
   return hash.digest('hex');
 }

@@ -1,8 +1,9 @@
 // Randomness, files, claims and errors: used by every other package of the project.
 export { type Claim, claimFolder, type ClaimOptions } from './claim.ts';
-export { codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
+export { asUserError, codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
 export * as fields from './fields.ts';
-export { readJson, sha256OfFile, writeFileAtomic, writeJson } from './files.ts';
+export { readJson, sha256OfFile, sweepTemporaryFiles, writeFileAtomic, writeJson } from './files.ts';
+export { print, printError, printable, printableLines } from './printable.ts';
 export {
   hash32,
   permutation,
@@ -11,4 +12,16 @@ export {
   type RandomKey,
   type RandomStream,
 } from './random.ts';
+export {
+  type FolderEntries,
+  irregularity,
+  MAX_BYTES,
+  openRegularFile,
+  readFolder,
+  type ReadOptions,
+  readRegularFile,
+  readRegularText,
+  type RegularFile,
+  regularFileChunks,
+} from './regular-files.ts';
 export { type Program, runProgram } from './run-program.ts';

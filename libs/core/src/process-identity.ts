@@ -2,6 +2,7 @@
 // Linux reads /proc. macOS has neither a boot id nor pid namespaces: there the start time comes from `ps -o lstart=`,
 // which names the second and therefore also tells two boots apart. Elsewhere a process can never be checked ('unknown').
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFile, readlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
@@ -62,6 +63,29 @@ export async function stateOf(other: ProcessIdentity): Promise<ProcessState> {
   const known = now.startTime !== null && other.startTime !== null;
   return known && now.startTime !== other.startTime ? 'dead' : 'alive';
 }
+
+/**
+ * Names this process in a file name: `PID-START-MACHINE`, the last two as hashes of eight hexadecimal digits, of the
+ * start time and of host, boot and pid namespace.
+ */
+export async function ownTag(): Promise<string> {
+  const { pid, startTime, ...machine } = await ownIdentity();
+  return `${pid}-${hash8(startTime)}-${hash8(machine)}`;
+}
+
+/** The state of the process that a tag of `ownTag` names; `unknown` for one of another host, boot or pid namespace. */
+export async function stateOfTag(tag: string): Promise<ProcessState> {
+  const [pid, start, machine] = tag.split('-');
+  const self = (await ownTag()).split('-');
+  if (machine !== self[2]) return 'unknown';
+  if (!pidExists(Number(pid))) return 'dead';
+  const now = await runningProcess(Number(pid));
+  if (now === undefined) return pidExists(Number(pid)) ? 'alive' : 'dead';
+  return now.ended || (now.startTime !== null && hash8(now.startTime) !== start) ? 'dead' : 'alive';
+}
+
+const hash8 = (value: unknown) =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8);
 
 /** Whether a process of this pid exists; one that belongs to another user counts. */
 export function pidExists(pid: number): boolean {

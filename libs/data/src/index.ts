@@ -32,7 +32,7 @@ export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } fr
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';
 export { nearestIndices, type Volume } from './volumes/volume.ts';
-export { prepareDataset, type PreparationProgress } from './store/prepare-dataset.ts';
+export { prepareDataset, SCAN_DEADLINE, type PreparationProgress } from './store/prepare-dataset.ts';
 export type { StoreRecord } from './store/store-record.ts';
 export { openVolumeStore, type VolumeStore } from './store/volume-store.ts';
 export type { StoredScan } from './scan-entry.ts';

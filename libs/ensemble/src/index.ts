@@ -2,11 +2,12 @@
 export {
   evaluate,
   evaluateSubsets,
-  renderEvaluation,
   type EvaluatedMember,
   type Evaluation,
+  type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { renderEvaluation } from './results/evaluation-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { didYouMean } from './names.ts';
 export {
@@ -19,6 +20,7 @@ export {
   type Probabilities,
   type ScanLabel,
 } from './results/probabilities.ts';
+export { type UnusableMember } from './results/members.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { claimRun, readScans, writeScans } from './run-folder.ts';
+import { claimRun, writeScans } from './run-folder.ts';
+import { readScans } from './run-records.ts';
 import { scan, temporaryRun } from './testing.fixture.ts';
 
 test('scans are handed on as they are, to each member its own', async () => {
@@ -43,4 +44,27 @@ test('a claim of an earlier version with the pid of an unrelated living process 
   await writeFile(join(run, '.claim'), String(other.pid));
   await (await claimRun(run)).release();
   other.kill();
+});
+
+test('whoever claims a run deletes the temporary files that killed processes left in it', async () => {
+  const run = await temporaryRun();
+  const old = new Date(Date.now() - 25 * 60 * 60 * 1000);
+  const folders = [
+    '.',
+    'members/a',
+    'members/a/checkpoints',
+    'members/a/probabilities',
+    'submissions/all',
+    'predictions',
+  ];
+  for (const folder of folders) {
+    await mkdir(join(run, folder), { recursive: true });
+    const left = join(run, folder, '.file.json.1-00000000.tmp');
+    await writeFile(left, '');
+    await utimes(left, old, old);
+  }
+  const claim = await claimRun(run);
+  await claim.release();
+  const left = await readdir(run, { recursive: true });
+  expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
 });

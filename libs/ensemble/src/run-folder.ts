@@ -5,19 +5,28 @@
 //   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
-//   submissions/NAME/      one CSV file a class
+//   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
-import { readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Claim, claimFolder, type ClaimOptions, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  type Claim,
+  claimFolder,
+  type ClaimOptions,
+  printableLines,
+  sweepTemporaryFiles,
+  writeFileAtomic,
+} from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
-import { pack, unpack } from 'msgpackr';
+import { pack } from 'msgpackr';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
 export const splitsFile = (run: string) => join(run, 'splits.csv');
 export const scansFile = (run: string) => join(run, 'scans.msgpack');
 export const submissionFolder = (run: string, name: string) => join(run, 'submissions', name);
+/** Which submissions and tables there are; written after all of them. */
+export const summaryFile = (run: string) => join(run, 'submissions', 'summary.json');
 export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
@@ -37,23 +46,30 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
   await writeFileAtomic(scansFile(run), pack(scans));
 }
 
-/** The scans with the volumes that the member sees. */
-export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const all = unpack(await readFile(scansFile(run))) as MemberScans[];
-  return all.find(({ members }) => members.includes(member))!.scans;
-}
-
 /**
  * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
+ * Temporary files that killed processes left in the folder are deleted.
  *
  * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
-  return claimFolder(run, {
+  const claim = await claimFolder(run, {
     remedy: 'wait for it, stop it, or choose another folder with --run',
-    onWait: (message) => console.error(message),
-    onLost: ({ message }) => console.error(message),
+    onWait: (message) => console.error(printableLines(message)),
+    onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
+  for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
+  return claim;
+}
+
+/** The folders of a run, or of a slice network's training, in which files are written. */
+async function foldersOf(run: string): Promise<string[]> {
+  const below = async (name: string) =>
+    (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
+  const members = await below('members');
+  const inMembers = members.flatMap((member) => [join(member, 'checkpoints'), join(member, 'probabilities')]);
+  const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
+  return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
 }

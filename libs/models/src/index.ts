@@ -45,4 +45,5 @@ export {
   type StoredTensorOf,
   type StoredTensors,
 } from './weights/safetensors.ts';
+export { digestOfTensors, hasDigests, withDigests } from './weights/digest.ts';
 export { exportTensors, importTensors, loadWeights, saveWeights } from './weights/weights.ts';

@@ -1,8 +1,10 @@
-// Checkpoints: one safetensors file with everything that resuming a run needs, and a JSON copy of the state for people.
-import { UserError, writeJson } from '@ct-ensemble/core';
+// Checkpoints: one safetensors file with everything that resuming a run needs, bound by digests to its training.
+import { UserError } from '@ct-ensemble/core';
 import {
+  digestOfTensors,
   exportTensors,
   fromPyTorch,
+  hasDigests,
   importTensors,
   type Layout,
   type Metadata,
@@ -12,12 +14,13 @@ import {
   type StoredTensor,
   type StoredTensorOf,
   toPyTorch,
+  withDigests,
   writeSafetensors,
 } from '@ct-ensemble/models';
 import type { Optimizer } from '@ct-ensemble/engine';
 import tf, { type Tensor, type Variable } from '@tensorflow/tfjs';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
 const epochRecord = z.object({
@@ -27,16 +30,15 @@ const epochRecord = z.object({
   loss: z.number(),
   /** Macro F1 on the validation scans; null if there are none. */
   macroF1: z.number().nullable(),
-  seconds: z.number(),
-  /** Part of `seconds`: how long steps waited for volumes to be read. Absent in checkpoints of older versions. */
-  waited: z.number().optional(),
 });
+/** Digest of the best checkpoint's tensors; checkpoints of earlier versions have none. */
+export const bestDigest = z.string().optional();
 export const runState = z.object({
   /** Number of finished epochs. */
   epochs: z.int(),
   /** Number of finished optimizer steps. */
   steps: z.int(),
-  best: z.object({ epoch: z.int(), macroF1: z.number().nullable() }).nullable(),
+  best: z.object({ epoch: z.int(), macroF1: z.number().nullable(), sha256: bestDigest }).nullable(),
   history: z.array(epochRecord),
 });
 
@@ -45,24 +47,42 @@ export type EpochRecord = z.infer<typeof epochRecord>;
 /** State of a run: how far it is, its best epoch, its history. */
 export type RunState = z.infer<typeof runState>;
 
-export const lastCheckpoint = (folder: string) => join(folder, 'checkpoints', 'last.safetensors');
-export const bestCheckpoint = (folder: string) => join(folder, 'checkpoints', 'best.safetensors');
+export const checkpointFolder = (folder: string) => join(folder, 'checkpoints');
+export const lastCheckpoint = (folder: string) => join(checkpointFolder(folder), 'last.safetensors');
+export const bestCheckpoint = (folder: string) => join(checkpointFolder(folder), 'best.safetensors');
+/** The new best checkpoint until the last checkpoint names it; then it takes the place of the one before. */
+export const nextBestCheckpoint = (folder: string) => join(checkpointFolder(folder), 'next-best.safetensors');
+/** The copy of a checkpoint's state for people. */
+export const stateFile = (checkpoint: string) => checkpoint.replace(/\.safetensors$/, '.json');
 
-/** Writes the weights and the run's state; with an optimizer also the optimizer's state, averages and loss scale. */
-export async function saveCheckpoint(
-  path: string,
-  content: { parameters: Parameters; optimizer?: Optimizer; state: unknown; about?: Metadata },
-) {
-  const { parameters, optimizer } = content;
+/** Tensors to be written, with their digest. */
+export interface CheckpointTensors {
+  tensors: Map<string, StoredTensor>;
+  sha256: string;
+  /** Name of the optimizer whose state is among the tensors. */
+  optimizer?: string;
+}
+
+/** Copies the weights; with an optimizer also the optimizer's state, averages and loss scale. */
+export async function tensorsOf(from: {
+  parameters: Parameters;
+  optimizer?: Optimizer;
+}): Promise<CheckpointTensors> {
+  const { parameters, optimizer } = from;
   const tensors: Map<string, StoredTensor> = await exportTensors(parameters);
   for (const { name, variable, layout } of optimizer ? kept(optimizer, parameters) : [])
     tensors.set(name, await storedOf(variable, layout));
-  await writeSafetensors(path, tensors, {
-    ...content.about,
-    ...(optimizer && { optimizer: optimizer.name }),
-    state: JSON.stringify(content.state),
-  });
-  await writeJson(path.replace(/\.safetensors$/, '.json'), content.state);
+  return { tensors, sha256: digestOfTensors(tensors), ...(optimizer && { optimizer: optimizer.name }) };
+}
+
+/** Writes a checkpoint whose metadata has the state, and digests of tensors and metadata. Equal arguments give equal bytes. */
+export async function writeCheckpoint(
+  path: string,
+  { tensors, sha256, optimizer }: CheckpointTensors,
+  { state, metadata }: { state: unknown; metadata: Metadata },
+) {
+  const complete = { ...metadata, ...(optimizer && { optimizer }), state: JSON.stringify(state) };
+  await writeSafetensors(path, tensors, withDigests(complete, sha256));
 }
 
 /** Prefixes of tensor names. The prefix of the optimizer's own state is the optimizer's name. */
@@ -95,55 +115,90 @@ function kept(
   return [...states, ...means, ...scale];
 }
 
-/** Loads a member's checkpoint; undefined if there is none. Throws as `loadCheckpointOf`. */
-export function loadCheckpoint(
-  path: string,
-  into: { parameters: Parameters; optimizer?: Optimizer },
-): Promise<RunState | undefined> {
-  return loadCheckpointOf(runState, path, into);
+/** A checkpoint as read from its file, checked against its digests and its training. */
+export interface Checkpoint<State> {
+  file: string;
+  state: State;
+  tensors: Map<string, StoredTensor>;
+  metadata: Metadata;
+  /** Digest of the tensors. */
+  sha256: string;
+  /** Whether the file has digests. Files of earlier versions have none. */
+  hasDigests: boolean;
 }
 
+/** What a checkpoint must be. */
+export interface CheckpointKind<State> {
+  schema: z.ZodType<State>;
+  /** Metadata that tells the trainings apart: member, architecture, seed, classes. */
+  identity: Metadata;
+  /** What to do about a file that does not fit; default: train anew. */
+  remedy?: string;
+}
+
+/** What to do about a checkpoint that cannot be used. */
+export const trainAnew = (checkpoint: string) =>
+  `delete the folder ${dirname(checkpoint)} to train anew from the first epoch, or restore the file from a copy`;
+
 /**
- * Loads a checkpoint whose state has this schema; undefined if there is none.
+ * Reads a checkpoint; undefined if there is none. The identity is not compared in fields that the file lacks if it is of an
+ * earlier version.
  *
- * @throws {UserError} if the file is not a checkpoint, or its tensors do not fit the network and the optimizer.
+ * @throws {UserError} if the file is not a checkpoint, was changed after it was written, or belongs to another training; the
+ * message names the field, what was expected and what was found.
  */
-export async function loadCheckpointOf<State>(
-  schema: z.ZodType<State>,
-  path: string,
-  into: { parameters: Parameters; optimizer?: Optimizer },
-): Promise<State | undefined> {
-  if (!existsSync(path)) return undefined;
-  const { tensors, metadata } = await readSafetensors(path);
+export async function readCheckpoint<State>(
+  file: string,
+  { schema, identity, remedy = trainAnew(file) }: CheckpointKind<State>,
+): Promise<Checkpoint<State> | undefined> {
+  if (!existsSync(file)) return undefined;
+  const { tensors, metadata } = await readSafetensors(file, { remedy });
   const state = schema.safeParse(parsed(metadata['state']));
   if (!state.success) {
     throw new UserError('is not a checkpoint of this program: its metadata has no valid "state"', {
-      file: path,
-      remedy: 'delete the file to start this member from its first epoch',
+      file,
+      remedy,
     });
   }
-  const prefixes = [`${metadata['optimizer'] ?? 'adam'}.`, AVERAGE, LOSS_SCALE];
-  const others = new Map<string, StoredTensor>();
-  for (const name of [...tensors.keys()]) {
-    if (into.parameters.byName.has(name) || !prefixes.some((prefix) => name.startsWith(prefix))) continue;
-    others.set(name, tensors.get(name)!);
-    tensors.delete(name);
+  const isNew = hasDigests(metadata);
+  for (const [field, expected] of Object.entries(identity)) {
+    const found = metadata[field];
+    if (found === expected || (found === undefined && !isNew)) continue;
+    throw new UserError(
+      `belongs to another training: ${field} is ${found ?? 'absent'}, expected ${expected}`,
+      {
+        file,
+        remedy,
+      },
+    );
   }
-  importTensors(into.parameters, tensors, path);
+  return { file, state: state.data, tensors, metadata, sha256: digestOfTensors(tensors), hasDigests: isNew };
+}
+
+/**
+ * Sets the weights, and with an optimizer its state, averages and loss scale, from a checkpoint.
+ *
+ * @throws {UserError} if the tensors do not fit the network and the optimizer.
+ */
+export function restoreCheckpoint(
+  { file, metadata, ...checkpoint }: Checkpoint<unknown>,
+  into: { parameters: Parameters; optimizer?: Optimizer },
+) {
+  const prefixes = [`${metadata['optimizer'] ?? 'adam'}.`, AVERAGE, LOSS_SCALE];
+  const isWeight = (name: string) =>
+    into.parameters.byName.has(name) || !prefixes.some((prefix) => name.startsWith(prefix));
+  const weights = new Map([...checkpoint.tensors].filter(([name]) => isWeight(name)));
+  importTensors(into.parameters, weights, file);
   for (const { name, variable, layout } of into.optimizer ? kept(into.optimizer, into.parameters) : []) {
-    const stored = others.get(name);
+    const stored = weights.has(name) ? undefined : checkpoint.tensors.get(name);
     const shape = variable.rank === 0 ? [] : pytorchShape(variable.shape, layout);
     if (stored?.dtype !== 'F32' || String(stored.shape) !== String(shape)) {
-      throw new UserError(`has no optimizer state ${name}`, {
-        file: path,
-        remedy: 'delete the file to start this member from its first epoch',
-      });
+      throw new UserError(`has no optimizer state ${name}`, { file, remedy: trainAnew(file) });
     }
     const values = valuesOf(stored as StoredTensorOf<'F32'>, layout);
     variable.assign(values);
     values.dispose();
   }
-  return state.data;
 }
 
 async function storedOf(variable: Variable, layout: Layout): Promise<StoredTensor> {

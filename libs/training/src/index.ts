@@ -1,24 +1,20 @@
 // Training of one network: losses, optimizers, schedules, augmentations, the loop, checkpoints.
 export { augment, type DrawKey, drawAugmentation, type Draws } from './augmentations/augment.ts';
-export {
-  bestCheckpoint,
-  type EpochRecord,
-  lastCheckpoint,
-  loadCheckpoint,
-  type RunState,
-  saveCheckpoint,
-} from './checkpoint.ts';
+export { bestCheckpoint, type EpochRecord, lastCheckpoint, type RunState } from './checkpoint.ts';
+export { canExtend } from './extend.ts';
 export type { Augmentation } from './augmentations/index.ts';
 export { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
 export { computeLoss, type LossOptions } from './losses/index.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
 export { predictScans, StoppedError } from './predict.ts';
+export { type DoneWeights, requireBest } from './resume.ts';
 export { learningRateAt, type Schedule } from './schedules/index.ts';
 export { trainingSchema, type TrainingOptions } from './schema.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
 export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
 export {
   type SliceEpoch,
+  type SliceProgress,
   type SliceTrainingOptions,
   trainingFolder,
   trainSliceNetwork,

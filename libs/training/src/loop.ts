@@ -1,23 +1,24 @@
 // The training loop that members and slice networks share: epochs, steps, validation, best epoch, checkpoints, resuming.
-import { permutation, UserError } from '@ct-ensemble/core';
+import { permutation, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import type { Optimizer } from '@ct-ensemble/engine';
 import type { Metadata, Parameters } from '@ct-ensemble/models';
 import type { Tensor1D } from '@tensorflow/tfjs';
+import { rename } from 'node:fs/promises';
 import type { z } from 'zod';
 import { withAverages } from './averages.ts';
-import { bestCheckpoint, lastCheckpoint, loadCheckpointOf, saveCheckpoint } from './checkpoint.ts';
+import {
+  bestCheckpoint,
+  lastCheckpoint,
+  nextBestCheckpoint,
+  restoreCheckpoint,
+  stateFile,
+  tensorsOf,
+  writeCheckpoint,
+} from './checkpoint.ts';
+import { type Durations, historyFile, historyText } from './history.ts';
 import { StoppedError } from './predict.ts';
+import { type BoundBest, type LoopState, requireBestOf, resume, stateText } from './resume.ts';
 import { learningRateAt, type Schedule } from './schedules/index.ts';
-
-/** State of a run, which a checkpoint holds beside the tensors. */
-export interface LoopState<Epoch, Best> {
-  /** Number of finished epochs. */
-  epochs: number;
-  /** Number of finished optimizer steps. */
-  steps: number;
-  best: Best | null;
-  history: Epoch[];
-}
 
 /** What the loop measures in an epoch; epochs count from 0. */
 export interface TrainedEpoch {
@@ -26,10 +27,6 @@ export interface TrainedEpoch {
   learningRate: number;
   /** Mean loss over the samples. */
   loss: number;
-  /** Seconds of training and validation. */
-  seconds: number;
-  /** Part of `seconds`: how long steps waited for samples to be read. */
-  waited: number;
 }
 
 /** Position of a micro-batch in the run; without accumulation each step is one micro-batch. */
@@ -46,7 +43,9 @@ export interface StepTime {
 export interface LoopOptions<Batch, Judged extends { score: number | null }, Epoch, Best> {
   /** Where the checkpoints go. */
   folder: string;
-  /** Metadata for the file of the best weights. */
+  /** Metadata of the checkpoints that tells this training from others; a checkpoint that differs in it is refused. */
+  identity: Metadata;
+  /** Further metadata of the checkpoints. */
   about?: Metadata;
   parameters: Parameters;
   optimizer: Optimizer;
@@ -67,18 +66,20 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
   /** Computes one micro-batch. Returns its contribution to the step's mean loss; the contributions of a step are summed. */
   step(batch: Batch, time: StepTime): Promise<number>;
   /** Validates the current weights: the averaged ones if the optimizer keeps averages. */
-  judge(): Promise<Judged>;
+  judge(epoch: number): Promise<Judged>;
   /** Makes the entry of the history for an epoch. */
   record(epoch: TrainedEpoch, judged: Judged): Epoch;
   best: {
     of(epoch: number, score: number | null): Best;
     score(best: Best): number | null;
   };
-  onResume?: (state: LoopState<Epoch, Best>) => void;
+  onResume?: (state: LoopState<Epoch, Best>, durations: Durations) => void;
+  /** Called with what a person should know of and what does not stop the training. */
+  onWarning: (message: string) => void;
   onStep?: (step: { epoch: number; step: number; loss: number; seconds: number }) => void;
   /** Called after the checkpoints of an epoch were written; `seconds` include the writing. */
   onEpoch?: (state: LoopState<Epoch, Best>, seconds: number) => Promise<void> | void;
-  /** The error for a loss that is not finite ends with this advice. */
+  /** The error for a loss or a score that is not finite ends with this advice. */
   remedy: string;
   /** Called before each micro-batch; returning true ends the run with a StoppedError. */
   stop?: (() => boolean) | undefined;
@@ -89,41 +90,59 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
  * values of the best epoch: the one with the highest score, and of equal scores the earliest; without scores the last epoch.
  *
  * @throws {StoppedError} when asked to stop
- * @throws {UserError} if a checkpoint does not fit, or the loss is not finite
+ * @throws {UserError} if a checkpoint does not fit, is missing, damaged or of another training, or the loss or the score is
+ * not finite
  */
 export async function runLoop<
   Batch extends { samples: readonly number[] },
   Judged extends { score: number | null },
-  Epoch,
-  Best,
+  Epoch extends { epoch: number; loss: number },
+  Best extends BoundBest,
 >(loop: LoopOptions<Batch, Judged, Epoch, Best>): Promise<LoopState<Epoch, Best>> {
-  const { folder, parameters, optimizer } = loop;
-  const last = lastCheckpoint(folder);
-  const resumed = await loadCheckpointOf(loop.state, last, { parameters, optimizer });
+  const { folder, parameters, optimizer, identity } = loop;
+  const kind = { folder, schema: loop.state, identity };
+  const metadata = { ...loop.about, ...identity };
+  const [last, nextBest, best] = [lastCheckpoint(folder), nextBestCheckpoint(folder), bestCheckpoint(folder)];
+  const resumed = await resume({ ...kind, epochs: loop.epochs, onWarning: loop.onWarning });
+  let state: LoopState<Epoch, Best> = resumed?.state ?? { epochs: 0, steps: 0, best: null, history: [] };
+  const durations = resumed?.durations ?? [];
   if (resumed === undefined) await loop.begin?.();
-  else loop.onResume?.(resumed);
-  let state = resumed ?? { epochs: 0, steps: 0, best: null, history: [] };
+  else {
+    restoreCheckpoint(resumed.last, { parameters, optimizer });
+    loop.onResume?.(state, durations.at(-1)!);
+  }
   for (let epoch = state.epochs; epoch < loop.epochs; epoch++) {
     const started = performance.now();
-    const trained = await trainEpoch(loop, { epoch, steps: state.steps });
-    state = await withAverages(optimizer, async () => {
-      const judged = await loop.judge();
+    const { waited, ...trained } = await trainEpoch(loop, { epoch, steps: state.steps });
+    const isBest = await withAverages(optimizer, async () => {
+      const judged = await loop.judge(epoch);
       const { score } = judged;
+      if (score !== null && !Number.isFinite(score))
+        throw new UserError(`the score is ${score} in epoch ${epoch + 1}`, { remedy: loop.remedy });
       const before = state.best === null ? null : loop.best.score(state.best);
       const isBest = score === null || before === null || score > before;
-      const best = isBest ? loop.best.of(epoch, score) : state.best;
-      const seconds = (performance.now() - started) / 1000;
-      const record = loop.record({ ...trained, seconds }, judged);
-      const steps = state.steps + stepsPerEpoch(loop);
-      const next = { epochs: epoch + 1, steps, best, history: [...state.history, record] };
-      if (isBest)
-        await saveCheckpoint(bestCheckpoint(folder), { parameters, state: next, about: loop.about ?? {} });
-      return next;
+      durations.push({ seconds: (performance.now() - started) / 1000, waited });
+      const weights = isBest ? await tensorsOf({ parameters }) : undefined;
+      state = {
+        epochs: epoch + 1,
+        steps: state.steps + stepsPerEpoch(loop),
+        best: weights ? { ...loop.best.of(epoch, score), sha256: weights.sha256 } : state.best,
+        history: [...state.history, loop.record(trained, judged)],
+      };
+      if (weights) await writeCheckpoint(nextBest, weights, { state, metadata });
+      return isBest;
     });
-    await saveCheckpoint(last, { parameters, optimizer, state });
+    // The last checkpoint names the best one by its digest. Until it is written, the best one before stays in its place.
+    await writeCheckpoint(last, await tensorsOf({ parameters, optimizer }), { state, metadata });
+    if (isBest) {
+      await rename(nextBest, best);
+      await writeFileAtomic(stateFile(best), stateText(state));
+    }
+    await writeFileAtomic(stateFile(last), stateText(state));
+    await writeFileAtomic(historyFile(folder), historyText(state.history, durations));
     await loop.onEpoch?.(state, (performance.now() - started) / 1000);
   }
-  await loadCheckpointOf(loop.state, bestCheckpoint(folder), { parameters });
+  restoreCheckpoint(await requireBestOf(kind, state), { parameters });
   return state;
 }
 
@@ -139,7 +158,7 @@ async function trainEpoch<
 >(
   loop: LoopOptions<Batch, Judged, Epoch, Best>,
   { epoch, steps }: { epoch: number; steps: number },
-): Promise<Omit<TrainedEpoch, 'seconds'>> {
+): Promise<TrainedEpoch & { waited: number }> {
   const { samples, batchSize, accumulate = 1, optimizer } = loop;
   const order = permutation(samples, { seed: loop.seed, purpose: 'shuffle', epoch });
   const rateOf = (step: number) =>

@@ -1,5 +1,6 @@
 // Predicts prepared scans with a trained model: one row of probabilities per scan.
 import { readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
+import { UserError } from '@ct-ensemble/core';
 import type { CapturedStep } from '@ct-ensemble/engine';
 import { type PredictionInputs, type PredictionOutputs, volumesTensor } from './step.ts';
 
@@ -9,6 +10,8 @@ export interface PredictOptions {
   scans: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
   batchSize: number;
+  /** Epoch of the weights, for the error; counts from 0. */
+  epoch?: number | undefined;
   /** Called before each batch; returning true ends the prediction with a StoppedError. */
   stop?: () => boolean;
 }
@@ -21,12 +24,16 @@ export class StoppedError extends Error {
 /**
  * Softmax probabilities, one row per scan, in the order of the scans. All batches have the same shape: the last batch is
  * padded with black volumes, whose rows are dropped.
+ *
+ * @throws {StoppedError} when asked to stop
+ * @throws {UserError} if a probability is NaN; the message names scan and epoch
  */
 export async function predictScans({
   step,
   scans,
   store,
   batchSize,
+  epoch,
   stop,
 }: PredictOptions): Promise<number[][]> {
   const rows: number[][] = [];
@@ -36,11 +43,23 @@ export async function predictScans({
     const [size, ...volume] = batch.shape;
     const volumes = volumesTensor(filledUp(batch.data, size, batchSize), [batchSize, ...volume]);
     const { probabilities } = await step({ volumes });
-    rows.push(...((await probabilities.array()) as number[][]).slice(0, size));
+    const values = ((await probabilities.array()) as number[][]).slice(0, size);
     probabilities.dispose();
     volumes.dispose();
+    values.forEach((row, i) => requireFinite(row, { scan: scans[batch.samples[i]!]!.key, epoch }));
+    rows.push(...values);
   }
   return rows;
+}
+
+function requireFinite(row: readonly number[], { scan, epoch }: { scan: string; epoch: number | undefined }) {
+  const wrong = row.find((value) => !Number.isFinite(value));
+  if (wrong === undefined) return;
+  const when = epoch === undefined ? '' : ` in epoch ${epoch + 1}`;
+  throw new UserError(`the member's prediction for scan ${scan}${when} is ${wrong}`, {
+    remedy:
+      'lower training.learningRate in the recipe, or set training.precision to float32, and train the member anew',
+  });
 }
 
 /** The bytes of `size` volumes, padded with black volumes to `batchSize`. */

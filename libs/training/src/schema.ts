@@ -7,12 +7,12 @@ import { lossSchema } from './losses/index.ts';
 import { optimizerSchema } from './optimizers/index.ts';
 import { scheduleProblems, scheduleSchema } from './schedules/index.ts';
 
-const { above0, count, decay, mapping } = fields;
+const { above0, count, countUpTo, decay, mapping } = fields;
 
 /** How a member is trained: `training` in a recipe. */
 export const trainingSchema = mapping({
-  epochs: count.describe('Passes over the training scans.'),
-  batchSize: count.describe('Scans per step.'),
+  epochs: countUpTo(100_000).describe('Passes over the training scans.'),
+  batchSize: countUpTo(4096).describe('Scans per step.'),
   accumulate: count
     .optional()
     .describe(

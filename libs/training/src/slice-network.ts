@@ -101,25 +101,36 @@ export function sliceTrainingStep(options: {
   });
 }
 
-/** The prediction step: 1 where the lung logit is positive, that is, where the probability is above one half. */
+/** What the prediction step gives where the logit is NaN, which is no decision. */
+const UNDECIDED = 2;
+
+/**
+ * The prediction step: 1 where the lung logit is positive, that is, where the probability is above one half; 2 where it is NaN;
+ * else 0.
+ */
 export function slicePredictionStep(
   task: SliceTask,
   model: SliceModel,
 ): CapturedStep<{ images: Tensor }, { lung: Tensor }> {
-  return capture(({ images }: { images: Tensor }) => ({
-    lung: tf.greater(task.lungLogits(model.forward(channelsOf(withDepth(images)), { training: false })), 0),
-  }));
+  return capture(({ images }: { images: Tensor }) => {
+    const logits = task.lungLogits(model.forward(channelsOf(withDepth(images)), { training: false }));
+    const undecided = tf.mul(tf.cast(tf.isNaN(logits), 'int32'), tf.scalar(UNDECIDED, 'int32'));
+    return { lung: tf.add(tf.cast(tf.greater(logits, 0), 'int32'), undecided) };
+  });
 }
 
 /**
  * Predicted labels, one array per slice: [1], or [edge · edge]. All batches have the same size: the last one is padded with
- * black slices, whose results are dropped.
+ * black slices, whose results are dropped. `nameOf` names a slice, by its index, in the error.
+ *
+ * @throws {UserError} if the network's output for a slice is NaN
  */
 export async function decide(
   step: ReturnType<typeof slicePredictionStep>,
   images: readonly Uint8Array[],
-  { edge, batchSize }: { edge: number; batchSize: number },
+  options: { edge: number; batchSize: number; nameOf?: (i: number) => string },
 ): Promise<Uint8Array[]> {
+  const { edge, batchSize, nameOf = (i) => `${i + 1} of ${images.length}` } = options;
   const decided: Uint8Array[] = [];
   for (let first = 0; first < images.length; first += batchSize) {
     const part = images.slice(first, first + batchSize);
@@ -130,7 +141,14 @@ export async function decide(
     const values = Uint8Array.from(await lung.data());
     tf.dispose([input, lung]);
     const each = values.length / batchSize;
-    part.forEach((_, i) => decided.push(values.slice(i * each, (i + 1) * each)));
+    part.forEach((_, i) => {
+      const own = values.slice(i * each, (i + 1) * each);
+      if (own.includes(UNDECIDED))
+        throw new UserError(`the network's output for slice ${nameOf(first + i)} is NaN`, {
+          remedy: 'train the network anew, with a lower --learning-rate',
+        });
+      decided.push(own);
+    });
   }
   return decided;
 }

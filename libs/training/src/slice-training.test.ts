@@ -1,6 +1,6 @@
 // Both networks of the preparation, small, trained for real on made-up slices.
 import { sourcesOf } from './augmentations/turn.ts';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Engine, openEngine } from '@ct-ensemble/engine';
@@ -10,7 +10,8 @@ import { dice, lungSegmenter, openLungSegmenter, segmenterScores } from './lung-
 import { StoppedError } from './predict.ts';
 import { filterScores, openSliceFilter, sliceFilter } from './slice-filter.ts';
 import { buildSliceModel, type SliceTask } from './slice-network.ts';
-import type { SliceTrainingOptions } from './slice-training.ts';
+import { bestCheckpoint, lastCheckpoint } from './checkpoint.ts';
+import { type SliceTrainingOptions, trainingFolder } from './slice-training.ts';
 import { edge, map, sample, train as trainIn } from './testing/slices.fixture.ts';
 
 let engine: Engine;
@@ -69,6 +70,31 @@ test('another seed gives other weights; checkpoints of other settings or data ar
   await expect(train(sliceFilter, { epochs: 1, val, out: one.out })).rejects.toThrow(
     /slices held out 8 \(\w+\), now 2/,
   );
+});
+
+test('checkpoints are equal in equal runs, and bound to each other', async () => {
+  const [one, two] = [await train(sliceFilter, { epochs: 2 }), await train(sliceFilter, { epochs: 2 })];
+  for (const file of [lastCheckpoint, bestCheckpoint])
+    expect(await readFile(file(trainingFolder(one.out)))).toEqual(
+      await readFile(file(trainingFolder(two.out))),
+    );
+  const best = bestCheckpoint(trainingFolder(one.out));
+  const bytes = await readFile(best);
+  bytes[bytes.length - 1]! ^= 1;
+  await writeFile(best, bytes);
+  await expect(train(sliceFilter, { epochs: 2, out: one.out })).rejects.toThrow(
+    /best\.safetensors: .*sha256_tensors is \w{64}, expected \w{64} → delete the folder/,
+  );
+  const seeded = await train(sliceFilter, { epochs: 2, seed: 2 });
+  await cp(bestCheckpoint(trainingFolder(seeded.out)), best);
+  await expect(train(sliceFilter, { epochs: 2, out: one.out })).rejects.toThrow(
+    /best\.safetensors: belongs to another training: setting seed is 2, expected 1/,
+  );
+});
+
+test('an output that is NaN is no decision', async () => {
+  const wild = train(sliceFilter, { batchSize: 16, learningRate: 1e38 });
+  await expect(wild).rejects.toThrow(/the network's output for slice slice 16 in epoch 1 is NaN/);
 });
 
 test('the mask is turned as its image is', () => {

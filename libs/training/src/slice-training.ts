@@ -10,7 +10,7 @@ import tf from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { drawAugmentation } from './augmentations/augment.ts';
 import type { Augmentation } from './augmentations/index.ts';
-import { lastCheckpoint } from './checkpoint.ts';
+import { bestDigest, lastCheckpoint } from './checkpoint.ts';
 import { runLoop } from './loop.ts';
 import type { Schedule } from './schedules/index.ts';
 import {
@@ -42,9 +42,18 @@ export interface SliceTrainingOptions {
   /** File for the best weights. Checkpoints are beside it, in a folder of the same name with the ending `.training`. */
   out: string;
   /** Called after each epoch, and once when a run resumes, with its last finished epoch. */
-  onEpoch?: (record: SliceEpoch, run: { epochs: number; resumed: boolean }) => void;
+  onEpoch?: (record: SliceEpoch, run: SliceProgress) => void;
+  /** Called with what a person should know of and what does not stop the training; default: standard error. */
+  onWarning?: (message: string) => void;
   /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
+}
+
+export interface SliceProgress {
+  epochs: number;
+  resumed: boolean;
+  /** Seconds of the epoch; null for an epoch before a resumption whose duration was lost. */
+  seconds: number | null;
 }
 
 /** Augmentation of the slices of both networks. */
@@ -65,14 +74,13 @@ const epochRecord = z.object({
   loss: z.number(),
   /** Scores on the slices held out. */
   scores: z.record(z.string(), z.number()),
-  seconds: z.number(),
 });
 const trainingState = z.object({
   /** Number of finished epochs. */
   epochs: z.int(),
   /** Number of finished optimizer steps. */
   steps: z.int(),
-  best: z.object({ epoch: z.int(), score: z.number() }).nullable(),
+  best: z.object({ epoch: z.int(), score: z.number(), sha256: bestDigest }).nullable(),
   history: z.array(epochRecord),
 });
 
@@ -88,7 +96,8 @@ export const trainingFolder = (out: string) => `${out.replace(/\.safetensors$/, 
  *
  * @returns the best epoch and the history
  * @throws {StoppedError} when asked to stop
- * @throws {UserError} if the checkpoints are of another training, a class has no training slices, or the loss is not finite
+ * @throws {UserError} if the checkpoints are of another training, missing or damaged, a class has no training slices, or the loss
+ * or an output is not finite
  */
 export async function trainSliceNetwork(
   options: SliceTrainingOptions,
@@ -102,7 +111,8 @@ export async function trainSliceNetwork(
       remedy: 'add slices that do, or hold others out with --val',
     });
   }
-  await adoptSettings(join(folder, 'settings.json'), options);
+  const settings = settingsOf(options);
+  await adoptSettings(join(folder, 'settings.json'), { settings, out });
   const model = buildSliceModel(task, options.architecture, options);
   const optimizer = memberOptimizer(model, { optimizer: ADAM });
   const step = sliceTrainingStep({ task, model, optimizer });
@@ -110,6 +120,7 @@ export async function trainSliceNetwork(
   try {
     const state = await runLoop({
       folder,
+      identity: identityOf(settings),
       parameters: model.parameters,
       optimizer,
       seed: options.seed,
@@ -128,20 +139,15 @@ export async function trainSliceNetwork(
         tf.dispose([inputs, loss]);
         return value!;
       },
-      async judge() {
-        const scores = await scoresOf({ ...options, predict });
+      async judge(epoch) {
+        const scores = await scoresOf({ ...options, predict }, epoch);
         return { score: scores.score, scores };
       },
-      record: ({ epoch, learningRate, loss, seconds }, { scores }): SliceEpoch => ({
-        epoch,
-        learningRate,
-        loss,
-        scores,
-        seconds,
-      }),
+      record: (epoch, { scores }): SliceEpoch => ({ ...epoch, scores }),
       best: { of: (epoch, score) => ({ epoch, score: score! }), score: ({ score }) => score },
-      onResume: ({ history }) => onEpoch?.(history.at(-1)!, { epochs, resumed: true }),
-      onEpoch: ({ history }) => onEpoch?.(history.at(-1)!, { epochs, resumed: false }),
+      onResume: ({ history }, { seconds }) => onEpoch?.(history.at(-1)!, { epochs, resumed: true, seconds }),
+      onEpoch: ({ history }, seconds) => onEpoch?.(history.at(-1)!, { epochs, resumed: false, seconds }),
+      onWarning: options.onWarning ?? ((message) => console.error(message)),
       remedy: 'give a lower --learning-rate and another --out',
       stop: options.stop,
     });
@@ -158,14 +164,11 @@ export async function trainSliceNetwork(
   }
 }
 
-/**
- * Writes the settings of a new training, or compares them with those of the checkpoints.
- *
- * @throws {UserError} if the checkpoints were made with other data or other settings
- */
-async function adoptSettings(file: string, options: SliceTrainingOptions) {
+type Settings = Record<string, string | number>;
+
+function settingsOf(options: SliceTrainingOptions): Settings {
   const { task, architecture, edge, epochs, batchSize, learningRate, seed, pretrained } = options;
-  const settings: Record<string, string | number> = {
+  return {
     kind: task.kind,
     architecture,
     size: edge,
@@ -177,8 +180,20 @@ async function adoptSettings(file: string, options: SliceTrainingOptions) {
     'training slices': digestOf(options.train),
     'slices held out': digestOf(options.val),
   };
-  const begun = existsSync(lastCheckpoint(trainingFolder(options.out)));
-  const found = (begun ? await readJson(file) : undefined) as typeof settings | undefined;
+}
+
+/** What tells the checkpoints of this training from those of others, as metadata. */
+const identityOf = (settings: Settings) =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [`setting ${name}`, String(value)]));
+
+/**
+ * Writes the settings of a new training, or compares them with those of the checkpoints.
+ *
+ * @throws {UserError} if the checkpoints were made with other data or other settings
+ */
+async function adoptSettings(file: string, { settings, out }: { settings: Settings; out: string }) {
+  const begun = existsSync(lastCheckpoint(trainingFolder(out)));
+  const found = (begun ? await readJson(file) : undefined) as Settings | undefined;
   if (found === undefined) return writeJson(file, settings);
   const other = Object.keys(settings).filter((name) => found[name] !== settings[name]);
   if (other.length > 0) {
@@ -230,12 +245,13 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 
 async function scoresOf(
   options: SliceTrainingOptions & { predict: ReturnType<typeof slicePredictionStep> },
+  epoch: number,
 ): Promise<SliceScores> {
   const { task, val, predict } = options;
   const decided = await decide(
     predict,
     val.map(({ image }) => image),
-    options,
+    { ...options, nameOf: (i) => `${val[i]!.name} in epoch ${epoch + 1}` },
   );
   return task.scoresOf(
     val.map(({ truth }) => truth),

@@ -1,13 +1,13 @@
 // Trains one member, from the first epoch or the last checkpoint, and keeps the best weights.
-import { messageOf, randomStream, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { messageOf, randomStream, UserError } from '@ct-ensemble/core';
 import { type Batch, readBatches, type StoredScan, type VolumeStore } from '@ct-ensemble/data';
 import type { CaptureOptions } from '@ct-ensemble/engine';
 import type { Metadata, Model } from '@ct-ensemble/models';
 import tf, { type Scalar, type Tensor2D } from '@tensorflow/tfjs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
 import { drawAugmentation } from './augmentations/augment.ts';
 import { drawMix, mixedTruth, mixTensors } from './augmentations/mixup.ts';
-import { type EpochRecord, type RunState, runState } from './checkpoint.ts';
+import { type RunState, runState } from './checkpoint.ts';
 import { runLoop, type StepTime, stepsPerEpoch } from './loop.ts';
 import { classWeightsOf, weightOf } from './losses/loss.ts';
 import { predictScans } from './predict.ts';
@@ -23,12 +23,14 @@ import {
 
 export interface TrainOptions {
   model: Model;
+  /** The member's name, which its checkpoints carry. */
+  member: string;
   /** The member's folder, for checkpoints and history. */
   folder: string;
   seed: number;
   classes: number;
   training: TrainingOptions;
-  /** Metadata for the file of the best weights. */
+  /** Metadata for the checkpoints, which describes the network. */
   about?: Metadata;
   /** The model's prediction step; the caller disposes it. */
   predict: ReturnType<typeof predictionStep>;
@@ -43,6 +45,8 @@ export interface TrainOptions {
   /** Computes the score that decides which epoch is the best, from true and predicted labels. */
   score: (truth: readonly number[], predicted: readonly number[]) => number;
   onProgress?: (progress: Progress) => void;
+  /** Called with what a person should know of and what does not stop the member; default: standard error. */
+  onWarning?: (message: string) => void;
   /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
@@ -69,7 +73,8 @@ export interface Progress {
  * and of equal scores the earliest; without validation scans the last epoch.
  *
  * @throws {StoppedError} when asked to stop
- * @throws {UserError} if a checkpoint does not fit, the loss is not finite, or class weights cannot be computed because a class has no scans
+ * @throws {UserError} if a checkpoint does not fit, is missing, damaged or of another member, a loss or a prediction is not finite,
+ * or class weights cannot be computed because a class has no scans
  */
 export async function trainMember(options: TrainOptions): Promise<RunState> {
   const { model, folder, training, train, onProgress } = options;
@@ -104,6 +109,7 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     return await runLoop({
       ...size,
       folder,
+      identity: identityOf(options),
       ...(options.about && { about: options.about }),
       parameters: model.parameters,
       optimizer,
@@ -120,8 +126,8 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         tf.dispose(inputs);
         return (await valueOf(loss)) / (training.accumulate ?? 1);
       },
-      judge: async () => ({ score: await scoreOf(options) }),
-      record: ({ waited, ...epoch }, { score }) => ({ ...epoch, macroF1: score, waited }),
+      judge: async (epoch) => ({ score: await scoreOf(options, epoch) }),
+      record: (epoch, { score }) => ({ ...epoch, macroF1: score }),
       best: { of: (epoch, macroF1) => ({ epoch, macroF1 }), score: ({ macroF1 }) => macroF1 },
       onResume(resumed) {
         state = resumed;
@@ -129,9 +135,9 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         report('resumed', state, { epoch: resumed.epochs, step: 0, loss, seconds: 0 });
       },
       onStep: ({ epoch, ...now }) => report('step', state, { epoch: epoch + 1, ...now }),
-      async onEpoch(now, seconds) {
+      onWarning: options.onWarning ?? ((message) => console.error(message)),
+      onEpoch(now, seconds) {
         state = now;
-        await writeHistory(folder, now.history);
         const { epoch, loss } = now.history.at(-1)!;
         report('epoch', state, { epoch: epoch + 1, step: stepsPerEpoch(size), loss, seconds });
       },
@@ -143,6 +149,26 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
     gather.dispose();
     optimizer.dispose();
   }
+}
+
+/** What tells the checkpoints of this member from those of others. */
+function identityOf({ member, model, seed, about, train, val }: TrainOptions): Metadata {
+  const classes = about?.['classes'];
+  return {
+    member,
+    architecture: model.architecture,
+    seed: String(seed),
+    ...(classes !== undefined && { classes }),
+    scans: digestOfScans([...train, ...val]),
+  };
+}
+
+/** SHA-256 over the scans that the training and its scores depend on. */
+function digestOfScans(scans: readonly StoredScan[]): string {
+  const hash = createHash('sha256');
+  for (const { key, split, label, volume } of scans)
+    hash.update(`${JSON.stringify([key, split, label, volume])}\n`);
+  return hash.digest('hex');
 }
 
 /** The class weights, computed from the labels of the training scans. */
@@ -196,7 +222,7 @@ function dropoutSeed({ seed, epoch, step }: { seed: number; epoch: number; step:
   return tf.tensor1d([random.bits() >>> 1, random.bits() >>> 1], 'int32');
 }
 
-async function scoreOf(options: TrainOptions): Promise<number | null> {
+async function scoreOf(options: TrainOptions, epoch: number): Promise<number | null> {
   const { predict, val, store, training, stop } = options;
   if (val.length === 0) return null;
   const rows = await predictScans({
@@ -204,19 +230,13 @@ async function scoreOf(options: TrainOptions): Promise<number | null> {
     scans: val,
     store,
     batchSize: training.batchSize,
+    epoch,
     ...(stop ? { stop } : {}),
   });
   const predicted = rows.map((row) => row.indexOf(Math.max(...row)));
   return options.score(
     val.map(({ label }) => label!),
     predicted,
-  );
-}
-
-async function writeHistory(folder: string, history: readonly EpochRecord[]) {
-  await writeFileAtomic(
-    join(folder, 'history.jsonl'),
-    history.map((record) => `${JSON.stringify(record)}\n`).join(''),
   );
 }
 

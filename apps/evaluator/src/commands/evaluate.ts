@@ -1,4 +1,5 @@
-// The command evaluate: tables of scores of every member and every subset, as in tables 3 and 5 of the paper.
+// The command evaluate: tables of scores of every member, submission and subset, as in tables 3 and 5 of the paper.
+import { print, printError } from '@ct-ensemble/core';
 import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
@@ -12,19 +13,29 @@ export function evaluateCommand(): Command {
     .description('Scores every member and every subset of the members of a run.')
     .requiredOption('--run <dir>', 'folder of the run')
     .option('--json', 'print the scores as JSON')
-    .action(evaluate);
+    .action(async (options: EvaluateOptions) => {
+      process.exitCode = await evaluate(options);
+    });
 }
 
-async function evaluate({ run, json }: EvaluateOptions) {
+/** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
+async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
+  const { recipe, val, test, missing, unusable, notScored, findings } = evaluation;
   if (json) {
-    console.log(JSON.stringify(evaluation, null, 2));
-    return;
+    print(JSON.stringify(evaluation, null, 2));
+  } else {
+    print(`Run ${run}, recipe ${recipe}`);
+    if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
+    if (unusable.length > 0)
+      print(`Not usable, so not in the tables: ${unusable.map(({ member }) => member).join(', ')}`);
+    for (const { submission, members } of notScored)
+      print(`The submission ${submission} is not in the tables: it needs ${members.join(', ')}`);
+    print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
+    print(renderEvaluation(val));
+    if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
   }
-  console.log(`Run ${run}, recipe ${evaluation.recipe}`);
-  if (evaluation.missing.length > 0)
-    console.log(`Not trained yet, so not in the tables: ${evaluation.missing.join(', ')}`);
-  console.log(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
-  console.log(renderEvaluation(evaluation.val));
-  if (evaluation.test) console.log(`\nTest scans\n\n${renderEvaluation(evaluation.test)}`);
+  for (const finding of findings) printError(`warning: ${finding}`);
+  for (const { problem } of unusable) printError(`error: ${problem}`);
+  return unusable.length > 0 ? 1 : 0;
 }

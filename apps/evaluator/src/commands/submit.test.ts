@@ -1,5 +1,6 @@
 // Submission and evaluation of a small run.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,9 @@ submissions:
   - { name: both, members: [one, two] }
 `;
 
+const training =
+  'all-members --data data --recipe tiny.yaml --run run --devices cpu:1,cpu:1 --volumes volumes';
+
 let folder: string;
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
 const evaluator = (...args: string[]) => node(main, ...args);
@@ -36,8 +40,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-evaluator-'));
   await writeFile(join(folder, 'tiny.yaml'), recipe);
   expect(node(phantoms, '--out', 'data', '--scans', '12', '--size', '32')).toMatchObject({ status: 0 });
-  const args = 'all-members --data data --recipe tiny.yaml --run run --devices cpu:1,cpu:1 --volumes volumes';
-  expect(node(trainer, ...args.split(' '))).toMatchObject({ status: 0, stderr: '' });
+  expect(node(trainer, ...training.split(' '))).toMatchObject({ status: 0, stderr: '' });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -76,7 +79,35 @@ test('evaluate scores every subset of members, as JSON or as tables', () => {
   expect(val.constant.scores.macroF1).toBeCloseTo(1 / 3, 10); // two classes of equal size
   expect(val.subsets).toHaveLength(3);
   expect(hidden).toBeNull();
-  expect(evaluator('evaluate', '--run', 'run').stdout).toMatch(/one \+ two/);
+  expect(evaluator('evaluate', '--run', 'run').stdout).toMatch(/^both = one \+ two +\d/m);
+});
+
+test('probabilities of other scans are one clear error; what the error advises mends them', async () => {
+  const file = join(folder, 'run', 'members', 'one', 'probabilities', 'test.json');
+  const text = await readFile(file, 'utf8');
+  const content = JSON.parse(text);
+  await writeFile(file, JSON.stringify({ ...content, scans: content.scans.slice(1) }));
+  const before = await readFile(csv('covid'), 'utf8');
+  const problem = `error: ${join('run', 'members', 'one', 'probabilities', 'test.json')}: its scans are not those of this run: missing scans: ${content.scans[0].key} → delete the member's done.json and start the training again: it predicts the scans anew\n`;
+
+  const submitted = evaluator('submit', '--run', 'run');
+  expect(submitted).toMatchObject({ status: 1, stderr: problem });
+  expect(submitted.stdout).toContain(
+    'both: NOT WRITTEN, because the probabilities of these members cannot be used: one',
+  );
+  expect(existsSync(csv('covid'))).toBe(false);
+
+  const evaluated = evaluator('evaluate', '--run', 'run');
+  expect(evaluated).toMatchObject({ status: 1, stderr: problem });
+  expect(evaluated.stdout).toMatch(/^Not usable, so not in the tables: one$/m);
+  expect(evaluated.stdout).toMatch(/^The submission both is not in the tables: it needs one$/m);
+  expect(evaluated.stdout).toMatch(/^two +\d/m);
+
+  await rm(join(folder, 'run', 'members', 'one', 'done.json'));
+  expect(node(trainer, ...training.split(' '))).toMatchObject({ status: 0 });
+  expect(await readFile(file, 'utf8')).toBe(text);
+  expect(evaluator('submit', '--run', 'run')).toMatchObject({ status: 0, stderr: '' });
+  expect(await readFile(csv('covid'), 'utf8')).toBe(before);
 });
 
 test('a folder without a run is one clear error', () => {

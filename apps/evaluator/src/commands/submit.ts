@@ -1,9 +1,10 @@
 // The command submit: the submissions of a run, and tables of its predictions.
+import { print, printError } from '@ct-ensemble/core';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { planFile, submitRun } from '@ct-ensemble/ensemble';
+import { planFile, type SubmissionResult, submitRun } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
 const defaultRun = join('runs', 'quick');
@@ -30,30 +31,56 @@ export function submitCommand(): Command {
 async function submit(options: SubmitOptions): Promise<number> {
   const run = options.run ?? defaultRun;
   if (options.run === undefined && !existsSync(planFile(run))) {
-    console.log(`There is no run in ${run} yet: training it first`);
+    print(`There is no run in ${run} yet: training it first`);
     const code = await trainAllMembers(run);
     if (code !== 0) return code;
   }
-  const { split, submissions } = await submitRun(run);
+  const { split, submissions, unusable, findings, unknownFiles } = await submitRun(run);
   if (split === 'val')
-    console.log('The data set has no test scans, so these submissions name its validation scans.');
-  for (const { name, members, files, predictions, counts, missing, failed } of submissions) {
-    if (missing.length > 0) {
-      console.log(`${name}: NOT WRITTEN, because these members are not trained yet: ${missing.join(', ')}`);
+    print('The data set has no test scans, so these submissions name its validation scans.');
+  for (const submission of submissions) {
+    const { name, members, files, predictions, counts, failed } = submission;
+    if (files.length === 0) {
+      print(`${name}: NOT WRITTEN, because ${reasonsOf(submission).join(', and ')}`);
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
-    console.log(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
-    for (const file of files) console.log(`  ${file}`);
-    console.log(`  ${predictions}`);
-    for (const line of failed) console.log(`  no volume: ${line}`);
+    print(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
+    for (const file of files) print(`  ${file}`);
+    print(`  ${predictions}`);
+    for (const line of failed) print(`  no volume: ${line}`);
   }
-  return submissions.some(({ missing }) => missing.length > 0) ? 1 : 0;
+  if (unknownFiles.length > 0)
+    print(`Left in place, because this command has not written them: ${unknownFiles.join(', ')}`);
+  for (const finding of findings) printError(`warning: ${finding}`);
+  for (const { problem } of unusable) printError(`error: ${problem}`);
+  return submissions.some(({ files }) => files.length === 0) ? 1 : 0;
 }
 
-/** Runs `trainer all-members` in a process of its own; returns its exit code. */
+/** Why a submission is not written. */
+function reasonsOf({ missing, unusable }: SubmissionResult): string[] {
+  return [
+    ...(missing.length > 0 ? [`these members are not trained yet: ${missing.join(', ')}`] : []),
+    ...(unusable.length > 0
+      ? [`the probabilities of these members cannot be used: ${unusable.join(', ')}`]
+      : []),
+  ];
+}
+
+/** Runs `trainer all-members` in a process of its own, which gets this process's signals; returns its exit code. */
 async function trainAllMembers(run: string): Promise<number> {
   const trainer = fileURLToPath(import.meta.resolve('@ct-ensemble/trainer/main'));
   const child = spawn(process.execPath, [trainer, 'all-members', '--run', run], { stdio: 'inherit' });
-  return new Promise((resolve, reject) => child.on('error', reject).on('exit', (code) => resolve(code ?? 1)));
+  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, forward);
+  try {
+    return await new Promise((resolve, reject) =>
+      child
+        .on('error', reject)
+        .on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1))),
+    );
+  } finally {
+    for (const signal of signals) process.off(signal, forward);
+  }
 }

@@ -44,5 +44,5 @@ test('SIGTERM stops after the current step, with exit code 130', async () => {
     },
   });
   expect(stopped.code).toBe(130);
-  expect(stopped.output).toMatch(/stopped {2}one: run the same command again to continue/);
+  expect(stopped.output).toMatch(/stopped {2}one: the same command continues its training/);
 });

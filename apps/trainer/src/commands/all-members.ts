@@ -1,7 +1,7 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@ct-ensemble/core';
+import { type Claim, print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -34,13 +34,15 @@ import {
   numericsOptions,
   type PreparationNetworkOptions,
   recipeOption,
+  scanDeadlineOption,
   volumesOption,
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
+  scanDeadline: number;
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -64,6 +66,7 @@ export function allMembersCommand(): Command {
     .addOption(devicesOption())
     .addOption(engineOption())
     .addOption(volumesOption('--volumes'))
+    .addOption(scanDeadlineOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
@@ -86,11 +89,13 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: console.log });
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   const stopping = stopOnSignal();
-  const claim = await claimRun(run);
+  let claim: Claim | undefined;
   try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
     const data = options.data ?? (await phantomScans());
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
@@ -104,34 +109,38 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       ...(options.filter !== undefined && { filter: options.filter }),
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
+      scanDeadline: options.scanDeadline,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: stopping.signal,
+      signal,
     });
     describeRun(run, prepared);
     const display = memberDisplay(prepared.plan, prepared.state);
+    stopping.notify = display.notify;
     const outcomes = await trainMembers({
       run,
       plan: prepared.plan,
       devices: prepared.devices,
       store,
       onEvent: display.event,
-      signal: stopping.signal,
+      signal,
     });
     await display.end();
+    claim.lost.throwIfAborted();
     return summarise(run, outcomes);
   } catch (error) {
+    claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
-    console.log('Stopped. Run the same command again to continue.');
+    print(stoppedNotice);
     return 130;
   } finally {
+    await claim?.release();
     stopping.release();
-    await claim.release();
   }
 }
 
 async function phantomScans(): Promise<string> {
   if (!existsSync(join(phantoms.folder, 'phantoms.json')))
-    console.log(`No --data given: making phantom scans in ${phantoms.folder}`);
+    print(`No --data given: making phantom scans in ${phantoms.folder}`);
   const count = counter('Making phantom scans');
   await makePhantoms({ ...phantoms, onProgress: (done, total) => count(done, total) });
   return phantoms.folder;
@@ -139,37 +148,36 @@ async function phantomScans(): Promise<string> {
 
 function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
   const { classes, root, layout, splits } = plan.dataset;
-  console.log(
+  print(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
   );
-  console.log(
+  print(
     `Layout ${layout}, ${classes.length} classes; ` +
       (splits === 'data'
         ? 'splits as the data set has them'
         : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
-  console.log(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
+  print(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
   const findings = report.findings.length;
   if (findings > 0)
-    console.log(
-      `${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`,
-    );
-  console.log(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
+    print(`${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`);
+  print(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
 function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
-  console.log('');
+  print('');
   for (const { member, macroF1 } of of('done')) {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
-    console.log(`done     ${member}${score}: ${memberFolder(run, member)}`);
+    print(`done     ${member}${score}: ${memberFolder(run, member)}`);
   }
   for (const { member } of of('stopped'))
-    console.log(`stopped  ${member}: run the same command again to continue`);
-  for (const { member, reason } of of('failed')) console.log(`FAILED   ${member}: ${reason}`);
-  console.log(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
+    print(`stopped  ${member}: the same command continues its training`);
+  for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
+  for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
+  print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
   if (of('failed').length > 0) return 1;
   if (of('stopped').length > 0) return 130;
-  console.log(`next: nx run evaluator:submit -- --run ${run}`);
+  print(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
 }

@@ -1,4 +1,5 @@
 // The command prepare: reads a data set and prepares its volumes, without training. A second run reuses them.
+import { print, printable } from '@ct-ensemble/core';
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
@@ -15,12 +16,14 @@ import {
   masksOption,
   type PreparationNetworkOptions,
   recipeOption,
+  scanDeadlineOption,
   volumesOption,
 } from '../options.ts';
 import { pace } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
+  scanDeadline: number;
   data: string;
   recipe: string;
   out?: string;
@@ -40,6 +43,7 @@ export function prepareCommand(): Command {
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(volumesOption('--out'))
+    .addOption(scanDeadlineOption())
     .addOption(allowLeaksOption())
     .option('--json', 'print the report as JSON: scans, findings, failures')
     .action(async (options: PrepareOptions) => {
@@ -65,11 +69,12 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
       ...(options.filter !== undefined && { filter: options.filter }),
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
+      scanDeadline: options.scanDeadline,
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;
         const line = progressLine(progress.done, progress.total);
-        if (!json && line !== undefined) console.log(line);
+        if (!json && line !== undefined) print(line);
       },
     });
     const seconds = (performance.now() - started) / 1000;
@@ -91,22 +96,23 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
         slices,
       };
       const members = scans.length === 1 ? {} : { members: scans.slice(1) };
-      console.log(JSON.stringify({ ...about, ...report, scans: prepared, ...members }, undefined, 1));
+      print(JSON.stringify({ ...about, ...report, scans: prepared, ...members }, undefined, 1));
     } else {
       const { depth, height, width } = recipe.volume;
-      console.log(
+      print(
         `${prepared.length} scans, ${fresh} read now in ${seconds.toFixed(1)} s, ${failed.length} failed; ` +
           `of ${slices.decodable} slices ${slices.kept} kept, ${slices.dropped} dropped; ` +
           `volumes of ${[depth].flat().join('+')}×${height}×${width} in ${store}`,
       );
-      console.log(classTable(prepared, { classes: index.classes, training: recipe.training }));
-      for (const { kind, path, message } of report.findings) console.log(`${kind}: ${path}: ${message}`);
-      for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
+      print(classTable(prepared, { classes: index.classes, training: recipe.training }));
+      for (const { kind, path, message } of report.findings)
+        print(`${kind}: ${printable(path)}: ${printable(message)}`);
+      for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${printable(failure ?? '')}`);
     }
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
-    console.error('Stopped. Run the same command again to continue.');
+    console.error(stoppedNotice);
     return 130;
   } finally {
     stopping.release();

@@ -1,7 +1,7 @@
 // The command preview: draws a contact sheet of every scan and writes one HTML page with all of them.
 import { createHash } from 'node:crypto';
 import { join, relative, resolve } from 'node:path';
-import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { print, printable, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import {
   drawContactSheet,
   nearestIndices,
@@ -22,6 +22,7 @@ import {
   masksOption,
   type PreparationNetworkOptions,
   recipeOption,
+  scanDeadlineOption,
   volumesOption,
 } from '../options.ts';
 import { previewPage, type PreviewScan } from '../preview/preview-page.ts';
@@ -30,6 +31,7 @@ import { pace } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
 interface PreviewOptions extends PreparationNetworkOptions, DatasetOptions {
+  scanDeadline: number;
   data: string;
   recipe: string;
   out: string;
@@ -50,6 +52,7 @@ export function previewCommand(): Command {
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(volumesOption('--volumes'))
+    .addOption(scanDeadlineOption())
     .option(
       '--scans <n|keys>',
       'draw contact sheets of this number of scans, or of these keys separated by commas (default: all scans)',
@@ -82,10 +85,11 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
       store: folder,
       ...networks,
       allowLeaks: true, // the page shows them
+      scanDeadline: options.scanDeadline,
       signal,
       onProgress({ done, total }) {
         const line = volumesLine(done, total);
-        if (line !== undefined) console.log(`volumes: ${line}`);
+        if (line !== undefined) print(`volumes: ${line}`);
       },
     });
     const { index, report, networks: found } = prepared;
@@ -110,7 +114,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
         const scan: PreviewScan = { key, split, className, slices, kept, failure, sheet: null };
         scans.push(scan);
         const line = sheetsLine(scans.length, all.length);
-        if (line !== undefined) console.log(`sheets: ${line}`);
+        if (line !== undefined) print(`sheets: ${line}`);
         if (failure !== null) continue;
         const volumes = await Promise.all(
           preparations.map(async ({ preparation, members, counts, stored }) => {
@@ -162,10 +166,10 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
       }),
     );
     const failed = scans.filter(({ failure }) => failure !== null);
-    console.log(
+    print(
       `${scans.length} scans, ${selected.size} contact sheets, ${failed.length} failed, ${findings.length} findings: ${page}`,
     );
-    for (const { key, failure } of failed) console.log(`FAILED ${key}: ${failure}`);
+    for (const { key, failure } of failed) print(`FAILED ${printable(key)}: ${printable(failure ?? '')}`);
     return failed.length > 0 ? 1 : 0;
   } catch (error) {
     if (!signal.aborted) throw error;

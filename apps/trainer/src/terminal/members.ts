@@ -1,4 +1,5 @@
 // Progress of the members' training: one line per member on a terminal, plain lines elsewhere.
+import { print, printable } from '@ct-ensemble/core';
 import type { MemberEvent, Plan } from '@ct-ensemble/ensemble';
 import { Listr, type ListrTaskWrapper } from 'listr2';
 import { duration } from './progress.ts';
@@ -7,6 +8,8 @@ type Line = ListrTaskWrapper<unknown, never, never>;
 
 export interface Display {
   event: (event: MemberEvent) => void;
+  /** Shows at once that the members were asked to stop. */
+  notify: (notice: string) => void;
   /** Waits until everything is printed. Call it after the last event. */
   end: () => Promise<void>;
 }
@@ -21,8 +24,9 @@ function plainDisplay(state: 'new' | 'continued'): Display {
     event(event) {
       if (event.kind === 'progress' && event.progress.kind === 'step') return;
       if (event.kind === 'skipped' && state === 'new') return;
-      console.log(`${event.member}: ${describe(event)}`);
+      print(`${event.member}: ${describe(event)}`);
     },
+    notify: (notice) => console.error(notice),
     end: async () => {},
   };
 }
@@ -31,10 +35,13 @@ function plainDisplay(state: 'new' | 'continued'): Display {
 function liveDisplay(plan: Plan): Display {
   const lines = new Map<string, { line: Line; finish: (error?: Error) => void }>();
   const early: MemberEvent[] = [];
+  const ended = new Set<string>();
   const show = (event: MemberEvent) => {
     const shown = lines.get(event.member);
     if (shown === undefined) return void early.push(event);
-    (shown.line as { title: string }).title = `${event.member}: ${describe(event)}`;
+    if (event.kind === 'note') return; // The summary lists the notes.
+    (shown.line as { title: string }).title = printable(`${event.member}: ${describe(event)}`);
+    if (outcomes.has(event.kind)) ended.add(event.member);
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
     if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
   };
@@ -50,12 +57,25 @@ function liveDisplay(plan: Plan): Display {
     {
       concurrent: true,
       exitOnError: false,
+      registerSignalListeners: false, // listr2's own listener ends the process at the first Ctrl-C
       rendererOptions: { collapseErrors: false, showErrorMessage: false },
     },
   );
-  const ended = list.run();
-  return { event: show, end: async () => void (await ended) };
+  const running = list.run();
+  return {
+    event: show,
+    // While listr2 draws, it holds back whatever else is printed: the notice goes below the first member at work.
+    notify(notice) {
+      const at = [...lines].find(([name]) => !ended.has(name))?.[1] ?? [...lines.values()][0];
+      if (at === undefined) console.error(notice);
+      else (at.line as { output: string }).output = notice;
+    },
+    end: async () => void (await running),
+  };
 }
+
+/** Kinds of the events after which a member's line no longer changes. */
+const outcomes: ReadonlySet<MemberEvent['kind']> = new Set(['done', 'skipped', 'stopped', 'failed']);
 
 /** The text of an event, without the member's name. */
 export function describe(event: MemberEvent): string {
@@ -70,6 +90,8 @@ export function describe(event: MemberEvent): string {
       return 'stopped';
     case 'failed':
       return `FAILED: ${event.reason}`;
+    case 'note':
+      return event.note;
     case 'progress': {
       const { kind, epoch, epochs, step, stepsPerEpoch, loss, macroF1, best, seconds } = event.progress;
       if (kind === 'resumed') return `resumed from its checkpoint after epoch ${epoch} of ${epochs}`;

@@ -1,17 +1,18 @@
 // Progress of counted work, and durations as text.
+import { print, printable } from '@ct-ensemble/core';
 
 /** Prints the progress of counted work: one line rewritten in place on a terminal, else a line for every tenth. */
 export function counter(what: string): (done: number, total: number, detail?: string) => void {
   let printedTenth = -1;
   return (done, total, detail = '') => {
     if (process.stdout.isTTY) {
-      process.stdout.write(`\r\x1b[K${what}: ${done}/${total} ${done < total ? detail : '\n'}`);
+      process.stdout.write(`\r\x1b[K${what}: ${done}/${total} ${done < total ? printable(detail) : '\n'}`);
       return;
     }
     const tenth = Math.floor((10 * done) / total);
     if (tenth === printedTenth && done < total) return;
     printedTenth = tenth;
-    console.log(`${what}: ${done}/${total}`);
+    print(`${what}: ${done}/${total}`);
   };
 }
 

@@ -57,7 +57,12 @@ test('class/scan: splits are made by patient; a folder between class and scan is
         [1, 2, 3, 4].flatMap((p) =>
           ['a', 'b'].map((series) => [
             `${name}/${name} ${p}/${series}/IM0`,
-            dicomBytes(sliceElements(10, { PatientID: `${name}${p}${series}` })),
+            dicomBytes(
+              sliceElements(10, {
+                PatientID: `${name}${p}${series}`,
+                SeriesInstanceUID: `${name}${p}${series}`,
+              }),
+            ),
           ]),
         ),
       ),

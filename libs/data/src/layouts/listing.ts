@@ -1,13 +1,7 @@
 // What a folder holds, and which of its names are slices, volumes or files of the operating system.
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
-
-/** The number of a slice file: the last run of digits before the ending (`12.jpg`, `slice_012.png`), or undefined. */
-export function sliceNumber(file: string): number | undefined {
-  const match = /(\d+)\D*\.(?:jpe?g|png)$/i.exec(file);
-  return match ? Number(match[1]) : undefined;
-}
+import { codeOf, messageOf, readFolder, UserError } from '@ct-ensemble/core';
 
 /** The scan's name if the file is a NIfTI volume, a whole scan: `a` of `a.nii.gz`; else undefined. */
 export function niftiName(file: string): string | undefined {
@@ -36,13 +30,15 @@ export interface FolderListing {
   files: string[];
   /** Files and folders left behind by operating systems. */
   system: string[];
+  /** Names that are not UTF-8, their bytes shown as `\\xff`: they cannot be opened and are only reported. */
+  unusable: string[];
 }
 
 /** Lists a folder. Throws a UserError if it is missing, no folder or not readable. */
 export async function listFolder(folder: string): Promise<FolderListing> {
-  let entries;
+  let found;
   try {
-    entries = await readdir(folder, { withFileTypes: true });
+    found = await readFolder(folder);
   } catch (error) {
     const code = codeOf(error);
     const problem =
@@ -53,8 +49,8 @@ export async function listFolder(folder: string): Promise<FolderListing> {
           : `cannot be listed (${messageOf(error)})`;
     throw new UserError(problem, { file: folder, remedy: 'give a readable folder of scans' });
   }
-  const listing: FolderListing = { folders: [], files: [], system: [] };
-  for (const entry of entries) {
+  const listing: FolderListing = { folders: [], files: [], system: [], unusable: found.notUtf8 };
+  for (const entry of found.entries) {
     const isFolder = entry.isSymbolicLink()
       ? await pointsToFolder(join(folder, entry.name))
       : entry.isDirectory();

@@ -1,10 +1,11 @@
 // The folder of one scan: which of its files are the scan, and findings about the others. Nothing is decoded.
 import type { ScanFormat } from '../scan-entry.ts';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
-import { compareNames, niftiName, sliceNumber, type FolderListing } from './listing.ts';
+import { niftiName, type FolderListing } from './listing.ts';
+import { isSliceName, orderSliceNames, type NamedSlice } from './slice-names.ts';
+import { beginningOf } from './beginning.ts';
 import { isDicom } from '../readers/dicom/dicom-bytes.ts';
 
 /** The files of one scan. */
@@ -20,16 +21,73 @@ export interface ScanFiles {
 /** A scan with fewer slices than this is reported. */
 const FEW_SLICES = 5;
 
-/** The scan that a folder holds: its images, if there are any; else its NIfTI file; else its DICOM files. */
-export async function readScanFolder(folder: string, listing: FolderListing): Promise<ScanFiles> {
-  if (listing.files.some((file) => sliceNumber(file) !== undefined)) return imagesOf(folder, listing);
-  const volumes = listing.files.filter((file) => niftiName(file) !== undefined);
-  const dicom = volumes.length > 0 ? [] : await dicomFilesOf(folder, listing.files);
-  const [format, files] = volumes.length > 0 ? (['nifti', volumes] as const) : (['dicom', dicom] as const);
-  if (files.length === 0) return imagesOf(folder, listing);
+/** What a folder holds as scans, by most of its files. */
+export interface FolderContent {
+  format: ScanFormat;
+  /** The files of that format; of NIfTI files those that are not masks of others. */
+  files: string[];
+}
+
+/**
+ * What most files of a folder are: images, DICOM files or NIfTI files. A NIfTI file, a whole volume, counts as much as
+ * `FEW_SLICES` slices, so that neither a mask among DICOM files nor a few pictures beside a volume decide. If two are
+ * equally many, DICOM comes before images.
+ */
+export async function contentOf(folder: string, files: readonly string[]): Promise<FolderContent> {
+  const images = files.filter(isSliceName);
+  const volumes = files.filter((file) => niftiName(file) !== undefined);
+  const dicom = await dicomFilesOf(
+    folder,
+    files.filter((file) => !isSliceName(file) && niftiName(file) === undefined),
+  );
+  const slices = Math.max(images.length, dicom.length);
+  if (volumes.length > 0 && volumes.length * FEW_SLICES >= slices)
+    return { format: 'nifti', files: withoutMasks(volumes) };
+  return dicom.length > 0 && dicom.length >= images.length
+    ? { format: 'dicom', files: dicom }
+    : { format: 'images', files: images };
+}
+
+const MASK = /^(?:(.*)[_\-. ])?(?:masks?|seg|segmentation|labels?|gt|roi)$/i;
+
+/** The volumes that are not masks by their names: `a_mask.nii` beside `a.nii`, or `mask.nii` beside another. */
+function withoutMasks(volumes: readonly string[]): string[] {
+  const names = volumes.map((file) => niftiName(file)!);
+  const isPlain = (name: string) => !MASK.test(name);
+  return volumes.filter((_, i) => {
+    const match = MASK.exec(names[i]!);
+    if (match === null) return true;
+    return match[1] === undefined ? !names.some(isPlain) : !names.includes(match[1]);
+  });
+}
+
+/** The NIfTI files of a folder of scans. Masks of others are left out, with a finding. */
+export function volumesOf(folder: string, files: readonly string[], findings: Finding[]): string[] {
+  const volumes = files.filter((file) => niftiName(file) !== undefined);
+  const scans = withoutMasks(volumes);
+  const masks = volumes.filter((file) => !scans.includes(file));
+  if (masks.length > 0) {
+    const message = `${counted(masks.length, 'mask')} of other volumes ignored: ${listed(masks)}`;
+    findings.push({ kind: 'ignored-masks', path: folder, message });
+  }
+  return scans;
+}
+
+/** The scan that a folder holds: what most of its files are; the other files are reported. */
+export async function readScanFolder(
+  folder: string,
+  listing: FolderListing,
+  content?: FolderContent,
+): Promise<ScanFiles> {
+  const { format, files } = content ?? (await contentOf(folder, listing.files));
+  if (format === 'images') return imagesOf(folder, listing);
   const findings: Finding[] = [];
   const report = (kind: string, message: string) => findings.push({ kind, path: folder, message });
-  reportOthers(listing, { taken: files, wanted: format === 'nifti' ? 'NIfTI' : 'DICOM', report });
+  reportOthers(listing, {
+    taken: files,
+    wanted: format === 'nifti' ? 'NIfTI or a mask of it' : 'DICOM',
+    report,
+  });
   const several = format === 'nifti' && files.length > 1;
   const failure = several ? `holds ${counted(files.length, 'NIfTI file')}, a scan is one` : null;
   if (failure !== null) report('several-volumes', failure);
@@ -47,18 +105,10 @@ async function dicomFilesOf(folder: string, files: readonly string[]): Promise<s
 /** A DICOMDIR: the table of contents of a disc, no image. */
 const isTableOfContents = (file: string) => /^dicomdir$/i.test(file);
 
-/** Whether the file begins like a DICOM file; false if it cannot be read. */
+/** Whether the file begins like a DICOM file; false if it cannot be read or is not a regular file. */
 export async function beginsAsDicom(path: string): Promise<boolean> {
-  const handle = await open(path).catch(() => null); // a file that cannot be read is reported as ignored
-  if (handle === null) return false;
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
-    return isDicom(buffer.subarray(0, bytesRead));
-  } catch {
-    return false;
-  } finally {
-    await handle.close();
-  }
+  const bytes = await beginningOf(path, 256);
+  return bytes !== null && isDicom(bytes);
 }
 
 function reportOthers(
@@ -71,6 +121,7 @@ function reportOthers(
 ) {
   const strays = listing.files.filter((file) => !taken.includes(file));
   if (listing.system.length > 0) report('system-files', systemMessage(listing.system));
+  if (listing.unusable.length > 0) report('unusable-name', unusableMessage(listing.unusable));
   if (strays.length > 0)
     report('ignored-file', `${counted(strays.length, 'file')} not ${wanted}: ${listed(strays)}`);
   if (listing.folders.length > 0)
@@ -80,23 +131,27 @@ function reportOthers(
     );
 }
 
-/** The slices of one scan in numeric order, with findings about the folder. */
+/** The slices of one scan in the order of their numbers, with findings about the folder. */
 function imagesOf(folder: string, listing: FolderListing) {
   const findings: Finding[] = [];
   const report = (kind: string, message: string) => findings.push({ kind, path: folder, message });
-  const files = listing.files
-    .map((file) => ({ file, number: sliceNumber(file) }))
-    .filter((slice): slice is { file: string; number: number } => slice.number !== undefined)
-    .sort((a, b) => a.number - b.number || compareNames(a.file, b.file));
-  const numbers = [...new Set(files.map(({ number }) => number))];
-  reportOthers(listing, { taken: files.map(({ file }) => file), wanted: 'a slice (K.jpg or K.png)', report });
-  const gaps = numbers.slice(1).flatMap((number, i) => gapBetween(numbers[i]!, number));
-  if (gaps.length > 0)
-    report('missing-slices', `no slice ${listed(gaps, 10)} between ${numbers[0]} and ${numbers.at(-1)}`);
-  if (numbers.length < files.length) {
-    const twice = files.filter(({ number }, i) => number === files[i - 1]?.number).map(({ file }) => file);
-    report('same-number', `more than one slice has the number of ${listed(twice)}; all are kept`);
-  }
+  const { slices: files, masks, unlike, hasSeveralNumbers } = orderSliceNames(listing.files);
+  const taken = [...files.map(({ file }) => file), ...masks];
+  reportOthers(listing, { taken, wanted: 'a slice (K.jpg or K.png)', report });
+  if (masks.length > 0)
+    report('ignored-masks', `${counted(masks.length, 'mask')} of other slices ignored: ${listed(masks)}`);
+  if (unlike.length > 0)
+    report(
+      'mixed-names',
+      `${counted(unlike.length, 'slice')} named unlike the others, placed by the last number: ${listed(unlike)}`,
+    );
+  if (hasSeveralNumbers)
+    report(
+      'several-numbers',
+      `no single number in the names tells the slices apart, such as ${files[0]!.file} and ${files.at(-1)!.file}: ` +
+        'they may be of several scans; all numbers give the order',
+    );
+  reportNumbers(files, report);
   if (files.length > 0 && files.length < FEW_SLICES)
     report('few-slices', `has ${counted(files.length, 'slice')} only`);
   const failure =
@@ -110,13 +165,36 @@ function imagesOf(folder: string, listing: FolderListing) {
   };
 }
 
+/** Reports whole numbers that are missing, and numbers that several slices have. */
+function reportNumbers(files: readonly NamedSlice[], report: (kind: string, message: string) => void) {
+  const numbers = [...new Set(files.flatMap(({ number }) => number ?? []))];
+  const gaps = numbers.every(Number.isInteger)
+    ? numbers.slice(1).flatMap((number, i) => gapBetween(numbers[i]!, number))
+    : [];
+  if (gaps.length > 0)
+    report('missing-slices', `no slice ${listed(gaps, 10)} between ${numbers[0]} and ${numbers.at(-1)}`);
+  const twice = files.filter(({ number }, i) => number !== null && number === files[i - 1]?.number);
+  if (twice.length > 0) {
+    const names = listed(twice.map(({ file }) => file));
+    report('same-number', `more than one slice has the number of ${names}; all are kept`);
+  }
+}
+
 function gapBetween(before: number, after: number): string[] {
   if (after - before < 2) return [];
   return [after - before === 2 ? `${before + 1}` : `${before + 1}–${after - 1}`];
 }
 
+/** Reports the names in a folder that are not UTF-8. */
+export function reportUnusable(folder: string, { unusable }: FolderListing, findings: Finding[]) {
+  if (unusable.length > 0)
+    findings.push({ kind: 'unusable-name', path: folder, message: unusableMessage(unusable) });
+}
+
 /** Reports the files of a folder of scans that belong to no scan. */
-export function reportStrays(folder: string, { files, system }: FolderListing, findings: Finding[]) {
+export function reportStrays(folder: string, listing: FolderListing, findings: Finding[]) {
+  const { files, system } = listing;
+  reportUnusable(folder, listing, findings);
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
   const strays = files.filter((file) => niftiName(file) === undefined);
@@ -126,6 +204,10 @@ export function reportStrays(folder: string, { files, system }: FolderListing, f
       path: folder,
       message: `${counted(strays.length, 'file')} outside any scan folder: ${listed(strays)}`,
     });
+}
+
+function unusableMessage(names: readonly string[]) {
+  return `${counted(names.length, 'file or folder')} not read, the name is not UTF-8: ${listed(names)}; rename it`;
 }
 
 function systemMessage(names: readonly string[]) {

@@ -4,7 +4,7 @@ import { basename, join, relative, resolve, sep } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
 import { listFolder, niftiName, type FolderListing } from './listing.ts';
-import { readScanFolder, reportStrays, type ScanFiles } from './scan-folder.ts';
+import { contentOf, readScanFolder, reportStrays, volumesOf, type ScanFiles } from './scan-folder.ts';
 
 /** Folders further below the start are not searched. */
 const MOST_LEVELS = 6;
@@ -60,18 +60,19 @@ async function foldersBelow(start: Folder, findings: Finding[]): Promise<Folder[
   return folders;
 }
 
-/** The folder's NIfTI files, each a scan; if it has none, its slices or DICOM files, one scan. */
+/** The folder's NIfTI files, each a scan, or its slices or DICOM files, one scan: whichever most of its files are. */
 async function scansIn(
   { path, listing }: Folder,
   { emptyIsScan = false }: SearchOptions,
 ): Promise<{ scans: FoundFiles[]; findings: Finding[] }> {
   const findings: Finding[] = [];
-  const volumes = listing.files.filter((file) => niftiName(file) !== undefined);
-  if (volumes.length > 0) {
+  const content = await contentOf(path, listing.files);
+  if (content.format === 'nifti') {
+    const volumes = volumesOf(path, listing.files, findings);
     reportStrays(path, listing, findings);
     return { scans: volumes.map((file) => niftiScan(join(path, file))), findings };
   }
-  const { findings: own, ...scan } = await readScanFolder(path, { ...listing, folders: [] });
+  const { findings: own, ...scan } = await readScanFolder(path, { ...listing, folders: [] }, content);
   if (scan.slices.length > 0) return { scans: [{ path, ...scan }], findings: own };
   if (listing.folders.length === 0) return { scans: emptyIsScan ? [{ path, ...scan }] : [], findings: own };
   reportStrays(path, listing, findings);

@@ -7,8 +7,8 @@ import { readDatasetIndex, type DatasetOptions } from './dataset-index.ts';
 import type { ScanTable } from './layout.ts';
 
 const series = (folder: string) => ({
-  [`${folder}/IM0`]: dicomBytes(sliceElements(10, { PatientID: folder })),
-  [`${folder}/IM1`]: dicomBytes(sliceElements(8, { PatientID: folder })),
+  [`${folder}/IM0`]: dicomBytes(sliceElements(10, { PatientID: folder, SeriesInstanceUID: folder })),
+  [`${folder}/IM1`]: dicomBytes(sliceElements(8, { PatientID: folder, SeriesInstanceUID: folder })),
 });
 
 /** Two classes in train and val, one test scan without a class; every format. */
@@ -17,7 +17,7 @@ const tree = () => ({
   'p2/ct.nii.gz': 'p2',
   ...slices('p3/images'),
   ...series('p4/study/only'),
-  'p5/enhanced.dcm': dicomBytes(sliceElements(9)),
+  'p5/enhanced.dcm': dicomBytes(sliceElements(9, { SeriesInstanceUID: '1.2.5' })),
 });
 const ROWS = [
   ['scan', 'label', 'patient', 'split', 'site', 'age'],

@@ -12,8 +12,8 @@ const read = (root: string) => readDatasetIndex(root, { anyFolder: true });
 
 /** Two axial slices without file endings, unlike those of any other folder. */
 const dicom = (folder: string) => ({
-  [`${folder}/IM0`]: dicomBytes(sliceElements(10, { PatientID: folder })),
-  [`${folder}/IM1`]: dicomBytes(sliceElements(8, { PatientID: folder })),
+  [`${folder}/IM0`]: dicomBytes(sliceElements(10, { PatientID: folder, SeriesInstanceUID: folder })),
+  [`${folder}/IM1`]: dicomBytes(sliceElements(8, { PatientID: folder, SeriesInstanceUID: folder })),
 });
 
 test('scans of every format at several depths: keys are paths, names are written as one word', async () => {

@@ -1,7 +1,6 @@
 // Training data of the lung segmenter: DIR/images/X with its lung mask DIR/masks/X, JPEG or PNG slices or NIfTI volumes.
-import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
 import { isSystemFile, listFolder, niftiName } from '../layouts/listing.ts';
 import { readNifti } from '../readers/nifti/nifti.ts';
@@ -86,7 +85,12 @@ async function pairsOf(data: string): Promise<Pair[]> {
 async function filesBelow(root: string) {
   const found = new Map<string, Pick<Pair, 'kind'> & { path: string }>();
   const walk = async (below: string) => {
-    const { folders, files } = await listFolder(join(root, below));
+    const { folders, files, unusable } = await listFolder(join(root, below));
+    if (unusable.length > 0)
+      throw new UserError(`holds ${listed(unusable)}, a name that is not UTF-8`, {
+        file: join(root, below),
+        remedy: 'rename it',
+      });
     for (const file of files.filter((name) => !isSystemFile(name))) {
       const path = join(root, below, file);
       const volume = niftiName(file);
@@ -156,8 +160,9 @@ async function* readVolumes(
  */
 export async function readSlice(file: string): Promise<GreyImage> {
   try {
-    return (await decodeSlice(await readFile(file))).image;
+    return (await decodeSlice(await readRegularFile(file, { maxBytes: MAX_BYTES.slice }))).image;
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`cannot be read (${messageOf(error)})`, {
       file,
       remedy: 'replace or remove it',

@@ -1,8 +1,7 @@
 // The bytes of a file, decompressed if it is gzipped, read in sequence in pieces of any length.
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { openRegularFile, regularFileChunks } from '@ct-ensemble/core';
 
 /** Deflate encodes at most 258 bytes in two bits. */
 const MAX_DEFLATE_RATIO = 1032;
@@ -19,7 +18,7 @@ export interface ByteSource {
 
 /**
  * Opens a file by its path, or its bytes in memory. Whether it is gzipped is decided by the first two bytes, since file
- * names are sometimes wrong. Throws an Error if the file cannot be opened; `fill` and `skip` throw if it is damaged.
+ * names are sometimes wrong. Throws an Error if the file cannot be opened, a UserError if it is not a regular file; `fill` and `skip` throw if it is damaged.
  */
 export async function openBytes(from: string | Uint8Array): Promise<ByteSource> {
   const { size, gzip } =
@@ -50,15 +49,13 @@ export async function openBytes(from: string | Uint8Array): Promise<ByteSource> 
 }
 
 async function probe(path: string): Promise<{ size: number; gzip: boolean }> {
-  const file = await open(path, 'r');
+  const { handle, stats } = await openRegularFile(path);
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new Error('it is not a file');
     const start = Buffer.alloc(2);
-    await file.read(start, 0, 2, 0);
-    return { size: stat.size, gzip: isGzip(start) };
+    await handle.read(start, 0, 2, 0);
+    return { size: stats.size, gzip: isGzip(start) };
   } finally {
-    await file.close();
+    await handle.close();
   }
 }
 
@@ -67,7 +64,7 @@ const isGzip = (bytes: Uint8Array) => bytes[0] === 0x1f && bytes[1] === 0x8b;
 async function* chunksOf(from: string | Uint8Array, gzip: boolean): AsyncGenerator<Buffer, void> {
   const file: Readable =
     typeof from === 'string'
-      ? createReadStream(from, { highWaterMark: 1 << 18 })
+      ? Readable.from(regularFileChunks(from), { objectMode: false, highWaterMark: 1 << 18 })
       : Readable.from([Buffer.from(from.buffer, from.byteOffset, from.length)]);
   if (!gzip) return yield* file as AsyncIterable<Buffer>;
   const gunzip = createGunzip({ chunkSize: 1 << 18 });

@@ -1,6 +1,6 @@
 // The slices of one scan of any format, decoded on demand.
-import { readFile } from 'node:fs/promises';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
+import { stat } from 'node:fs/promises';
+import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { listed } from '../findings.ts';
@@ -35,15 +35,32 @@ export interface SliceSource {
   decode(slice: number): Promise<DecodedSlice>;
 }
 
-/** Reads files into memory, in the given order. A file that cannot be read does not throw: its `problem` says why. */
-export function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
+/**
+ * Reads the files of one scan into memory, in the given order. A file that cannot be read does not throw: its `problem`
+ * says why. Only regular files are read: JPEG and PNG files up to `MAX_BYTES.slice` each, others up to `MAX_BYTES.scan`,
+ * which also bounds all files together; if they are larger together, none is read.
+ */
+export async function readSliceFiles(paths: readonly string[]): Promise<SliceFile[]> {
+  const sizes = await mapConcurrent(paths, 16, sizeOf);
+  const together = sizes.reduce((sum, size) => sum + size, 0);
+  if (paths.length > 1 && together > MAX_BYTES.scan) {
+    const problem = `is not read: the ${paths.length} files of the scan have ${together} bytes together, more than ${MAX_BYTES.scan}`;
+    return paths.map(() => ({ bytes: null, problem }));
+  }
   return mapConcurrent(paths, 8, async (path) => {
     try {
-      return { bytes: await readFile(path), problem: null };
+      const maxBytes = /\.(jpe?g|png)$/i.test(path) ? MAX_BYTES.slice : MAX_BYTES.scan;
+      return { bytes: await readRegularFile(path, { maxBytes }), problem: null };
     } catch (error) {
+      if (error instanceof UserError) return { bytes: null, problem: error.problem };
       return { bytes: null, problem: `cannot be read (${codeOf(error) ?? messageOf(error)})` };
     }
   });
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const stats = await stat(path).catch(() => null); // Reading it gives the reason.
+  return stats?.isFile() === true ? stats.size : 0;
 }
 
 /**
@@ -60,7 +77,7 @@ export async function openSlices(
   if (format === 'nifti') {
     const { bytes, problem } = files[0]!;
     if (bytes === null)
-      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'make it readable' });
+      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'put a readable file in its place' });
     return scanSlices(await readNifti(slices[0]!, bytes), []);
   }
   const unread = files.flatMap(({ problem }, i) =>
@@ -70,10 +87,22 @@ export async function openSlices(
   const { readDicomSeries } = await import('./dicom/dicom.ts'); // loading its decoders takes a fifth of a second
   const series = await readDicomSeries(whole);
   const [longest, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
+  requireSeveralSlices(longest!, slices);
   const sizes = listed(series.map(({ slices }) => slices.length));
-  const message = `holds ${series.length} series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
+  const message = `holds ${series.length} series or parts of series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
   const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
   return scanSlices(longest!, [...unread, ...several]);
+}
+
+/** Throws if only one of several files became a slice: a volume of one slice, repeated, would look like a scan. */
+function requireSeveralSlices({ slices, findings }: Scan, files: readonly string[]) {
+  const notSlices = findings.some(({ kind }) => kind === 'not-axial'); // a localizer beside a single slice is sound
+  if (slices.length > 1 || files.length <= 1 || (notSlices && files.length === 2)) return;
+  const reasons = findings.length > 0 ? `: ${listed(findings.map(({ message }) => message))}` : '';
+  throw new UserError(`only 1 of ${files.length} DICOM files is a slice of the scan${reasons}`, {
+    file: files[0]!,
+    remedy: 'give one whole series, with a position for each slice',
+  });
 }
 
 function imageSlices(files: readonly SliceFile[]): SliceSource {

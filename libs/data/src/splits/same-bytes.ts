@@ -1,6 +1,7 @@
 // Finds scans that are made of the very same slice files, reading as little as possible.
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readRegularFile } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 
 interface Sliced {
@@ -38,7 +39,7 @@ async function hashOf(scan: Sliced) {
   const hash = createHash('sha256');
   for (const slice of scan.slices) {
     try {
-      hash.update(await readFile(slice));
+      hash.update(await readRegularFile(slice));
     } catch {
       return slice; // A file that cannot be read equals no other.
     }

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
 import { flatPng, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
-import { prepareDataset } from './prepare-dataset.ts';
+import { failureOfScan, prepareDataset } from './prepare-dataset.ts';
 import { openVolumeStore } from './volume-store.ts';
 
 const preparation = { depth: 4, height: 8, width: 8 };
@@ -78,4 +78,15 @@ test('aborting throws the reason and keeps what is done', async () => {
   });
   await expect(running).rejects.toThrow('enough');
   expect((await readdir(store.folder)).filter((file) => file.endsWith('.npy'))).toHaveLength(1); // the second has no slice
+});
+
+test('the end of a thread and a lack of memory are failures of the scan; other errors, such as a full disk, are not', () => {
+  const outOfMemory = Object.assign(new Error('Worker terminated'), { code: 'ERR_WORKER_OUT_OF_MEMORY' });
+  expect(failureOfScan(outOfMemory)).toBe('its preparation needs more than 2048 MB of JavaScript memory');
+  expect(failureOfScan(new Error('worker exited with code: 1'))).toMatch(/ended the thread it ran in/);
+  expect(failureOfScan(new RangeError('Array buffer allocation failed'))).toMatch(
+    /exceeds the memory or the stack/,
+  );
+  expect(failureOfScan(Object.assign(new Error('no space'), { code: 'ENOSPC' }))).toBeNull();
+  expect(failureOfScan(undefined)).toBeNull();
 });

@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { codeOf, messageOf, sweepTemporaryFiles, UserError } from '@ct-ensemble/core';
+import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
@@ -10,7 +11,8 @@ import type { DatasetIndex } from '../layouts/dataset-index.ts';
 import type { ScanEntry, StoredScan } from '../scan-entry.ts';
 import type { Preparation, PreparationNetworks } from '../volumes/preparation-settings.ts';
 import { prepareScan, type WorkerTask } from './prepare-scan.ts';
-import type { PrepareResult, VolumeStore } from './volume-store.ts';
+import { findingsByFile } from '../volumes/slice-findings.ts';
+import { failedScan, type PrepareResult, type VolumeStore } from './volume-store.ts';
 
 /** Reported after each scan. */
 export interface PreparationProgress {
@@ -27,6 +29,12 @@ export interface PreparationProgress {
 /** At most this many worker threads, or fewer on a machine with fewer processors. */
 const MAX_WORKERS = 8;
 
+/** Seconds after which a scan's preparation in a worker thread is stopped; ordinary scans take about a second. */
+export const SCAN_DEADLINE = 600;
+
+/** Bound of a worker thread's JavaScript heap, in MB. The bytes of files and slices are outside of it. */
+const WORKER_HEAP_MB = 2048;
+
 /** Number of scans prepared at the same time in this thread if networks are used. */
 const SCANS_WITH_NETWORKS = 2;
 
@@ -38,7 +46,10 @@ const SCANS_WITH_NETWORKS = 2;
  * and at most 8; with networks they are prepared in this thread, two at a time. Memory for each scan in progress: its
  * files, its volumes and up to 128 MB of decoded slices (DICOM and NIfTI: all of its slices).
  *
- * An unreadable scan does not throw: its `StoredScan` has a failure.
+ * An unreadable scan does not throw: its `StoredScan` has a failure. The same holds for a scan whose preparation takes
+ * longer than `deadline`, needs more memory than there is, or ends its worker thread in another way: the thread is
+ * stopped and replaced, the other scans are prepared, and this one is tried again the next time. Without worker threads
+ * (with networks) there is no deadline.
  * @throws {UserError} if the store's folder cannot be created, or a scan cannot be prepared for a reason other than its
  * files. After `signal` is aborted, throws the signal's reason once the scans in progress are done; what is in the
  * store stays.
@@ -50,16 +61,20 @@ export async function prepareDataset(options: {
   networks?: PreparationNetworks;
   /** Number of scans prepared at the same time. */
   concurrency?: number;
+  /** Seconds for each scan. Default: `SCAN_DEADLINE`. */
+  deadline?: number;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }): Promise<{ scans: StoredScan[][]; findings: Finding[] }> {
   const { index, preparations, store, networks = {}, onProgress, signal } = options;
+  const { deadline = SCAN_DEADLINE } = options;
   await mkdir(store.folder, { recursive: true }).catch((error: unknown) => {
     throw new UserError(`cannot be created as the folder of volumes (${messageOf(error)})`, {
       file: store.folder,
       remedy: 'name another with --out or --volumes',
     });
   });
+  for (const folder of [store.folder, join(store.folder, 'seen')]) await sweepTemporaryFiles(folder);
   const total = index.scans.length;
   let [done, freshScans] = [0, 0];
   const results = new Map<string, PrepareResult[]>();
@@ -92,14 +107,11 @@ export async function prepareDataset(options: {
         scan,
         pool === null
           ? await prepareScan(store, scan, { preparations, networks })
-          : await pool.run({ folder: store.folder, scan, preparations }).catch((error: unknown) => {
-              // An error that crosses threads loses its class.
-              throw new UserError(messageOf(error), { file: scan.key, cause: error });
-            }),
+          : await pool.prepare({ folder: store.folder, scan, preparations }, deadline),
       );
     });
   } finally {
-    await pool?.destroy();
+    await pool?.close();
   }
 
   const inOrder = index.scans.map(({ key }) => results.get(key)!);
@@ -112,11 +124,60 @@ export async function prepareDataset(options: {
   };
 }
 
-function startWorkers(threads: number) {
-  return new Piscina<WorkerTask, PrepareResult[]>({
+interface Workers {
+  /** Prepares one scan. Throws a UserError if that fails for a reason other than the scan. */
+  prepare(task: WorkerTask, deadline: number): Promise<PrepareResult[]>;
+  close(): Promise<void>;
+}
+
+function startWorkers(threads: number): Workers {
+  const pool = new Piscina<WorkerTask, PrepareResult[]>({
     // The built worker, whether this file runs from src/ or dist/: Node runs no TypeScript before 22.18.
     filename: fileURLToPath(new URL('../../dist/store/prepare-worker.js', import.meta.url)),
     minThreads: threads,
     maxThreads: threads,
+    resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
   });
+  // A thread that fails while no scan is with it, such as at its start: the scans would wait for it for ever.
+  const broken = new Promise<never>((_, reject) => {
+    pool.on('error', (error: unknown) =>
+      reject(new Error(`a worker thread failed while it had no scan (${messageOf(error)})`)),
+    );
+  });
+  broken.catch(() => undefined);
+  return {
+    async prepare(task, deadline) {
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), deadline * 1000);
+      try {
+        return await Promise.race([pool.run(task, { signal: late.signal }), broken]);
+      } catch (error) {
+        const failure = late.signal.aborted
+          ? `its preparation was stopped after ${deadline} s`
+          : failureOfScan(error);
+        // An error that crosses threads loses its class.
+        if (failure === null) throw new UserError(messageOf(error), { file: task.scan.key, cause: error });
+        const findings = findingsByFile(
+          [{ kind: 'preparation-failed', slices: [], message: failure }],
+          task.scan,
+        );
+        return task.preparations.map(() => ({ ...failedScan(task.scan, failure), findings }));
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+/** The failure of the scan that was being prepared, if the error is due to it: memory, stack or the end of its thread. */
+export function failureOfScan(error: unknown): string | null {
+  const message = messageOf(error);
+  if (codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY')
+    return `its preparation needs more than ${WORKER_HEAP_MB} MB of JavaScript memory`;
+  if (/^worker exited with code/.test(message))
+    return `its preparation ended the thread it ran in (${message})`;
+  if ((error as Partial<Error> | null)?.name === 'RangeError')
+    return `its preparation exceeds the memory or the stack (${message})`;
+  return null;
 }

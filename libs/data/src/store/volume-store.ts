@@ -4,9 +4,8 @@
 // the same bytes under the same names. `seen/` remembers the sizes and times of each scan's files, so that scans that
 // have not changed are not read again.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, readJson, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { codeOf, readJson, readRegularFile, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
 import type { ScanEntry, StoredScan } from '../scan-entry.ts';
@@ -142,8 +141,8 @@ export function openVolumeStore(folder: string): VolumeStore {
   };
 }
 
-/** The result for a scan that failed while the index was made. */
-function failedScan({ key, label, split, name, group }: ScanEntry, failure: string): PrepareResult {
+/** The result for a scan of which no volume was made and no record was written: it is tried again the next time. */
+export function failedScan({ key, label, split, name, group }: ScanEntry, failure: string): PrepareResult {
   const stored = { key, label, split, name, group, volume: null, failure, slices: 0, kept: 0 };
   return { stored, findings: [], fresh: false };
 }
@@ -168,7 +167,7 @@ function sha256(parts: readonly Uint8Array[]) {
 
 async function readIfPresent(file: string) {
   try {
-    return await readFile(file);
+    return await readRegularFile(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw error;

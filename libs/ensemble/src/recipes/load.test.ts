@@ -256,6 +256,26 @@ const mistakes: [string, string, string, RegExp][] = [
     /line 18: submissions\[0\]\.members needs at least one/,
   ],
   ['a field twice', '  epochs: 3', '  epochs: 3\n  epochs: 4', /line 10: .*unique/],
+  ['a huge height', 'height: 4', 'height: 100000', /line 4: volume\.height must be at most 4096, not 100000/],
+  ['two deep views', 'depth: 2', 'depth: [4000, 97]', /line 4: volume\.depth must be at most 4096/],
+  [
+    'a huge volume',
+    'depth: 2, height: 4, width: 4',
+    'depth: 65, height: 2048, width: 2048',
+    /line 4: volume has 272629760 voxels, more than 268435456/,
+  ],
+  [
+    'a huge batch',
+    'batchSize: 4',
+    'batchSize: 1000000000',
+    /line 10: training\.batchSize must be at most 4096, not 1000000000/,
+  ],
+  [
+    'a huge mask',
+    'depth: 2',
+    'mask: { dilate: 99999 }, depth: 2',
+    /mask\.dilate must be at most 4096, not 99999/,
+  ],
   ['broken YAML', 'depth: 2,', 'depth: [2,', /line [45]: Flow/],
   [
     'a seed beyond 32 bits',
@@ -273,6 +293,58 @@ test.each(mistakes.map(([title, from, to, message]) => ({ title, from, to, messa
     expect(text).toMatch(message);
   },
 );
+
+test('a batch of large volumes is limited by the voxels of both', () => {
+  const large = edited('depth: 2, height: 4, width: 4', 'depth: 64, height: 2048, width: 2048');
+  expect(complaint(large)).toBe('accepted'); // 4 × 2^28 = 2^30
+  expect(complaint(large.replace('batchSize: 4', 'batchSize: 9'))).toMatch(
+    /^r\.yaml: line 10: training\.batchSize is too large: a batch would have 2415919104 voxels, more than 2147483648/,
+  );
+});
+
+const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+test.each([
+  ['lists in one line', nested(33)],
+  ['thirty thousand lists that are never closed', '['.repeat(30_000)],
+  ['lists in block form', `${'- '.repeat(20_000)}x`],
+  ['mappings in block form', Array.from({ length: 300 }, (_, i) => `${' '.repeat(i)}a:`).join('\n')],
+  ['mappings as keys', `${'{'.repeat(5000)}a${'}: 1'.repeat(5000)}`],
+])('deep nesting is one clear error: %s', (_, text) => {
+  expect(complaint(text)).toBe(
+    'r.yaml: has mappings and lists more than 32 levels deep → write a recipe as in docs/recipes.md',
+  );
+});
+
+test('nesting up to the bound is judged like any other recipe', () => {
+  expect(complaint(nested(32))).toMatch(/^r\.yaml: line 1: the recipe must be a mapping/);
+});
+
+test('aliases that grow exponentially are refused, ordinary ones are not', () => {
+  const bomb = Array.from(
+    { length: 12 },
+    (_, i) => `a${i}: &a${i} [${i === 0 ? 'x' : Array(9).fill(`*a${i - 1}`)}]`,
+  );
+  expect(complaint(bomb.join('\n'))).toMatch(
+    /^r\.yaml: is not valid YAML \(Excessive alias count.* → write it with at most/,
+  );
+  expect(complaint(edited('seed: 1', 'seed: &s 1').replace('seed: 2', 'seed: *s'))).toBe('accepted');
+});
+
+test('of many problems the first twenty are listed', () => {
+  const told = complaint('}\n'.repeat(200)).split('\n');
+  expect(told[0]).toMatch(/^r\.yaml: \d+ problems$/);
+  expect(told).toHaveLength(22);
+  expect(told.at(-1)).toMatch(/^ {2}and \d+ more$/);
+});
+
+test('a recipe larger than 64 KiB and a folder are refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-recipe-'));
+  await writeFile(join(folder, 'big.yaml'), `${valid}#${'x'.repeat(2 ** 16)}`);
+  await expect(loadRecipe(join(folder, 'big.yaml'))).rejects.toThrow(
+    /big\.yaml: is a file of \d+ bytes; at most 65536/,
+  );
+  await expect(loadRecipe(`${folder}/`)).rejects.toThrow(/is a folder, not a regular file/);
+});
 
 const cosine = (text: string) =>
   valid.replace(/ {2}learningRate:\n(?: {4}- .*\n)+/, `  learningRate: ${text}\n`);
@@ -389,7 +461,7 @@ test('a file and a name find their recipe; the error for a mistyped one names th
   expect((await loadRecipe('quick')).name).toBe('quick');
   await expect(loadRecipe('quik')).rejects.toThrow(/no recipe "quik" \(did you mean "quick"\?\)/);
   await expect(loadRecipe(`${path}.yaml`)).rejects.toThrow(/mine\.yml\.yaml: there is no such recipe/);
-  await expect(loadRecipe(join(path, '..') + '/')).rejects.toThrow(/cannot be read/);
+  await expect(loadRecipe(join(path, '..') + '/')).rejects.toThrow(/is a folder, not a regular file/);
 });
 
 describe('built-in recipes', () => {

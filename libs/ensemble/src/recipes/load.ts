@@ -1,8 +1,8 @@
 // Loads a recipe: a built-in one by its name or a YAML file by its path, checked field by field.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
-import { LineCounter, parseDocument } from 'yaml';
+import { codeOf, MAX_BYTES, messageOf, readRegularText, UserError } from '@ct-ensemble/core';
+import { type CST, LineCounter, parseDocument, Parser } from 'yaml';
 import { didYouMean } from '../names.ts';
 import { lineOf, problemsIn, recipeRefusal, type RecipeOptions, fieldName } from './problems.ts';
 import { type Recipe, recipeSchema } from './schema.ts';
@@ -34,8 +34,9 @@ export async function loadRecipe(nameOrFile: string, options: RecipeOptions = {}
   const path = isFile ? nameOrFile : fileURLToPath(new URL(`${nameOrFile}.yaml`, builtIn));
   let content: string;
   try {
-    content = await readFile(path, 'utf8');
+    content = await readRegularText(path, { maxBytes: MAX_BYTES.recipe });
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const absent = codeOf(error) === 'ENOENT';
     throw new UserError(absent ? 'there is no such recipe' : `cannot be read (${messageOf(error)})`, {
       file: path,
@@ -46,11 +47,22 @@ export async function loadRecipe(nameOrFile: string, options: RecipeOptions = {}
   return parseRecipe(content, path, options);
 }
 
+/** Mappings and lists of a recipe lie within each other 5 levels deep. The composer of YAML calls itself for each level. */
+const MAX_DEPTH = 32;
+
+/** Values that aliases (`*name`) stand for, those within them counted too: aliases of aliases grow exponentially. */
+const MAX_ALIASES = 100;
+
 /**
  * A recipe from YAML text. `source` names it in errors.
- * @throws UserError that lists every problem with its line and field.
+ * @throws UserError that lists the problems with their lines and fields.
  */
 export function parseRecipe(content: string, source: string, options: RecipeOptions = {}): Recipe {
+  if (depthOf(content) > MAX_DEPTH)
+    throw new UserError(`has mappings and lists more than ${MAX_DEPTH} levels deep`, {
+      file: source,
+      remedy: 'write a recipe as in docs/recipes.md',
+    });
   const lines = new LineCounter();
   const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length > 0) {
@@ -61,9 +73,13 @@ export function parseRecipe(content: string, source: string, options: RecipeOpti
   }
   let value: unknown;
   try {
-    value = document.toJS();
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    throw new UserError(`is not valid YAML (${messageOf(error)})`, { file: source, cause: error });
+    throw new UserError(`is not valid YAML (${messageOf(error)})`, {
+      file: source,
+      remedy: `write it with at most ${MAX_ALIASES} aliases`,
+      cause: error,
+    });
   }
   const parsed = recipeSchema.safeParse(value);
   const problems = problemsIn(value, parsed.error?.issues ?? [], options);
@@ -75,4 +91,21 @@ export function parseRecipe(content: string, source: string, options: RecipeOpti
       text: path.length === 0 ? `the recipe ${text}` : `${fieldName(path)} ${text}`,
     })),
   );
+}
+
+/** How deep mappings and lists lie within each other, from the tokens of the text; found without recursion. */
+function depthOf(content: string): number {
+  let depth = 0;
+  const open: { token: CST.Token; level: number }[] = [];
+  for (const token of new Parser().parse(content)) open.push({ token, level: 0 });
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { token, level } = next;
+    depth = Math.max(depth, level);
+    if (token.type === 'document')
+      open.push(...(token.value ? [{ token: token.value, level: level + 1 }] : []));
+    else if ('items' in token)
+      for (const { key, value } of token.items)
+        for (const inner of [key, value]) if (inner) open.push({ token: inner, level: level + 1 });
+  }
+  return depth;
 }

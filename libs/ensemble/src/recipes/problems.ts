@@ -3,7 +3,7 @@ import { UserError } from '@ct-ensemble/core';
 import { isMap, isNode, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { z } from 'zod';
 import { didYouMean } from '../names.ts';
-import { classesOf, recipeSchema } from './schema.ts';
+import { classesOf, RECIPE_BOUNDS, recipeSchema, voxelsOf } from './schema.ts';
 
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
@@ -20,12 +20,17 @@ export interface Problem {
   text: string;
 }
 
-/** The error that lists all problems, each with its line. */
+/** In one error. */
+const MOST_LISTED = 20;
+
+/** The error that lists the problems, each with its line, at most `MOST_LISTED` of them. */
 export function recipeRefusal(source: string, problems: { line: number; text: string }[]): UserError {
   const lines = problems.sort((a, b) => a.line - b.line).map(({ line, text }) => `line ${line}: ${text}`);
+  const listed = lines.slice(0, MOST_LISTED);
+  if (lines.length > MOST_LISTED) listed.push(`and ${lines.length - MOST_LISTED} more`);
   return lines.length === 1
     ? new UserError(lines[0]!, { file: source })
-    : new UserError(`${lines.length} problems\n  ${lines.join('\n  ')}`, { file: source });
+    : new UserError(`${lines.length} problems\n  ${listed.join('\n  ')}`, { file: source });
 }
 
 /** All problems of a recipe: `issues` are those that the schema found in `value`. */
@@ -90,7 +95,20 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     const text = `cannot be true: no weights are published for ${architecture}, but for ${published.join(', ')}`;
     problems.push({ path: ['members', i, 'pretrained'], text });
   });
-  const volumeMask = read(recipeSchema.shape.volume, ['volume'])?.mask;
+  const volume = read(recipeSchema.shape.volume, ['volume']);
+  const voxels = volume && voxelsOf(volume);
+  if (voxels !== undefined && voxels > RECIPE_BOUNDS.volume) {
+    const text = `has ${voxels} voxels, more than ${RECIPE_BOUNDS.volume}: make its depth, height or width smaller`;
+    problems.push({ path: ['volume'], text });
+  }
+  const batchSize = read(training.shape.batchSize, ['training', 'batchSize']);
+  const accumulate = read(training.shape.accumulate, ['training', 'accumulate']) ?? 1;
+  const inBatch = ((voxels ?? 0) * (batchSize ?? 0)) / accumulate;
+  if (inBatch > RECIPE_BOUNDS.batch) {
+    const text = `is too large: a batch would have ${inBatch} voxels, more than ${RECIPE_BOUNDS.batch}`;
+    problems.push({ path: ['training', 'batchSize'], text });
+  }
+  const volumeMask = volume?.mask;
   memberList?.forEach(({ mask }, i) => {
     if (mask === undefined || volumeMask !== null) return;
     problems.push({ path: ['members', i, 'mask'], text: "is given, but the volume's is none" });

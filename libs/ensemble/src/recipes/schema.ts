@@ -6,8 +6,19 @@ import { z } from 'zod';
 import { engineSettingsSchema } from './engine-settings.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 
-const { count, flag, mapping, seed, sequence, text, whole } = fields;
+const { count, countUpTo, flag, mapping, seed, sequence, text, whole } = fields;
 const safeName = z.string('must be text').refine(isSafeName, `must be a safe folder name: ${safeNameRule}`);
+
+/** Bounds of what a recipe may ask for, far above what the memory of a machine holds. */
+export const RECIPE_BOUNDS = {
+  /** Slices of a volume, all views together; pixels of an edge; pixels by which a mask grows. */
+  size: 4096,
+  /** Voxels of a volume, one byte each: 256 MiB. */
+  volume: 2 ** 28,
+  /** Voxels of a batch, on the device four bytes each: 8 GiB. */
+  batch: 2 ** 31,
+  members: 1000,
+} as const;
 
 type CompetitionTask = keyof typeof COMPETITION_TASKS;
 const tasks = Object.keys(COMPETITION_TASKS) as [CompetitionTask, ...CompetitionTask[]];
@@ -28,6 +39,7 @@ const maskSchema = mapping({
   dilate: z
     .int('must be an odd number')
     .min(1, 'must be an odd number')
+    .max(RECIPE_BOUNDS.size, `must be at most ${RECIPE_BOUNDS.size}`)
     .refine((edge) => edge % 2 === 1, 'must be an odd number')
     .default(5)
     .describe('The mask grows by a square of so many of its pixels a side; 1: not at all.'),
@@ -88,9 +100,10 @@ export const recipeSchema = mapping({
       .union([count, sequence(count).length(2, 'must be one number, or two for two views')], {
         error: 'must be a whole number, 1 or more, or two of them for two views',
       })
+      .refine((depth) => slicesOf(depth) <= RECIPE_BOUNDS.size, `must be at most ${RECIPE_BOUNDS.size}`)
       .describe('Slices; [32, 16]: two views, of 32 and of 16 slices.'),
-    height: count.describe('Pixels.'),
-    width: count.describe('Pixels.'),
+    height: countUpTo(RECIPE_BOUNDS.size).describe('Pixels.'),
+    width: countUpTo(RECIPE_BOUNDS.size).describe('Pixels.'),
     slices: z
       .enum(['all', 'lung'], 'must be all or lung')
       .default('all')
@@ -115,6 +128,7 @@ export const recipeSchema = mapping({
   }).describe('What a scan is resampled to.'),
   members: sequence(memberSchema)
     .min(1, 'needs at least one member')
+    .max(RECIPE_BOUNDS.members, `has more than ${RECIPE_BOUNDS.members} members`)
     .describe('The networks that are trained.'),
   training: trainingSchema,
   engine: engineSettingsSchema.optional(),
@@ -128,6 +142,19 @@ export type Recipe = z.infer<typeof recipeSchema>;
 /** The classes in label order that the recipe asks for; null: those of the data. */
 export function classesOf({ classes, task }: Pick<Recipe, 'classes' | 'task'>): readonly string[] | null {
   return classes ?? (task === undefined ? null : COMPETITION_TASKS[task]);
+}
+
+/** Number of voxels of a volume. */
+export function voxelsOf({
+  depth,
+  height,
+  width,
+}: Pick<Recipe['volume'], 'depth' | 'height' | 'width'>): number {
+  return slicesOf(depth) * height * width;
+}
+
+function slicesOf(depth: number | number[]): number {
+  return [depth].flat().reduce((sum, slices) => sum + slices, 0);
 }
 
 /** What the members' volumes are prepared to, with the members of each: one for most recipes. */

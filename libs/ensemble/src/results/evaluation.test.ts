@@ -1,4 +1,5 @@
-import { evaluate, evaluateSubsets, renderEvaluation, type EvaluatedMember } from './evaluation.ts';
+import { renderEvaluation } from './evaluation-text.ts';
+import { evaluate, evaluateSubsets, type EvaluatedMember } from './evaluation.ts';
 import type { Probabilities } from './probabilities.ts';
 
 const labels = [0, 0, 1, 1];
@@ -68,7 +69,13 @@ test('a failed scan with a label is answered by the majority, one without label 
   expect(evaluation.scans).toBe(6);
   expect(evaluation.failed.map(({ key }) => key)).toEqual(['val/f0', 'val/f1']);
   expect(evaluation.unlabelled).toBe(1);
-  expect(renderEvaluation(evaluation)).toContain('2 of them failed');
+  // Without them a has F1 2/3 and 4/5, see above.
+  expect(evaluation.subsets[0]!.withoutFailed!.macroF1).toBeCloseTo(11 / 15, 12);
+  const text = renderEvaluation(evaluation);
+  expect(text).toContain('2 of them failed');
+  expect(text).toMatch(/^members .* F1 without failed$/m);
+  expect(text).toMatch(/^a .* 73\.33$/m);
+  expect(evaluate([a]).subsets[0]!.withoutFailed).toBeNull();
 });
 
 test('the best constant answer of the real validation split', () => {
@@ -87,6 +94,81 @@ test('the best constant answer of the real validation split', () => {
   ]);
   expect(constant.class).toBe('non-covid');
   expect(constant.scores.macroF1).toBeCloseTo(269 / 753, 12);
+});
+
+test('every submission of the recipe has a row by its name, however many members there are', () => {
+  const many = (n: number) => Array.from({ length: n }, (_, i) => member(`m${i}`, [1, 1, 0, i / 100]));
+  const names = (text: string) =>
+    text
+      .split('\n\n')[1]!
+      .split('\n')
+      .map((line) => line.split(/ {2,}/)[0]);
+  const three = { name: 'first3', members: ['m0', 'm1', 'm2'] };
+  const twelve = evaluate(many(12), [three, { name: 'one', members: ['m4'] }]);
+  expect(twelve.subsets).toHaveLength(12 + 66 + 1 + 1);
+  expect(twelve.subsets.at(-2)).toMatchObject({ subset: three.members, submissions: ['first3'] });
+  expect(twelve.subsets.at(-1)!.subset).toHaveLength(12);
+  const singles = (n: number) => Array.from({ length: n }, (_, i) => `${i + 1}: m${i}`);
+  expect(names(renderEvaluation(twelve))).toEqual([
+    ...['members', ...singles(12)],
+    ...['first3 = mean of 1–3', 'one = m4', 'mean of 1–12', 'always covid'],
+  ]);
+
+  const all = { name: 'all', members: many(30).map(({ name }) => name) };
+  const odd = { name: 'odd', members: ['m0', 'm2', 'm4', 'm5'] };
+  const text = renderEvaluation(evaluate(many(30), [odd, all]));
+  expect(names(text)).toEqual([
+    ...['members', ...singles(30)],
+    ...['odd = mean of 1, 3, 5–6', 'all = mean of 1–30', 'always covid'],
+  ]);
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+
+  // Up to four members: every subset; a submission that is one has its name, and is averaged in its own order.
+  const few = evaluate([a, b], [{ name: 'both', members: ['b', 'a'] }]);
+  expect(few.subsets.map(({ subset, submissions }) => [subset.join(''), submissions])).toEqual([
+    ['a', []],
+    ['b', []],
+    ['ba', ['both']],
+    ['ab', []],
+  ]);
+  expect(names(renderEvaluation(few))).toEqual([
+    'members',
+    'a',
+    'b',
+    'both = b + a',
+    'a + b',
+    'always covid',
+  ]);
+  const named = evaluate(
+    [a, b, c],
+    [
+      { name: 'b', members: ['b'] },
+      { name: 'best', members: ['a', 'b'] },
+    ],
+  );
+  expect(names(renderEvaluation(named))).toEqual([
+    'members',
+    'a',
+    'b',
+    'c',
+    'best = a + b',
+    'a + c',
+    'b + c',
+    'a + b + c',
+    'always covid',
+  ]);
+  expect(() => evaluate([a], [three])).toThrow(/The submission first3 names m0, which is no member/);
+});
+
+test('many classes are numbered where their names would make the table too wide', () => {
+  const classes = Array.from({ length: 6 }, (_, i) => `a class with a long name ${i}`);
+  const scans = classes.map((name, i) => ({ key: `val/${i}`, name, label: i }));
+  const rows = classes.map((_, i) => classes.map((_, k) => Number(i === k)));
+  const p: Probabilities = { classes, split: 'val', scans, rows, failed: [] };
+  const text = renderEvaluation(evaluate([{ name: 'a', probabilities: p }]));
+  expect(text).toMatch(/^The classes are \[1\] a class with a long name 0, \[2\] /m);
+  expect(text).toMatch(/^members +macro F1 +F1 \[1\] .* F1 \[6\] +accuracy$/m);
+  expect(text).toMatch(/^ +\[1\] +\[2\] +\[3\] +\[4\] +\[5\] +\[6\]$/m);
 });
 
 test('the text holds the same table', () => {

@@ -1,4 +1,4 @@
-// Tables like those of the paper: the scores of every combination of members on the scans whose class is known.
+// The scores of every combination of members, and of the recipe's submissions, on the scans whose class is known.
 import { UserError } from '@ct-ensemble/core';
 import { scoresOf, type Scores } from './metrics.ts';
 import { majorityClass, meanProbabilities, predictions, type Probabilities } from './probabilities.ts';
@@ -8,11 +8,24 @@ export interface EvaluatedMember {
   probabilities: Probabilities;
 }
 
+/** A submission of the recipe. */
+export interface NamedSubset {
+  name: string;
+  members: readonly string[];
+}
+
 /** The scores of the mean of some members. */
 export interface SubsetScores {
-  /** Names of the members, in the order given. */
+  /** Names of the members, in the order given, or of the submission. */
   subset: string[];
+  /** Names of the recipe's submissions that are this mean. */
+  submissions: string[];
   scores: Scores;
+  /**
+   * The scores of the scans that have probabilities, as training computes the macro F1 of its epochs; null if no scan
+   * failed, for then `scores` are the same, or if all did.
+   */
+  withoutFailed: Scores | null;
 }
 
 /** A whole evaluation, as it is written to JSON. Scores are 0 … 1. */
@@ -27,36 +40,70 @@ export interface Evaluation {
   unlabelled: number;
   /** The best that answering one class for every scan can do. */
   constant: { class: string; scores: Scores };
+  /** Names of the submissions, in the recipe's order; each is one of `subsets`. */
+  submissions: string[];
   subsets: SubsetScores[];
 }
 
 /**
  * Scores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
- * whole. With more than eight members: the single members, the pairs and the whole only.
+ * whole. With more than eight members: the single members, the pairs, the submissions and the whole only. Every submission
+ * has an entry, whatever the number of members; its members are averaged in its own order, as when it is written.
  *
  * Scored are the scans with a label. One that failed is answered as a submission answers it, with the class that the
  * subset predicts most often (`majorityClass`), be that right or wrong.
  * @throws UserError when there is no member, two have one name, they disagree (see `meanProbabilities`), or no scan has
  * a label.
  */
-export function evaluateSubsets(members: readonly EvaluatedMember[]): SubsetScores[] {
+export function evaluateSubsets(
+  members: readonly EvaluatedMember[],
+  submissions: readonly NamedSubset[] = [],
+): SubsetScores[] {
   if (members.length === 0) throw new UserError('There is no member to evaluate');
   const doubled = members.find(({ name }, i) => members.findIndex((other) => other.name === name) < i);
   if (doubled !== undefined) throw new UserError(`Two members are named ${doubled.name}`);
-  return subsetsOf(members).map((subset) => {
-    const names = subset.map((member) => member.name);
+  const probabilitiesOf = new Map(members.map(({ name, probabilities }) => [name, probabilities]));
+  return namedSubsets(
+    members.map(({ name }) => name),
+    submissions,
+  ).map((each) => {
     const mean = meanProbabilities(
-      subset.map((member) => member.probabilities),
-      names,
+      each.subset.map((name) => {
+        const probabilities = probabilitiesOf.get(name);
+        if (probabilities !== undefined) return probabilities;
+        throw new UserError(`The submission ${each.submissions.join()} names ${name}, which is no member`);
+      }),
+      each.subset,
     );
-    const { truth, predicted } = answers(mean);
-    return { subset: names, scores: scoresOf(truth, predicted, mean.classes.length) };
+    const { truth, predicted, counted } = answers(mean);
+    const classes = mean.classes.length;
+    const some = counted > 0 && counted < truth.length;
+    return {
+      ...each,
+      scores: scoresOf(truth, predicted, classes),
+      withoutFailed: some ? scoresOf(truth.slice(0, counted), predicted.slice(0, counted), classes) : null,
+    };
   });
 }
 
+/** The subsets to score, each with the submissions that it is; those of submissions alone come before the whole. */
+function namedSubsets(names: readonly string[], submissions: readonly NamedSubset[]) {
+  const subsets = subsetsOf(names).map((subset) => ({ subset, submissions: [] as string[] }));
+  const whole = subsets.pop()!;
+  for (const { name, members } of submissions) {
+    const same = [...subsets, whole].find(({ subset }) => subset.join('\n') === members.join('\n'));
+    if (same) same.submissions.push(name);
+    else subsets.push({ subset: [...members], submissions: [name] });
+  }
+  return [...subsets, whole];
+}
+
 /** {@link evaluateSubsets}, and what its numbers are to be held against. */
-export function evaluate(members: readonly EvaluatedMember[]): Evaluation {
-  const subsets = evaluateSubsets(members);
+export function evaluate(
+  members: readonly EvaluatedMember[],
+  submissions: readonly NamedSubset[] = [],
+): Evaluation {
+  const subsets = evaluateSubsets(members, submissions);
   const first = members[0]!.probabilities;
   const { truth } = answers(first);
   const constants = first.classes.map((name, label) => ({
@@ -74,37 +121,9 @@ export function evaluate(members: readonly EvaluatedMember[]): Evaluation {
     failed: first.failed.filter(isLabelled).map(({ key, reason }) => ({ key, reason })),
     unlabelled: first.scans.length + first.failed.length - truth.length,
     constant: constants.reduce((best, next) => (next.scores.macroF1 > best.scores.macroF1 ? next : best)),
+    submissions: submissions.map(({ name }) => name),
     subsets,
   };
-}
-
-/** The evaluation as plain text: one table, in percent, and the confusion matrix of the whole ensemble. */
-export function renderEvaluation(evaluation: Evaluation): string {
-  const { split, classes, scans, failed, unlabelled, constant, subsets } = evaluation;
-  const row = (name: string, { macroF1, f1, accuracy }: Scores) => [
-    name,
-    ...[macroF1, ...f1, accuracy].map(percent),
-  ];
-  const whole = subsets.at(-1)!;
-  const about = [
-    `${scans} scans of split ${split}, scores in %.`,
-    ...(unlabelled > 0 ? [`${unlabelled} more are left out: their class is not known.`] : []),
-    ...(failed.length > 0
-      ? [`${failed.length} of them failed and count as the class predicted most often:`]
-      : []),
-    ...failed.map(({ key, reason }) => `  ${key}: ${reason}`),
-  ];
-  const scores = table([
-    ['members', 'macro F1', ...classes.map((name) => `F1 ${name}`), 'accuracy'],
-    ...subsets.map(({ subset, scores }) => row(subset.join(' + '), scores)),
-    row(`always ${constant.class}`, constant.scores),
-  ]);
-  const matrix = table([
-    ['', ...classes],
-    ...whole.scores.matrix.map((counts, label) => [classes[label]!, ...counts.map(String)]),
-  ]);
-  const title = `Confusion matrix of ${whole.subset.join(' + ')} (rows: truth, columns: prediction)`;
-  return `${[about.join('\n'), scores, `${title}\n${matrix}`].join('\n\n')}\n`;
 }
 
 function subsetsOf<T>(members: readonly T[]): T[][] {
@@ -115,6 +134,7 @@ function subsetsOf<T>(members: readonly T[]): T[][] {
 /** All choices of `size` items, in lexicographic order of their positions. */
 function combinations<T>(items: readonly T[], size: number): T[][] {
   if (size === 0) return [[]];
+  if (size > items.length) return []; // Without this, all of 30 items take 2^30 calls.
   return items.flatMap((item, i) =>
     combinations(items.slice(i + 1), size - 1).map((rest) => [item, ...rest]),
   );
@@ -122,8 +142,8 @@ function combinations<T>(items: readonly T[], size: number): T[][] {
 
 const isLabelled = (scan: { label: number | null }) => scan.label !== null;
 
-/** Truth and answer of every scan with a label, the failed ones last. */
-function answers(p: Probabilities): { truth: number[]; predicted: number[] } {
+/** Truth and answer of every scan with a label, the failed ones last; the first `counted` have probabilities. */
+function answers(p: Probabilities): { truth: number[]; predicted: number[]; counted: number } {
   const predicted = [...predictions(p), ...p.failed.map(() => majorityClass(p))];
   const pairs = [...p.scans, ...p.failed].flatMap(({ label }, i) =>
     label === null ? [] : [{ label, answer: predicted[i]! }],
@@ -133,17 +153,9 @@ function answers(p: Probabilities): { truth: number[]; predicted: number[] } {
       remedy: 'evaluate on a split with labels',
     });
   }
-  return { truth: pairs.map((pair) => pair.label), predicted: pairs.map((pair) => pair.answer) };
-}
-
-const percent = (score: number) => (100 * score).toFixed(2);
-
-/** Aligned columns: the first to the left, the others to the right. */
-function table(rows: string[][]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows
-    .map((row) =>
-      row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  '),
-    )
-    .join('\n');
+  return {
+    truth: pairs.map((pair) => pair.label),
+    predicted: pairs.map((pair) => pair.answer),
+    counted: p.scans.filter(isLabelled).length,
+  };
 }

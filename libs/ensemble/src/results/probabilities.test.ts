@@ -67,7 +67,20 @@ test('a file edited by hand is checked when read', async () => {
     return readProbabilities(path);
   };
   await expect(edit('0.25', '0.35')).rejects.toThrow(/val\.json: scan val\/a: .*sum/);
-  await expect(edit('0.25', '"0.25"')).rejects.toThrow(/val\.json: .*scans\.0\.probabilities\.0/);
+  for (const [text, shown] of [
+    ['"0.25"', '"0\\.25"'],
+    ['null', 'null'],
+    ['1e999', 'Infinity'],
+  ] as const)
+    await expect(edit('0.25', text)).rejects.toThrow(
+      new RegExp(
+        `val\\.json: scan val/a: the probability of non-covid is ${shown}, not a finite number → delete`,
+      ),
+    );
+  for (const text of ['NaN', '-Infinity', 'nan'])
+    await expect(edit('0.5,', `${text},`)).rejects.toThrow(
+      new RegExp(`val\\.json: scan val/b: a probability is ${text}, not a finite number → delete`),
+    );
   await expect(edit('val/b', 'val/a')).rejects.toThrow(/val\.json: scan val\/a appears twice/);
   await expect(edit('"label":1', '"label":2')).rejects.toThrow(/scan val\/b: label 2/);
   await expect(edit('"split"', '"spilt"')).rejects.toThrow(/val\.json: is no file of probabilities/);

@@ -1,5 +1,5 @@
 // Softmax outputs of members and ensembles: their file, their checks, their mean.
-import { readJson, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { MAX_BYTES, readJson, readRegularText, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { z } from 'zod';
 import { argmax } from './metrics.ts';
 
@@ -33,7 +33,7 @@ const scanShape = { key: z.string().min(1), name: z.string().min(1), label: z.in
 const fileSchema = z.strictObject({
   split: z.enum(['val', 'test']),
   classes: z.array(z.string().min(1)).min(2),
-  scans: z.array(z.strictObject({ ...scanShape, probabilities: z.array(z.number()) })),
+  scans: z.array(z.strictObject({ ...scanShape, probabilities: z.array(z.unknown()) })),
   failed: z.array(z.strictObject({ ...scanShape, reason: z.string() })),
 });
 
@@ -56,17 +56,21 @@ export async function writeProbabilities(path: string, p: Probabilities): Promis
   await writeFileAtomic(path, `{\n  ${fields.join(',\n  ')}\n}\n`);
 }
 
-/** @throws UserError naming the file, the field and the scan when the file is absent or breaks a rule. */
+/** How a member's probabilities are written anew. */
+export const predictAnew =
+  "delete the member's done.json and start the training again: it predicts the scans anew";
+
+/** @throws UserError naming the file, the field, the scan and the value when the file is absent or breaks a rule. */
 export async function readProbabilities(path: string): Promise<Probabilities> {
-  const remedy = 'predict again to write it anew';
-  const json = await readJson(path);
-  if (json === undefined) throw new UserError('there is no such file of probabilities', { file: path });
+  const json = await readNumbers(path);
+  if (json === undefined)
+    throw new UserError('there is no such file of probabilities', { file: path, remedy: predictAnew });
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new UserError(`is no file of probabilities: ${issue.path.join('.')}: ${issue.message}`, {
       file: path,
-      remedy,
+      remedy: predictAnew,
     });
   }
   const { split, classes, scans, failed } = parsed.data;
@@ -74,11 +78,44 @@ export async function readProbabilities(path: string): Promise<Probabilities> {
     classes,
     split,
     scans: scans.map(({ key, name, label }) => ({ key, name, label })),
-    rows: scans.map((scan) => scan.probabilities),
+    rows: scans.map(({ key, probabilities }) =>
+      probabilities.map((value, i) => {
+        if (typeof value === 'number' && Number.isFinite(value)) return value;
+        const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
+        throw new UserError(notFinite({ key, of: classes[i] ?? `column ${i + 1}`, shown }), {
+          file: path,
+          remedy: predictAnew,
+        });
+      }),
+    ),
     failed,
   };
-  checkProbabilities(p, path);
+  checkProbabilities(p, path, predictAnew);
   return p;
+}
+
+const notFinite = ({ key, of, shown }: { key: string; of: string; shown: string }) =>
+  `scan ${key}: the probability of ${of} is ${shown}, not a finite number`;
+
+/** Reads JSON. Numbers that JSON does not have but some programs write are reported with their scan. */
+async function readNumbers(path: string): Promise<unknown> {
+  try {
+    return await readJson(path);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const scans = (await readRegularText(path, { maxBytes: MAX_BYTES.record })).split(/[{}]/);
+    for (const scan of scans) {
+      const key = /"key"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(scan)?.[1];
+      const shown = /[[,:]\s*(NaN|[+-]?(?:Infinity|inf|nan))\s*[\],]/.exec(scan)?.[1];
+      if (key === undefined || shown === undefined) continue;
+      throw new UserError(`scan ${JSON.parse(key)}: a probability is ${shown}, not a finite number`, {
+        file: path,
+        remedy: predictAnew,
+        cause: error,
+      });
+    }
+    throw error;
+  }
 }
 
 /**
@@ -125,9 +162,12 @@ export function majorityClass(p: Probabilities): number {
 }
 
 /** @throws UserError naming the source and the scan at the first broken rule. */
-function checkProbabilities(p: Probabilities, source: string | undefined) {
+function checkProbabilities(p: Probabilities, source: string | undefined, remedy?: string) {
   const refuse = (problem: string): never => {
-    throw new UserError(problem, source === undefined ? {} : { file: source });
+    throw new UserError(problem, {
+      ...(source !== undefined && { file: source }),
+      ...(remedy !== undefined && { remedy }),
+    });
   };
   const doubledClass = p.classes.find((name, i) => p.classes.indexOf(name) !== i);
   if (doubledClass !== undefined) refuse(`class "${doubledClass}" appears twice`);

@@ -1,11 +1,24 @@
-import { readFile } from 'node:fs/promises';
-import { writeJson } from '@ct-ensemble/core';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJson, writeJson } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
-import { adoptPlan } from '../run/plan.ts';
+import { adoptPlan, type Plan } from '../run/plan.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import { evaluateRun, submitRun } from './results.ts';
-import { doneFile, predictionsFile, probabilitiesFile, submissionFolder } from '../run-folder.ts';
+import {
+  datasetFile,
+  doneFile,
+  planFile,
+  predictionsFile,
+  probabilitiesFile,
+  scansFile,
+  submissionFolder,
+  summaryFile,
+  writeScans,
+} from '../run-folder.ts';
 import { submissionNames } from './scan-names.ts';
+import type { SubsetScores } from './evaluation.ts';
 import { readSubmission } from './submission.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
@@ -18,10 +31,11 @@ const test3 = [
   scan('test/broken', null, null),
 ];
 
+/** Writes what a member that is done has: probabilities of class covid for the scans with a volume. */
 async function finish(
   run: string,
   member: string,
-  of: { val: number[]; test: number[]; tests?: StoredScan[] },
+  of: { val: number[]; test: number[]; vals?: StoredScan[]; tests?: StoredScan[]; macroF1?: number },
 ) {
   const probabilities = (split: 'val' | 'test', scans: StoredScan[], covid: number[]): Probabilities => ({
     split,
@@ -34,19 +48,28 @@ async function finish(
       .filter(({ volume }) => volume === null)
       .map(({ key, name, label, failure }) => ({ key, name, label, reason: failure! })),
   });
-  await writeProbabilities(probabilitiesFile(run, member, 'val'), probabilities('val', val, of.val));
+  await writeProbabilities(
+    probabilitiesFile(run, member, 'val'),
+    probabilities('val', of.vals ?? val, of.val),
+  );
   await writeProbabilities(
     probabilitiesFile(run, member, 'test'),
     probabilities('test', of.tests ?? test3, of.test),
   );
-  await writeJson(doneFile(run, member), { macroF1: 1 });
+  const macroF1 = of.macroF1 ?? 1;
+  await writeJson(doneFile(run, member), { epochs: 2, bestEpoch: 1, macroF1, weights: 'w' });
 }
 
-async function runOf(members: string[]) {
+/** A run as prepareRun leaves it: plan, scans.msgpack and dataset.json of these scans. */
+async function runOf(members: string[], scans = [...val, ...test3], plan: Partial<Plan> = {}) {
   const run = await temporaryRun();
-  await adoptPlan(run, planOf(members));
+  await adoptPlan(run, { ...planOf(members, ['cpu:1'], scans), ...plan });
+  await writeScans(run, [{ members, scans }]);
+  await writeJson(datasetFile(run), { classes, scans });
   return run;
 }
+
+const good = { val: [0.9, 0.2], test: [0.9, 0.75, 0.1] };
 
 describe('submit', () => {
   it('averages the members and names every test scan once: a tie and a scan without volume, too', async () => {
@@ -88,7 +111,7 @@ describe('submit', () => {
   });
 
   it('names the validation scans where there are no test scans', async () => {
-    const run = await runOf(['x']);
+    const run = await runOf(['x'], val);
     await finish(run, 'x', { val: [0.9, 0.2], test: [], tests: [] });
     expect((await submitRun(run)).split).toBe('val');
     expect(await readSubmission(submissionFolder(run, 'all'), classes)).toEqual({
@@ -104,8 +127,8 @@ describe('submit', () => {
 
 describe('evaluate', () => {
   it('scores validation scans, and test scans where their class is known', async () => {
-    const run = await runOf(['x', 'y']);
     const tests = [scan('test/covid/one', 1), scan('test/non-covid/two', 0)];
+    const run = await runOf(['x', 'y'], [...val, ...tests]);
     await finish(run, 'x', { val: [0.9, 0.2], test: [0.9, 0.9], tests });
     const evaluation = await evaluateRun(run);
     expect(evaluation.missing).toEqual(['y']);
@@ -132,4 +155,312 @@ test('scans of one name in two classes keep their class in the name', () => {
     scan('val/covid/ct_scan_2', 1),
   ];
   expect(submissionNames(scans)).toEqual(['covid/ct_scan_1', 'non-covid/ct_scan_1', 'ct_scan_2']);
+});
+
+/** The file's text with one part replaced; the part must be there. */
+async function edit(file: string, from: string | RegExp, to: string) {
+  const text = await readFile(file, 'utf8');
+  const edited = text.replace(from, to);
+  expect(edited).not.toBe(text);
+  await writeFile(file, edited);
+}
+
+describe('probabilities that are not those of the run', () => {
+  const testFile = (run: string) => probabilitiesFile(run, 'x', 'test');
+  const lineOf = (key: string) => new RegExp(`\\n    \\{"key":"${key}".*`);
+
+  it.each<[string, (run: string) => Promise<void>, RegExp]>([
+    [
+      'rows are removed',
+      (run) => edit(testFile(run), lineOf('test/two'), ''),
+      /x\/probabilities\/test\.json: its scans are not those of this run: missing scans: test\/two → delete/,
+    ],
+    [
+      'the validation file is copied over the test file',
+      async (run) => writeFile(testFile(run), await readFile(probabilitiesFile(run, 'x', 'val'))),
+      /test\.json: says split val, not test →/,
+    ],
+    [
+      'the classes are in another order',
+      (run) => edit(testFile(run), '"non-covid","covid"', '"covid","non-covid"'),
+      /has the classes covid, non-covid; those of the run are non-covid, covid →/,
+    ],
+    [
+      'a scan is renamed',
+      (run) => edit(testFile(run), '"name":"two"', '"name":"second"'),
+      /other names: test\/two is named second, not two →/,
+    ],
+    [
+      'a key is unknown',
+      (run) => edit(testFile(run), 'test/two', 'test/zwei'),
+      /missing scans: test\/two; unknown scans: test\/zwei →/,
+    ],
+    [
+      'a label is given where the class is not known',
+      (run) => edit(testFile(run), /("name":"two","label":)null/, '$11'),
+      /other labels: test\/two has covid, not no class →/,
+    ],
+    [
+      'the failed scan is left out',
+      (run) => edit(testFile(run), lineOf('test/broken'), ''),
+      /missing scans: test\/broken →/,
+    ],
+    [
+      'scans stand in another order',
+      async (run) => {
+        const content = (await readJson(testFile(run))) as { scans: unknown[] };
+        await writeJson(testFile(run), { ...content, scans: content.scans.reverse() });
+      },
+      /scans in another order: test\/one, test\/three →/,
+    ],
+    [
+      'a probability is not a number',
+      (run) => edit(testFile(run), /0\.75\]/, 'NaN]'),
+      /test\.json: scan test\/two: a probability is NaN, not a finite number →/,
+    ],
+    [
+      'the file is missing',
+      (run) => rm(testFile(run)),
+      /test\.json: there is no such file of probabilities →/,
+    ],
+    ['the file is damaged', (run) => edit(testFile(run), '"classes"', 'classes'), /test\.json: is not JSON/],
+  ])('where %s', async (_, damage, message) => {
+    const run = await runOf(['x', 'y']);
+    await finish(run, 'x', good);
+    await finish(run, 'y', good);
+    await submitRun(run);
+    await damage(run);
+    // Both submissions need x: neither is written, and the older files are gone.
+    const { submissions, unusable } = await submitRun(run);
+    expect(unusable).toEqual([{ member: 'x', problem: expect.stringMatching(message) }]);
+    expect(submissions.map(({ files, unusable }) => [files, unusable])).toEqual([
+      [[], ['x']],
+      [[], ['x']],
+    ]);
+    expect(await readdir(join(run, 'submissions'))).toEqual(['summary.json']);
+    expect(await readdir(join(run, 'predictions'))).toEqual([]);
+    const evaluation = await evaluateRun(run);
+    expect(evaluation.unusable).toEqual(unusable);
+    expect(evaluation.val.subsets.map(({ subset }) => subset)).toEqual([['y']]);
+    expect(evaluation.notScored).toEqual([
+      { submission: 'all', members: ['x'] },
+      { submission: 'first', members: ['x'] },
+    ]);
+    await rm(doneFile(run, 'y'));
+    await expect(evaluateRun(run)).rejects.toThrow(message);
+  });
+
+  it('names the first ten scans of many', async () => {
+    const many = Array.from({ length: 15 }, (_, i) => scan(`test/s${i}`, null));
+    const run = await runOf(['x'], [...val, ...many]);
+    await finish(run, 'x', { ...good, test: [0.5], tests: many.slice(0, 1) });
+    const { unusable } = await submitRun(run);
+    expect(unusable[0]!.problem).toMatch(/missing scans: test\/s1, .*test\/s10 and 4 more →/);
+  });
+
+  it.each<[string, (run: string) => Promise<void>, RegExp]>([
+    [
+      'scans.msgpack is missing',
+      (run) => rm(scansFile(run)),
+      /scans\.msgpack: .*cannot be read.*ENOENT.* → start/,
+    ],
+    [
+      'scans.msgpack is damaged',
+      (run) => writeFile(scansFile(run), 'no MessagePack'),
+      /scans\.msgpack: .* → start the training/,
+    ],
+    [
+      'scans.msgpack is of other scans',
+      (run) => writeScans(run, [{ members: ['x'], scans: [...val, ...test3.slice(1)] }]),
+      /scans\.msgpack: the digest .* is not the one in plan\.json; dataset\.json differs from it: unknown scans: test\/one →/,
+    ],
+    [
+      'a name in scans.msgpack is changed',
+      (run) =>
+        writeScans(run, [
+          { members: ['x'], scans: [...val, ...test3].map((each) => ({ ...each, name: `${each.name}!` })) },
+        ]),
+      /dataset\.json: its scans are not those of scans\.msgpack: other names: val\/covid\/a is named a, not a!/,
+    ],
+    [
+      'a label in dataset.json is changed',
+      (run) => writeJson(datasetFile(run), { classes, scans: [{ ...val[0]!, label: 0 }, val[1], ...test3] }),
+      /dataset\.json: .*other labels: val\/covid\/a has non-covid, not covid → start/,
+    ],
+    [
+      'a split in dataset.json is changed',
+      (run) =>
+        writeJson(datasetFile(run), { classes, scans: [{ ...val[0]!, split: 'train' }, val[1], ...test3] }),
+      /other splits: val\/covid\/a is in train, not in val/,
+    ],
+    [
+      'dataset.json has the classes in another order',
+      (run) => writeJson(datasetFile(run), { classes: ['covid', 'non-covid'], scans: [...val, ...test3] }),
+      /dataset\.json: has the classes covid, non-covid, but plan\.json has non-covid, covid/,
+    ],
+    ['dataset.json is missing', (run) => rm(datasetFile(run)), /dataset\.json: the file is missing → start/],
+    [
+      'the digest in plan.json is another',
+      (run) => edit(planFile(run), /"digest": "./, '"digest": "x'),
+      /scans\.msgpack: the digest .* is not the one in plan\.json →/,
+    ],
+    [
+      'the counts in plan.json are others',
+      (run) => edit(planFile(run), '"test": 3', '"test": 4'),
+      /has 3 usable scans of split test, but plan\.json says 4/,
+    ],
+  ])('nothing is scored or submitted where %s', async (_, damage, message) => {
+    const run = await runOf(['x']);
+    await finish(run, 'x', good);
+    await submitRun(run);
+    const before = await readFile(summaryFile(run), 'utf8');
+    await damage(run);
+    await expect(submitRun(run)).rejects.toThrow(message);
+    await expect(evaluateRun(run)).rejects.toThrow(message);
+    expect(await readFile(summaryFile(run), 'utf8')).toBe(before);
+    expect(await readdir(submissionFolder(run, 'all'))).toEqual(['covid.csv', 'non-covid.csv']);
+  });
+
+  it('are suspected where the score is not the one of training, or two members have the same', async () => {
+    const run = await runOf(['x', 'y']);
+    await finish(run, 'x', good);
+    await finish(run, 'y', { ...good, macroF1: 0.5 });
+    expect((await evaluateRun(run)).findings).toEqual([
+      expect.stringMatching(
+        /^y: training reported macro F1 50\.00, but the probabilities in val\.json give 100\.00/,
+      ),
+      expect.stringMatching(/^y has the same probabilities as x/),
+    ]);
+    expect((await submitRun(run)).findings).toEqual([expect.stringMatching(/^y has the same/)]);
+  });
+});
+
+test('training and evaluation agree on failed validation scans', async () => {
+  // Training scores a and b only: a is right, b wrong, so F1 is 2/3 for covid, 0 for non-covid.
+  const vals = [...val, scan('val/covid/c', 1, null)];
+  const run = await runOf(['x'], [...vals, ...test3]);
+  await finish(run, 'x', { ...good, val: [0.9, 0.8], vals, macroF1: 1 / 3 });
+  const evaluation = await evaluateRun(run);
+  expect(evaluation.findings).toEqual([]);
+  const [{ scores, withoutFailed }] = evaluation.val.subsets as [SubsetScores];
+  expect(withoutFailed!.macroF1).toBeCloseTo(1 / 3, 12);
+  // The failed scan counts as covid, the class predicted most often: F1 4/5 and 0.
+  expect(scores.macroF1).toBeCloseTo(2 / 5, 12);
+});
+
+describe('the folders submissions/ and predictions/', () => {
+  const inFolders = async (run: string) =>
+    [
+      ...(await readdir(join(run, 'submissions'), { recursive: true })).map((file) => `submissions/${file}`),
+      ...(await readdir(join(run, 'predictions'))).map((file) => `predictions/${file}`),
+    ].sort();
+  const both = [
+    'predictions/all.csv',
+    'predictions/first.csv',
+    'submissions/all',
+    'submissions/all/covid.csv',
+    'submissions/all/non-covid.csv',
+    'submissions/first',
+    'submissions/first/covid.csv',
+    'submissions/first/non-covid.csv',
+    'submissions/summary.json',
+  ];
+  const withFirst = both.filter((file) => !file.includes('all'));
+  async function twoMembers() {
+    const run = await runOf(['x', 'y']);
+    await finish(run, 'x', good);
+    await finish(run, 'y', good);
+    await submitRun(run);
+    expect(await inFolders(run)).toEqual(both);
+    return run;
+  }
+
+  it('lose a submission whose member is not done any more', async () => {
+    const run = await twoMembers();
+    await rm(doneFile(run, 'y'));
+    await submitRun(run);
+    expect(await inFolders(run)).toEqual(withFirst);
+  });
+
+  it('lose a submission that is renamed in the recipe, also if paths of the summary are of another folder', async () => {
+    const run = await twoMembers();
+    await edit(summaryFile(run), /"files": \[\s*"[^"]*\/submissions/, '"files": [ "runs/moved/submissions');
+    await edit(planFile(run), '"name": "all"', '"name": "ensemble"');
+    await submitRun(run);
+    expect(await inFolders(run)).toEqual(both.map((file) => file.replace('all', 'ensemble')).sort());
+  });
+
+  it('lose the file of a class that is renamed', async () => {
+    const run = await twoMembers();
+    const scans = [...val, ...test3];
+    await edit(planFile(run), /"covid"/g, '"positive"');
+    await writeJson(datasetFile(run), { classes: ['non-covid', 'positive'], scans });
+    for (const member of ['x', 'y'])
+      for (const split of ['val', 'test'] as const)
+        await edit(probabilitiesFile(run, member, split), '"covid"', '"positive"');
+    await submitRun(run);
+    expect(await inFolders(run)).toEqual(
+      both.map((file) => file.replace('/covid.csv', '/positive.csv')).sort(),
+    );
+  });
+
+  it('keep what this program has not written, and report it', async () => {
+    const run = await twoMembers();
+    await mkdir(join(run, 'submissions', 'mine'));
+    const own = [
+      join(run, 'submissions', 'all', 'notes.txt'),
+      join(run, 'submissions', 'mine', 'covid.csv'),
+      join(run, 'predictions', 'mine.csv'),
+    ];
+    for (const file of own) await writeFile(file, 'mine');
+    await rm(doneFile(run, 'y'));
+    expect((await submitRun(run)).unknownFiles).toEqual(own);
+    expect(await inFolders(run)).toEqual(
+      [
+        ...withFirst,
+        'submissions/all',
+        'submissions/mine',
+        ...own.map((file) => file.slice(run.length + 1)),
+      ].sort(),
+    );
+  });
+
+  it('are not changed where a CSV file of unknown origin would be taken for a class', async () => {
+    const run = await twoMembers();
+    await writeFile(join(submissionFolder(run, 'first'), 'mild.csv'), 'one\n');
+    await edit(planFile(run), '"name": "all"', '"name": "ensemble"');
+    await expect(submitRun(run)).rejects.toThrow(/first: holds mild\.csv, no class of this submission →/);
+    expect(await inFolders(run)).toEqual([...both, 'submissions/first/mild.csv'].sort());
+  });
+
+  it('are never cleared outside of the run, whatever summary.json says', async () => {
+    const run = await twoMembers();
+    const outside = join(run, 'members', 'x', 'outside.csv');
+    await writeFile(outside, 'mine');
+    await writeJson(summaryFile(run), {
+      submissions: [
+        { name: '../members/x', files: [outside, '../outside.csv'] },
+        { name: 'all', files: [outside, 7] },
+        3,
+      ],
+    });
+    await submitRun(run);
+    expect(existsSync(outside)).toBe(true);
+    expect(await inFolders(run)).toEqual(both);
+  });
+
+  it('are completed by the next call where one was interrupted at any point', async () => {
+    const run = await twoMembers();
+    await edit(planFile(run), '"name": "all"', '"name": "ensemble"');
+    // A folder in the place of a table: the interrupted call has written the files of ensemble, but not its table.
+    await mkdir(join(predictionsFile(run, 'ensemble'), 'x'), { recursive: true });
+    await expect(submitRun(run)).rejects.toThrow();
+    expect(existsSync(summaryFile(run))).toBe(false);
+    expect(existsSync(join(submissionFolder(run, 'ensemble'), 'covid.csv'))).toBe(true);
+    await rm(predictionsFile(run, 'ensemble'), { recursive: true });
+    // The recipe is changed once more, so only the list of the interrupted call knows of ensemble.
+    await edit(planFile(run), '"name": "ensemble"', '"name": "third"');
+    await submitRun(run);
+    expect(await inFolders(run)).toEqual(both.map((file) => file.replace('all', 'third')).sort());
+  });
 });

@@ -1,8 +1,9 @@
 // A submission as the COV19D competition takes it: one CSV file per class that lists scan names; every test scan exactly once.
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { codeOf, MAX_BYTES, readRegularText, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { didYouMean, safeFileNames } from '../names.ts';
+import { doubled, list } from './lists.ts';
 import { majorityClass, predictions, type Probabilities } from './probabilities.ts';
 
 /** Class name → scan names. Class names are data: ask with `Object.hasOwn` and for the names of classes only. */
@@ -122,7 +123,7 @@ export async function readSubmission(folder: string, classes: readonly string[])
 async function readClass(file: string): Promise<string[]> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readRegularText(file, { maxBytes: MAX_BYTES.table });
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
     throw new UserError('the submission lacks this file', {
@@ -154,7 +155,7 @@ async function readClass(file: string): Promise<string[]> {
 }
 
 /** Paths of the class files, in the order of the classes. */
-const classFiles = (folder: string, classes: readonly string[]) =>
+export const classFiles = (folder: string, classes: readonly string[]) =>
   safeFileNames(classes).map((name) => join(folder, `${name}.csv`));
 const isHeader = (cell: string) => cell.toLowerCase() === 'patient';
 
@@ -168,18 +169,6 @@ function failedClass(p: Probabilities, { failedAs }: SubmissionOptions): string 
   throw new UserError(`Failed scans cannot go to "${failedAs}"${didYouMean(failedAs, p.classes)}`, {
     remedy: `choose one of the classes ${p.classes.join(', ')}`,
   });
-}
-
-function doubled(names: readonly string[]): string[] {
-  const seen = new Set<string>();
-  return [...new Set(names.filter((name) => seen.size === seen.add(name).size))];
-}
-
-/** `title: a, b, c and 4 more`, or undefined for an empty list. */
-function list(title: string, names: readonly string[]): string | undefined {
-  if (names.length === 0) return undefined;
-  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
-  return `${title}: ${names.slice(0, 10).join(', ')}${more}`;
 }
 
 async function listFolder(folder: string): Promise<string[]> {

@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
-import { doneFile, failedFile } from '../run-folder.ts';
+import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
 import { planOf, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
@@ -53,12 +55,54 @@ test('a member that fails does not stop the others; the reason is told and kept'
   });
 });
 
+test('a member whose failure cannot be written down fails with its reason, and the others go on', async () => {
+  const run = await temporaryRun();
+  await mkdir(join(run, 'members'));
+  await symlink(join(run, 'unmounted', 'disk'), memberFolder(run, 'fails'));
+  const { outcomes } = await train(['fails', 'b', 'c'], { run });
+  expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'done', 'done']);
+  expect(outcomes[0]!.reason).toBe('fails cannot go on');
+  expect(outcomes[0]!.notes).toEqual([
+    expect.stringMatching(/^the reason of its failure could not be kept: .*failed\.json: .* → /),
+  ]);
+});
+
+test('a member whose done.json is damaged or a folder fails by name, and the others go on', async () => {
+  const run = await temporaryRun();
+  await mkdir(memberFolder(run, 'a'), { recursive: true });
+  await writeFile(doneFile(run, 'a'), '[]');
+  await mkdir(doneFile(run, 'b'), { recursive: true });
+  const { outcomes, events } = await train(['a', 'b', 'c'], { run });
+  expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'failed', 'done']);
+  for (const [i, member] of ['a', 'b'].entries())
+    expect(outcomes[i]!.reason).toMatch(
+      new RegExp(`^${doneFile(run, member)}: .* → (delete it|.*remove it)`),
+    );
+  expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual(['c']);
+});
+
 test('a member that is done is not trained again', async () => {
   const run = await temporaryRun();
-  await writeJson(doneFile(run, 'a'), { macroF1: 0.75 });
+  await writeJson(doneFile(run, 'a'), { epochs: 2, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
   const { outcomes, events } = await train(['a', 'b'], { run });
   expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
   expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
+});
+
+test('a member that is done with fewer epochs than the recipe has is trained on, and is not done until then', async () => {
+  const run = await temporaryRun();
+  const { epochs } = planOf(['a']).recipe.training;
+  await writeJson(doneFile(run, 'a'), { epochs: epochs - 1, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
+  await writeJson(doneFile(run, 'b'), { epochs, bestEpoch: 1, macroF1: 0.5, weights: 'w' });
+  const { outcomes, events } = await train(['a', 'b'], {
+    run,
+    onEvent: ({ member, kind }) => {
+      if (member === 'a' && kind === 'started') expect(existsSync(doneFile(run, 'a'))).toBe(false);
+    },
+  });
+  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.1, 0.5]);
+  expect(events.map(({ member, kind }) => `${member} ${kind}`)).toContain('a started');
+  expect(events.filter(({ member }) => member === 'b').map(({ kind }) => kind)).toEqual(['skipped']);
 });
 
 test('a request to stop reaches the members at work and keeps the others from starting', async () => {

@@ -1,6 +1,7 @@
 // Distributes the members over the devices: one worker thread a device, one member a worker at a time.
+import { rm } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { messageOf, readJson, writeJson } from '@ct-ensemble/core';
+import { messageOf, writeJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
 import type { Progress } from '@ct-ensemble/training';
@@ -9,7 +10,8 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { doneFile, failedFile } from '../run-folder.ts';
+import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
+import { readDone } from '../run-records.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
 export interface CoordinatorOptions {
@@ -29,6 +31,8 @@ export type MemberEvent = { member: string } & (
   | { kind: 'skipped'; macroF1: number | null }
   | { kind: 'started'; device: string }
   | { kind: 'progress'; progress: Progress }
+  /** Something that the user should know of, which does not stop the member. */
+  | { kind: 'note'; note: string }
   | { kind: 'done'; macroF1: number | null }
   | { kind: 'stopped' }
   | { kind: 'failed'; reason: string }
@@ -40,22 +44,43 @@ export interface MemberOutcome {
   macroF1: number | null;
   /** Why it failed. */
   reason?: string;
+  /** What the user should know of beside that. */
+  notes: string[];
 }
 
-/** Trains every member that is not done yet. A member that fails does not stop the others. In the plan's order. */
+/**
+ * Trains every member that is not done yet, and returns how each ended, in the plan's order. A member that fails, or whose
+ * files cannot be read or written, does not stop the others.
+ */
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
   const { run, plan, devices, signal } = options;
   const outcomes = new Map<string, MemberOutcome>();
+  const notes = new Map(plan.members.map(({ name }): [string, string[]] => [name, []]));
   const tell = (event: MemberEvent) => {
+    if (event.kind === 'note') notes.get(event.member)!.push(event.note);
     const outcome = outcomeOf(event);
-    if (outcome) outcomes.set(event.member, outcome);
+    if (outcome) outcomes.set(event.member, { ...outcome, notes: notes.get(event.member)! });
     options.onEvent?.(event);
+  };
+  const fail = async (member: string, error: unknown) => {
+    const reason = messageOf(error);
+    const unwritten = await writeJson(failedFile(run, member), { reason }).catch(messageOf);
+    if (unwritten !== undefined && !reason.includes(memberFolder(run, member)))
+      tell({ member, kind: 'note', note: `the reason of its failure could not be kept: ${unwritten}` });
+    tell({ member, kind: 'failed', reason });
   };
   const waiting: MemberPlan[] = [];
   for (const member of plan.members) {
-    const done = (await readJson(doneFile(run, member.name))) as { macroF1: number | null } | undefined;
-    if (done === undefined) waiting.push(member);
-    else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
+    try {
+      const done = await readDone(run, member.name);
+      // The recipe has more epochs than before: until the member has them too, it is not done.
+      const isExtended = done !== undefined && done.epochs < plan.recipe.training.epochs;
+      if (isExtended) await rm(doneFile(run, member.name));
+      if (done === undefined || isExtended) waiting.push(member);
+      else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
+    } catch (error) {
+      await fail(member.name, error);
+    }
   }
   const pool = new Piscina<MemberTask, MemberResult>({
     // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
@@ -78,12 +103,10 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       }
       tell({ member: name, kind: 'started', device: deviceName(device) });
       try {
-        const { status, macroF1 } = await runMember(pool, member, { ...options, device });
+        const { status, macroF1 } = await runMember(pool, member, { ...options, device, onEvent: tell });
         tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
-        const reason = messageOf(error);
-        await writeJson(failedFile(run, name), { reason });
-        tell({ member: name, kind: 'failed', reason });
+        await fail(name, error);
       }
     }
   };
@@ -96,11 +119,12 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
 }
 
 /** How a member ended, if the event says so. */
-function outcomeOf(event: MemberEvent): MemberOutcome | undefined {
+function outcomeOf(event: MemberEvent): Omit<MemberOutcome, 'notes'> | undefined {
   const { member } = event;
   switch (event.kind) {
     case 'started':
     case 'progress':
+    case 'note':
       return undefined;
     case 'skipped':
     case 'done':
@@ -124,6 +148,7 @@ async function runMember(
   const control = new MessageChannel();
   const observer: MemberObserver = {
     progress: (value) => onEvent?.({ member: member.name, kind: 'progress', progress: value }),
+    note: (note) => onEvent?.({ member: member.name, kind: 'note', note }),
   };
   Comlink.expose(observer, nodeEndpoint(progress.port1));
   const worker = Comlink.wrap<MemberControl>(nodeEndpoint(control.port1));

@@ -1,14 +1,17 @@
 // The plan of a run: what is trained, on what, where. Made once, then read by every later command.
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { readJson, UserError, writeJson } from '@ct-ensemble/core';
+import { UserError, writeJson } from '@ct-ensemble/core';
 import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
+import { isSafeName, safeNameRule } from '../names.ts';
 import { type MemberScans, planFile } from '../run-folder.ts';
+import { readRecord } from '../run-records.ts';
 
 const memberPlan = z.object({
-  name: z.string(),
+  /** Names the member's folder. */
+  name: z.string().refine(isSafeName, `must be a safe folder name: ${safeNameRule}`),
   architecture: z.string(),
   seed: z.int(),
   /** Starts from published weights. */
@@ -39,8 +42,12 @@ const planSchema = z.object({
   }),
   engine: z.enum(['tensorflow', 'cpu']),
   devices: z.array(z.string()),
-  members: z.array(memberPlan),
+  members: z.array(memberPlan).refine(hasDistinctNames, 'two members have the same name'),
 });
+
+function hasDistinctNames(members: readonly { name: string }[]): boolean {
+  return new Set(members.map(({ name }) => name)).size === members.length;
+}
 
 export type Plan = z.infer<typeof planSchema>;
 export type MemberPlan = z.infer<typeof memberPlan>;
@@ -85,21 +92,19 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
 
 /** @throws UserError when there is none, or when it is not a plan. */
 export async function readPlan(run: string): Promise<Plan> {
-  const content = await readJson(planFile(run));
-  if (content === undefined) {
-    throw new UserError('there is no run here: plan.json is missing', {
-      file: run,
-      remedy: 'name the folder of a run with --run, or make one with nx run trainer:all-members',
-    });
-  }
-  const plan = planSchema.safeParse(content);
-  if (plan.success) return plan.data;
-  const [issue] = plan.error.issues;
-  throw new UserError(`field ${issue?.path.join('.')}: ${issue?.message}`, {
-    file: planFile(run),
-    remedy: 'choose another folder with --run: this plan was written by another version or by hand',
+  const plan = await readPlanIfPresent(run);
+  if (plan !== undefined) return plan;
+  throw new UserError('there is no run here: plan.json is missing', {
+    file: run,
+    remedy: 'name the folder of a run with --run, or make one with nx run trainer:all-members',
   });
 }
+
+const readPlanIfPresent = (run: string): Promise<Plan | undefined> =>
+  readRecord(planFile(run), {
+    schema: planSchema,
+    remedy: 'choose another folder with --run: this plan was written by another version or by hand',
+  });
 
 /**
  * Writes the plan, or goes on with the one that is there: devices, engine and the engine's settings may change between two
@@ -109,9 +114,8 @@ export async function readPlan(run: string): Promise<Plan> {
  * @throws UserError that names the first field in which the two plans differ.
  */
 export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'continued'> {
-  const there = await readJson(planFile(run));
-  if (there !== undefined) {
-    const old = await readPlan(run);
+  const old = await readPlanIfPresent(run);
+  if (old !== undefined) {
     const difference = firstDifference(
       { recipe: fixedRecipe(old), dataset: fixed(old) },
       { recipe: fixedRecipe(plan), dataset: fixed(plan) },
@@ -125,7 +129,7 @@ export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'conti
     }
   }
   await writeJson(planFile(run), plan);
-  return there === undefined ? 'new' : 'continued';
+  return old === undefined ? 'new' : 'continued';
 }
 
 /** A data set and its table may move; their content may not change. */
@@ -149,7 +153,8 @@ function isContainer(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-function digestOf(scans: readonly MemberScans[]): string {
+/** SHA-256 over keys, labels and volumes of all scans, in order: what `dataset.digest` of a plan holds. */
+export function digestOf(scans: readonly Pick<MemberScans, 'scans'>[]): string {
   const hash = createHash('sha256');
   for (const { key, label, volume } of scans.flatMap(({ scans }) => scans))
     hash.update(`${JSON.stringify([key, label, volume])}\n`);

@@ -34,6 +34,8 @@ export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   store: string;
   /** What two splits share is a finding and no error. Default: false. */
   allowLeaks?: boolean;
+  /** Seconds for the preparation of one scan, see `prepareDataset`. */
+  scanDeadline?: number;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -90,7 +92,7 @@ export function prepareVolumes(options: PrepareVolumesOptions) {
 
 async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
   return withNetworks(options, async (networks) => {
-    const { recipe, allowLeaks = false, onProgress, signal } = options;
+    const { recipe, allowLeaks = false, scanDeadline, onProgress, signal } = options;
     const index = await openDataset({ ...options, anyFolder, allowLeaks });
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
@@ -100,6 +102,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFol
       preparations: preparations.map(({ preparation }) => preparation),
       store,
       networks,
+      ...(scanDeadline !== undefined && { deadline: scanDeadline }),
       ...(onProgress && { onProgress }),
       ...(signal && { signal }),
     });

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { readJson, sha256OfFile, writeJson } from '@ct-ensemble/core';
+import { asUserError, sha256OfFile, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
 import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
@@ -12,6 +12,7 @@ import {
   predictionStep,
   predictScans,
   type Progress,
+  requireBest,
   StoppedError,
   trainMember,
 } from '@ct-ensemble/training';
@@ -21,14 +22,17 @@ import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { scoresOf } from '../results/metrics.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { type Probabilities, writeProbabilities } from '../results/probabilities.ts';
+import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
 import {
-  configFile,
-  doneFile,
-  failedFile,
-  memberFolder,
-  probabilitiesFile,
+  changesOf,
+  type ConfigRecord,
+  continuedHistory,
+  historyOf,
+  readConfig,
   readScans,
-} from '../run-folder.ts';
+  trainedWith,
+  type TrainedWith,
+} from '../run-records.ts';
 import { submissionNames } from '../results/scan-names.ts';
 
 /** What the coordinator hands to a worker. */
@@ -49,6 +53,8 @@ export interface MemberTask {
 
 export interface MemberObserver {
   progress(progress: Progress): void;
+  /** Something that the user should know of, which does not stop the member. */
+  note(note: string): void;
 }
 
 export interface MemberControl {
@@ -72,6 +78,8 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   const engine = await openEngine({ engine: plan.engine, ...engineOptionsOf(device, settings) });
   try {
     const folder = memberFolder(run, member.name);
+    const isBegun = existsSync(lastCheckpoint(folder));
+    const before = isBegun ? await readConfig(run, member.name) : undefined;
     const precision = training.precision ?? 'float32';
     await rm(failedFile(run, member.name), { force: true });
     const classes = plan.dataset.classes.length;
@@ -80,8 +88,10 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const isMultiple = views.every((depth) => views[0]! % depth === 0);
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
-    const pretrained = member.pretrained ? await startFromPublished(task, model) : undefined;
-    await writeJson(configFile(run, member.name), {
+    const pretrained = member.pretrained ? await startFromPublished(task, { model, before }) : undefined;
+    const now = (fromEpoch: number) =>
+      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, fromEpoch);
+    const config = {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
       engineSettings: settings ?? {},
@@ -91,7 +101,25 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       classes: plan.dataset.classes,
       training,
       pretrained,
-    });
+    };
+    const writeConfig = (history: readonly TrainedWith[]) =>
+      writeJson(configFile(run, member.name), { ...config, history });
+    const earlier = before === undefined ? [] : historyOf(before);
+    let configWritten = writeConfig(isBegun ? earlier : [now(0)]);
+    await configWritten;
+    /** The checkpoint says from which epoch on this engine trains the member. */
+    const onResume = (epochs: number) => {
+      const history = continuedHistory(earlier, now(epochs));
+      configWritten = writeConfig(history);
+      configWritten.catch(() => {}); // Awaited when the training has ended.
+      const last = earlier.findLast(({ fromEpoch }) => fromEpoch < epochs);
+      const changes = last === undefined ? [] : changesOf(last, now(epochs));
+      if (changes.length > 0)
+        void observer.note(
+          `from epoch ${epochs + 1} on trained otherwise than before: ${changes.join('; ')}. ` +
+            'Its files are no longer byte for byte those of an uninterrupted run.',
+        );
+    };
     const scans = await readScans(run, member.name);
     const usable = (split: StoredScan['split']) =>
       scans.filter((scan) => scan.split === split && scan.volume !== null);
@@ -99,6 +127,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const predict = predictionStep(model, { precision });
     const state = await trainMember({
       model,
+      member: member.name,
       folder,
       seed: member.seed,
       classes,
@@ -116,9 +145,15 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       val: usable('val').filter(({ label }) => label !== null),
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
-      onProgress: (progress) => void observer.progress(progress),
+      onProgress(progress) {
+        if (progress.kind === 'resumed') onResume(progress.epoch);
+        void observer.progress(progress);
+      },
+      onWarning: (message) => void observer.note(message),
       stop,
     });
+    await configWritten;
+    const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
     for (const split of ['val', 'test'] as const) {
       const chosen = usable(split);
       const rows = await predictScans({
@@ -126,24 +161,26 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
         scans: chosen,
         store,
         batchSize: training.batchSize,
+        epoch: state.best!.epoch,
         stop,
       });
       const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
       await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
     }
     predict.dispose();
-    const macroF1 = state.best?.macroF1 ?? null;
-    const bestEpoch = state.best === null ? null : state.best.epoch + 1;
+    const { macroF1 } = state.best!;
+    await requireBest(folder, best);
     await writeJson(doneFile(run, member.name), {
       epochs: state.epochs,
-      bestEpoch,
+      bestEpoch: best.bestEpoch,
       macroF1,
       weights: join('checkpoints', 'best.safetensors'),
+      sha256: best.sha256,
     });
     return { status: 'done', macroF1 };
   } catch (error) {
     if (error instanceof StoppedError) return { status: 'stopped', macroF1: null };
-    throw error;
+    throw asUserError(error);
   } finally {
     engine.close();
     task.progress.close();
@@ -152,11 +189,11 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
 }
 
 /** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */
-async function startFromPublished({ run, member }: MemberTask, model: Model): Promise<unknown> {
-  const config = configFile(run, member.name);
-  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) {
-    return ((await readJson(config)) as { pretrained?: unknown } | undefined)?.pretrained;
-  }
+async function startFromPublished(
+  { run, member }: MemberTask,
+  { model, before }: { model: Model; before: ConfigRecord | undefined },
+): Promise<unknown> {
+  if (existsSync(lastCheckpoint(memberFolder(run, member.name)))) return before?.pretrained;
   const file = pretrainedFile(member.architecture)!;
   const { adapted, fresh, skipped } = await loadPretrained(model, file);
   return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };

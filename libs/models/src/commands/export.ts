@@ -1,5 +1,5 @@
 // models:export: writes a network with its weights as an ONNX file.
-import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { print, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { type Described, describedIn } from '../description.ts';
@@ -71,7 +71,7 @@ export function exportCommand(): Command {
           },
         });
         await writeFileAtomic(path, [model]);
-        console.log(`${path}: ${architecture}, opset ${ONNX_OPSET}, ${(model.length / 1e6).toFixed(1)} MB`);
+        print(`${path}: ${architecture}, opset ${ONNX_OPSET}, ${(model.length / 1e6).toFixed(1)} MB`);
       } finally {
         engine.close();
       }

@@ -1,5 +1,5 @@
 // models:goldens: compares every network of a goldens file with the network here, one line each.
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { messageOf, print, UserError } from '@ct-ensemble/core';
 import { type EngineKind, openEngine } from '@ct-ensemble/engine';
 import { Command, Option } from 'commander';
 import { type Comparison, compareGolden, readGoldens, sharedGoldens } from '../goldens.ts';
@@ -39,9 +39,9 @@ export function goldensCommand(): Command {
         for (const [net, golden] of Object.entries(goldens.nets)) {
           const line = compared(() => compareGolden({ seed: goldens.seed, net }, golden), net);
           lines.push(line);
-          if (!json) console.log(textOf(line));
+          if (!json) print(textOf(line));
         }
-        if (json) console.log(JSON.stringify(lines, undefined, 1));
+        if (json) print(JSON.stringify(lines, undefined, 1));
         if (lines.some(({ ok }) => !ok)) process.exitCode = 1;
       } finally {
         opened.close();

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { codeOf, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { codeOf, messageOf, print, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { openEngine, pythonEnvironment } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { z } from 'zod';
@@ -52,11 +52,11 @@ export function roundTripCommand(): Command {
           const far = [pytorch && distance(own, pytorch), distance(own, onnxruntime), probabilities];
           if (!far.every((value) => value === null || value <= limit)) ok = false;
           const [strict, onnx, softmax] = far.map((value) => value?.toExponential(1) ?? 'not available');
-          console.log(
+          print(
             `${name}: greatest |Δ| of logits, PyTorch ${strict}, ONNX Runtime ${onnx}; probabilities ${softmax}`,
           );
         }
-        console.log(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
+        print(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
         if (!ok) process.exitCode = 1;
         else if (keeps) await writeFileAtomic(record, recorded(versions, ours, networks));
       } finally {

@@ -1,4 +1,5 @@
 // models:summary: prints a network's layers, shapes and costs as a table.
+import { print } from '@ct-ensemble/core';
 import { Command, Option } from 'commander';
 import { architectureNames, architectureOf } from '../registry.ts';
 import { type SummaryRow, summarise, totals } from '../onnx/summary.ts';
@@ -41,7 +42,7 @@ export function summaryCommand(): Command {
         depth,
       );
       const total = totals(rows);
-      console.log(json ? JSON.stringify({ architecture, rows, total }, undefined, 1) : table(rows));
+      print(json ? JSON.stringify({ architecture, rows, total }, undefined, 1) : table(rows));
     });
 }
 

@@ -63,6 +63,9 @@ test.each([
   ['the header has the key a twice', file(`{${entry('a', [0, 4])},"\\u0061":{}}`, bytes(4))],
   ['the header has the key dtype twice', file(`{${entry('a', [0, 4], '"dtype":"F32","dtype":"I32","shape":[1]')}}`, bytes(4))],
   ['b.weight: ends at byte 24 of a body of 23 bytes (the file is truncated)', file(header, body.subarray(0, 23))],
+  ['the header has objects and lists more than 8 levels deep', file(`{"a":${'['.repeat(1e6)}${']'.repeat(1e6)}}`)],
+  ['the header has 16777217 bytes, more than 16777216', file(' '.repeat(2 ** 24 + 1))],
+  ['a: needs dtype, shape and data_offsets', file(`{${entry('a', [0, 4], `"dtype":"F32","shape":[${Array(17).fill(1)}]`)}}`, bytes(4))],
   ['1 bytes at the end belong to no tensor', file(header, Buffer.concat([body, bytes(1)]))],
 ])('refuses a malformed file: %s', async (problem, malformed) => {
   const path = join(await mkdtemp(join(tmpdir(), 'ct-ensemble-models-')), 'bad.safetensors');
@@ -103,7 +106,22 @@ test('a sound file whose first bytes are those of a pickle', async () => {
 });
 
 test('a folder is not a file', async () => {
-  await expect(readSafetensors(tmpdir())).rejects.toThrow(`${tmpdir()}: cannot be read (EISDIR`);
+  await expect(readSafetensors(tmpdir())).rejects.toThrow(`${tmpdir()}: is a folder, not a regular file`);
+});
+
+test('brackets and escaped quotes within a text are no levels', async () => {
+  const text = `"\\"${'[{'.repeat(50)}\\\\"`;
+  const found = await readSafetensors(file(`{"__metadata__":{"note":${text}}}`));
+  expect(found.metadata).toEqual({ note: JSON.parse(text) });
+});
+
+test('a very long text in the header is read or refused, but never a crash', async () => {
+  const long = file(`{"__metadata__":{"note":"${'x'.repeat(1.6e7)}"}}`);
+  const outcome = await readSafetensors(long).then(
+    ({ metadata }) => metadata['note']!.length,
+    (error: unknown) => (error as Error).name,
+  );
+  expect([1.6e7, 'UserError']).toContain(outcome);
 });
 
 test('names a file that is not there', async () => {

@@ -1,7 +1,10 @@
 // Reads and writes the safetensors file format (https://huggingface.co/docs/safetensors): the header's length in eight bytes, a
 // JSON header, then the tensors' bytes one after the other, little endian, in C order.
-import { messageOf, UserError, writeFileAtomic, codeOf } from '@ct-ensemble/core';
-import { readFile } from 'node:fs/promises';
+import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { digestProblem } from './digest.ts';
+
+/** Bounds of the JSON header. The networks of this project have headers of at most 200 kB with 3 levels and 4 sizes a shape. */
+const HEADER_BOUNDS = { bytes: 2 ** 24, levels: 8, rank: 16 } as const;
 
 const arrays = {
   F64: Float64Array,
@@ -39,22 +42,31 @@ export interface Safetensors {
   metadata: Metadata;
 }
 
+export interface ReadOptions {
+  /** What to do about a malformed or changed file; default: fetch or write the file again. */
+  remedy?: string;
+}
+
 /**
  * Reads a safetensors file from a path or from its bytes. Tensors that are aligned in the file are views of one buffer; others
  * are copies.
- * @throws {UserError} if the file does not exist or is malformed.
+ * @throws {UserError} if the file does not exist, is malformed, or does not agree with the digests in its metadata (see `withDigests`).
  */
-export async function readSafetensors(source: string | Uint8Array): Promise<Safetensors> {
-  if (typeof source !== 'string') return decode(source);
+export async function readSafetensors(
+  source: string | Uint8Array,
+  options: ReadOptions = {},
+): Promise<Safetensors> {
+  if (typeof source !== 'string') return decode(source, options);
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(source);
+    bytes = await readRegularFile(source, { maxBytes: MAX_BYTES.weights });
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const problem =
       codeOf(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${messageOf(error)})`;
     throw new UserError(problem, { file: source, remedy: 'check the path', cause: error });
   }
-  return decode(bytes, source);
+  return decode(bytes, { ...options, file: source });
 }
 
 /** Writes tensors and metadata to a safetensors file, atomically. Equal arguments give equal bytes. */
@@ -85,11 +97,12 @@ function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
   ];
 }
 
-function decode(bytes: Uint8Array, file?: string): Safetensors {
+function decode(bytes: Uint8Array, options: ReadOptions & { file?: string }): Safetensors {
+  const { file, remedy = 'fetch or write the file again' } = options;
   const fail = (problem: string): never => {
     throw new UserError(`is not a valid safetensors file: ${problem}`, {
       ...(file === undefined ? {} : { file }),
-      remedy: 'fetch or write the file again',
+      remedy,
     });
   };
   const length = bytes.length < 8 ? undefined : headerLength(bytes);
@@ -142,6 +155,8 @@ function decode(bytes: Uint8Array, file?: string): Safetensors {
     covered = end;
   }
   if (covered !== body.length) fail(`${body.length - covered} bytes at the end belong to no tensor`);
+  const changed = digestProblem(tensors, metadata);
+  if (changed !== undefined) fail(changed);
   return { tensors, metadata };
 }
 
@@ -158,6 +173,10 @@ function isPyTorch(bytes: Uint8Array): boolean {
 }
 
 function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Record<string, unknown> {
+  if (bytes.length > HEADER_BOUNDS.bytes)
+    fail(`the header has ${bytes.length} bytes, more than ${HEADER_BOUNDS.bytes}`);
+  if (levelsOf(bytes) > HEADER_BOUNDS.levels)
+    fail(`the header has objects and lists more than ${HEADER_BOUNDS.levels} levels deep`);
   let text = '';
   let header: unknown;
   try {
@@ -166,9 +185,28 @@ function parseHeader(bytes: Uint8Array, fail: (problem: string) => never): Recor
   } catch (error) {
     fail(`the header is not JSON (${messageOf(error)})`);
   }
-  const twice = duplicateKey(text);
+  let twice: string | undefined;
+  try {
+    twice = duplicateKey(text);
+  } catch (error) {
+    fail(`the header has a text of too many characters (${messageOf(error)})`); // more than a regular expression can match
+  }
   if (twice !== undefined) fail(`the header has the key ${twice} twice`);
   return isObject(header) ? header : fail('the header is not a JSON object');
+}
+
+/** How deep objects and lists lie within each other in this JSON text, outside of strings. */
+function levelsOf(json: Uint8Array): number {
+  let [level, deepest, inString] = [0, 0, false];
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (inString && byte === 0x5c)
+      i++; // a backslash: the next character is not the end of the string
+    else if (byte === 0x22) inString = !inString;
+    else if (!inString && (byte === 0x5b || byte === 0x7b)) deepest = Math.max(deepest, ++level);
+    else if (!inString && (byte === 0x5d || byte === 0x7d)) level--;
+  }
+  return deepest;
 }
 
 /** The first key that occurs twice in one object of a valid JSON text; JSON.parse would silently keep the last value. */
@@ -238,7 +276,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isMetadata = (value: unknown): value is Metadata =>
   isObject(value) && Object.values(value).every((text) => typeof text === 'string');
 const isSizes = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  Array.isArray(value) &&
+  value.length <= HEADER_BOUNDS.rank &&
+  value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 interface Entry {
   dtype: string;

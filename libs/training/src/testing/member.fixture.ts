@@ -61,6 +61,7 @@ export async function train(options: Partial<TrainOptions> = {}, build: () => Mo
   try {
     const state = await trainMember({
       model,
+      member: 'tiny',
       folder,
       seed: 5,
       classes: 2,

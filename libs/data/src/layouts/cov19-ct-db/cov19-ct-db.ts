@@ -7,7 +7,7 @@ import { counted, listed, type Finding } from '../../findings.ts';
 import { type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from '../layout.ts';
 import { SPLITS, splitOf, type Split } from '../../splits/split.ts';
 import { listFolder, niftiName, type FolderListing } from '../listing.ts';
-import { readScanFolder, reportStrays } from '../scan-folder.ts';
+import { readScanFolder, reportStrays, reportUnusable, volumesOf } from '../scan-folder.ts';
 import { readPatients } from './patients.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { classOf, COMPETITION_TASKS, scanName, type ClassFolder, type CompetitionTask } from './spelling.ts';
@@ -96,13 +96,12 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
       });
   };
   const addFiles = (parent: string, files: string[], of: Pick<ScanFolder, 'split' | 'className'>) => {
-    for (const file of files) {
-      const volume = niftiName(file);
-      if (volume === undefined) continue;
-      const name = scanName(volume);
+    for (const file of volumesOf(parent, files, findings)) {
+      const name = scanName(niftiName(file)!);
       scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, file), isFile: true });
     }
   };
+  reportUnusable(root, rootListing, findings);
   for (const splitFolder of rootListing.folders) {
     const split = splitOf(splitFolder);
     const splitPath = join(root, splitFolder);

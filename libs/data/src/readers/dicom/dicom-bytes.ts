@@ -16,7 +16,7 @@ export function isDicom(bytes: Uint8Array): boolean {
 /** Whether DICM stands at byte 128. */
 export const hasPreamble = (bytes: Uint8Array) => bytes.length >= 132 && latin1(bytes, 128, 132) === 'DICM';
 export const latin1 = (bytes: Uint8Array, from: number, to: number) =>
-  String.fromCharCode(...bytes.subarray(from, to));
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1', from, to);
 export const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const VRS = new Set(
   'AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV'.split(
@@ -29,22 +29,44 @@ export const isVR = (bytes: Uint8Array, at: number) => VRS.has(latin1(bytes, at,
 /** Value representations whose length field has four bytes, preceded by two unused bytes (PS3.5, 7.1.2). */
 const LONG_VRS = new Set('OB OD OF OL OV OW SQ SV UC UN UR UT UV'.split(' '));
 
+/** How the elements of a data set are encoded. */
+export interface Encoding {
+  /** Without value representations. */
+  implicit: boolean;
+  little: boolean;
+}
+
+export interface ElementHeader {
+  tag: number;
+  /** Value representation; null if the element has none. */
+  vr: string | null;
+  /** Position of the value. */
+  value: number;
+  /** Length of the value in bytes. */
+  length: number;
+}
+
 /**
- * The header of the element at this position: its tag, the position of its value, and the value's length in bytes.
- * Undefined if the bytes end within the header.
+ * The header of the element at this position; undefined if the bytes end within it. An element without letters in the
+ * place of its value representation is implicit even in an explicit data set: some writers mix the two, and pydicom
+ * reads them so.
  */
 export function elementHeader(
   bytes: Uint8Array,
   at: number,
-  { implicit, little }: { implicit: boolean; little: boolean },
-): { tag: number; value: number; length: number } | undefined {
-  const long = !implicit && LONG_VRS.has(latin1(bytes, at + 4, at + 6));
+  { implicit, little }: Encoding,
+): ElementHeader | undefined {
+  if (at + 8 > bytes.length) return undefined;
+  const view = viewOf(bytes);
+  const group = view.getUint16(at, little);
+  const tag = group * 0x10000 + view.getUint16(at + 2, little);
+  const letters = latin1(bytes, at + 4, at + 6);
+  const vr = implicit || group === 0xfffe || !/^[A-Z]{2}$/.test(letters) ? null : letters;
+  const long = vr !== null && LONG_VRS.has(vr);
   const value = at + (long ? 12 : 8);
   if (value > bytes.length) return undefined;
-  const view = viewOf(bytes);
-  const tag = view.getUint16(at, little) * 0x10000 + view.getUint16(at + 2, little);
-  const length = implicit || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
-  return { tag, value, length };
+  const length = vr === null || long ? view.getUint32(value - 4, little) : view.getUint16(at + 6, little);
+  return { tag, vr, value, length };
 }
 
 /** A text without the blanks and zero bytes that pad it to an even length. */

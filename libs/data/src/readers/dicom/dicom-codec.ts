@@ -2,7 +2,6 @@
 import { createRequire } from 'node:module';
 import { messageOf } from '@ct-ensemble/core';
 import type { Codec } from '@cornerstonejs/dicom-codec';
-import { fieldName } from './dicom-elements.ts';
 
 const require = createRequire(import.meta.url);
 const loadCodec = () => {
@@ -46,12 +45,7 @@ async function decodeQuietly(
   } catch (cause) {
     countLeak(encoded.length + 2 * info.rows * info.columns);
     const reason = typeof cause === 'number' ? 'the decoder gave up' : messageOf(cause);
-    throw new Error(
-      `field ${fieldName('PixelData')} cannot be decoded: ${reason.replace(/\s+/g, ' ').trim()}`,
-      {
-        cause,
-      },
-    );
+    throw new Error(`cannot be decoded: ${reason.replace(/\s+/g, ' ').trim()}`, { cause });
   } finally {
     Object.assign(console, { log, warn, error });
     started.add(transferSyntax);

@@ -1,20 +1,28 @@
 // The elements of a parsed DICOM file by keyword, with their types checked.
-import type { Dataset } from 'dcmjs';
-import { trimmed } from './dicom-bytes.ts';
+import { latin1, trimmed, viewOf } from './dicom-bytes.ts';
+import type { DataSet, Element } from './dicom-walker.ts';
 
-/** The elements that the reader uses: by keyword, the tag as dcmjs writes it. */
+/** The elements that the reader uses: by keyword, the tag in eight hexadecimal digits. */
 export const tags = {
+  SpecificCharacterSet: '00080005',
   ImageType: '00080008',
+  SOPClassUID: '00080016',
+  AcquisitionTime: '00080032',
   Modality: '00080060',
+  FrameType: '00089007',
   PatientID: '00100020',
   SliceThickness: '00180050',
   SpacingBetweenSlices: '00180088',
   GantryDetectorTilt: '00181120',
+  ConvolutionKernel: '00181210',
+  StudyInstanceUID: '0020000D',
   SeriesInstanceUID: '0020000E',
+  AcquisitionNumber: '00200012',
   InstanceNumber: '00200013',
   ImagePositionPatient: '00200032',
   ImageOrientationPatient: '00200037',
   FrameOfReferenceUID: '00200052',
+  SliceLocation: '00201041',
   SamplesPerPixel: '00280002',
   PhotometricInterpretation: '00280004',
   NumberOfFrames: '00280008',
@@ -33,6 +41,7 @@ export const tags = {
   RescaleSlope: '00281053',
   SharedFunctionalGroupsSequence: '52009229',
   PerFrameFunctionalGroupsSequence: '52009230',
+  ExtendedOffsetTable: '7FE00001',
   PixelData: '7FE00010',
 } as const;
 export type Keyword = keyof typeof tags;
@@ -43,19 +52,26 @@ export const fieldName = (keyword: Keyword) =>
 
 /** The elements of one frame: looked up in the frame's own functional groups, then the shared ones, then the file. */
 export class Elements {
-  readonly #datasets: readonly Dataset[];
+  readonly #datasets: readonly DataSet[];
 
-  constructor(datasets: readonly Dataset[]) {
+  constructor(datasets: readonly DataSet[]) {
     this.#datasets = datasets;
   }
 
   /** The values of an element; empty if it is absent or has no value. */
-  values(keyword: Keyword): unknown[] {
+  values(keyword: Keyword): (string | number)[] {
     for (const dataset of this.#datasets) {
-      const found = valuesOf(dataset, keyword);
+      const element = dataset.get(tags[keyword]);
+      const found = element === undefined ? [] : this.#decoded(element, keyword);
       if (found.length > 0) return found;
     }
     return [];
+  }
+
+  #decoded(element: Element, keyword: Keyword): (string | number)[] {
+    const characterSet = this.#datasets.at(-1)!.get(tags.SpecificCharacterSet)?.bytes ?? new Uint8Array();
+    const values = decodedValues(element, keyword, trimmed(latin1(characterSet, 0, characterSet.length)));
+    return values.filter((value) => value !== '');
   }
 
   /** The values as text, without padding. */
@@ -100,26 +116,80 @@ export class Elements {
 }
 
 /** The elements of the frame with this index, from 0. */
-export function frameElements(dataset: Dataset, frame: number): Elements {
+export function frameElements(dataset: DataSet, frame: number): Elements {
   const groups = [
-    valuesOf(dataset, 'PerFrameFunctionalGroupsSequence')[frame],
-    valuesOf(dataset, 'SharedFunctionalGroupsSequence')[0],
-  ].filter(isDataset);
-  const macros = groups.flatMap((group) =>
-    Object.values(group).flatMap((element) => (Array.isArray(element?.Value) ? element.Value : [])),
-  );
-  return new Elements([...macros.filter(isDataset), dataset]);
+    dataset.get(tags.PerFrameFunctionalGroupsSequence)?.items[frame],
+    dataset.get(tags.SharedFunctionalGroupsSequence)?.items[0],
+  ];
+  const macros = groups.flatMap((group) => [...(group?.values() ?? [])].flatMap(({ items }) => items));
+  return new Elements([...macros, dataset]);
 }
 
-function valuesOf(dataset: Dataset, keyword: Keyword): unknown[] {
-  const { Value, _rawValue } = dataset[tags[keyword]] ?? {};
-  // When dcmjs parses a number it drops every character that is not a digit: “1.O5” would become 1.5.
-  const isText = Array.isArray(_rawValue) && _rawValue.every((item) => typeof item === 'string');
-  const value = isText ? _rawValue : Value;
-  const values: unknown[] = Array.isArray(value) ? value : [value];
-  return values.filter((item) => item !== undefined && item !== null && item !== '');
+const NUMERIC: readonly Keyword[] = [
+  'SamplesPerPixel',
+  'Rows',
+  'Columns',
+  'BitsAllocated',
+  'BitsStored',
+  'HighBit',
+  'PixelRepresentation',
+  'PixelPaddingValue',
+  'PixelPaddingRangeLimit',
+];
+
+/** By value representation: the bytes of one number, and how it is read. */
+const NUMBERS: Readonly<
+  Record<string, [size: number, read: (view: DataView, at: number, little: boolean) => number]>
+> = {
+  US: [2, (view, at, little) => view.getUint16(at, little)],
+  SS: [2, (view, at, little) => view.getInt16(at, little)],
+  UL: [4, (view, at, little) => view.getUint32(at, little)],
+  SL: [4, (view, at, little) => view.getInt32(at, little)],
+  FL: [4, (view, at, little) => view.getFloat32(at, little)],
+  FD: [8, (view, at, little) => view.getFloat64(at, little)],
+  OV: [8, (view, at, little) => Number(view.getBigUint64(at, little))],
+};
+
+/** The numbers of a binary element, or the texts of any other. */
+function decodedValues(element: Element, keyword: Keyword, characterSet: string): (string | number)[] {
+  const { bytes, little } = element;
+  const unknown = element.vr === null || element.vr === 'UN';
+  const vr = unknown
+    ? NUMERIC.includes(keyword)
+      ? 'US'
+      : keyword === 'ExtendedOffsetTable'
+        ? 'OV'
+        : ''
+    : element.vr!;
+  const number = NUMBERS[vr];
+  if (number === undefined) return textOf(bytes, characterSet).split('\\');
+  const [size, read] = number;
+  const view = viewOf(bytes);
+  return Array.from({ length: Math.floor(bytes.length / size) }, (_, i) => read(view, i * size, little));
 }
 
-const isDataset = (value: unknown): value is Dataset =>
-  typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
+/** Character sets without code extensions (PS3.3, C.12.1.1.2) by the names that TextDecoder knows. */
+const CHARACTER_SETS: Readonly<Record<string, string>> = {
+  'ISO_IR 101': 'iso-8859-2',
+  'ISO_IR 109': 'iso-8859-3',
+  'ISO_IR 110': 'iso-8859-4',
+  'ISO_IR 144': 'iso-8859-5',
+  'ISO_IR 127': 'iso-8859-6',
+  'ISO_IR 126': 'iso-8859-7',
+  'ISO_IR 138': 'iso-8859-8',
+  'ISO_IR 166': 'windows-874',
+  'ISO_IR 13': 'shift_jis',
+  'ISO_IR 192': 'utf-8',
+  GB18030: 'gb18030',
+  GBK: 'gbk',
+};
+
+function textOf(bytes: Uint8Array, characterSet: string): string {
+  const label = CHARACTER_SETS[characterSet];
+  const isAscii = bytes.every((byte) => byte < 0x80);
+  return label === undefined || isAscii
+    ? latin1(bytes, 0, bytes.length)
+    : new TextDecoder(label).decode(bytes);
+}
+
 const numberOf = (text: string) => (text === '' ? NaN : Number(text));

@@ -1,9 +1,11 @@
 // One DICOM file: its images in Hounsfield units, and their position in the patient. Coordinates are DICOM's LPS, in mm:
 // x to the patient's left, y to the back, z to the head.
+import { messageOf } from '@ct-ensemble/core';
 import type { Slice } from '../../scan.ts';
 import { parseDicom } from './dicom-dataset.ts';
-import { frameElements, type Elements } from './dicom-elements.ts';
-import { decodeFrame, encodedFrames, sampleFormat } from './dicom-pixels.ts';
+import { fieldName, frameElements, type Elements } from './dicom-elements.ts';
+import { decodeFrame, requireSupported, sampleFormat } from './dicom-pixels.ts';
+import { encodedFrames } from './encoded-frames.ts';
 import { rescaleOf, toHounsfield } from './hounsfield.ts';
 
 export type Vector = [x: number, y: number, z: number];
@@ -11,6 +13,8 @@ export type Vector = [x: number, y: number, z: number];
 export interface Geometry {
   /** Of the first sample, in mm. */
   position: Vector | null;
+  /** SliceLocation in mm. */
+  location: number | null;
   /** Unit vectors: along a row, from its first sample to the next, and down a column. */
   orientation: { row: Vector; column: Vector } | null;
   /** Millimetres between the centres of rows and of columns. */
@@ -24,12 +28,26 @@ export interface Geometry {
 /** What the header says about one image; null where it says nothing. */
 export interface ImageHeader {
   path: string;
+  /** StudyInstanceUID. */
+  study: string | null;
   /** SeriesInstanceUID. */
   series: string | null;
   patient: string | null;
   frameOfReference: string | null;
+  /** AcquisitionNumber. */
+  acquisition: number | null;
+  /** ImageType, its values joined by a backslash. */
+  imageType: string;
+  /** ConvolutionKernel. */
+  kernel: string;
+  /** AcquisitionTime. */
+  time: string | null;
   /** InstanceNumber. */
   instance: number | null;
+  /** Index of the frame in its file. */
+  frame: number;
+  /** SOP class Secondary Capture: a converted image, or a page that a workstation saved. */
+  secondaryCapture: boolean;
   rows: number;
   columns: number;
   geometry: Geometry;
@@ -42,6 +60,10 @@ export interface DicomImage extends ImageHeader {
   slice: (Slice & { data: Int16Array }) | null;
   /** Number of samples that were padding. */
   padded: number;
+  /** Number of samples that lossy compression had moved out of the stored range. */
+  clamped: number;
+  /** Bytes of pixel data that belong to no frame. */
+  surplus: number;
   monochrome1: boolean;
   /** Whether the file states a slope or an intercept. */
   rescaled: boolean;
@@ -57,15 +79,24 @@ export const MAX_SLICES = 4000;
 
 /** The images of a file, one per frame. Throws an Error with the reason, which names the field. */
 export async function readDicomFile(path: string, bytes: Uint8Array): Promise<DicomImage[]> {
-  const { transferSyntax, dataset } = parseDicom(bytes);
+  const { transferSyntax, dataset, pixelData } = parseDicom(bytes);
   const file = frameElements(dataset, 0);
+  if (pixelData === null)
+    throw new Error(
+      `field ${fieldName('PixelData')} is missing: no image, or the file is damaged or cut short`,
+    );
+  requireSupported(transferSyntax);
   const format = sampleFormat(file);
-  const frames = file.whole('NumberOfFrames', { from: 1, to: MAX_SLICES, missing: 1 });
-  const encoded = encodedFrames({ dataset, transferSyntax, frames }, format);
+  // Some writers state no frames where there is one.
+  const count = file.whole('NumberOfFrames', { from: 0, to: MAX_SLICES, missing: 1 }) || 1;
+  const extendedOffsets = file.values('ExtendedOffsetTable').map(Number);
+  const { frames, surplus } = inPixelData(() =>
+    encodedFrames({ pixelData, transferSyntax, frames: count, extendedOffsets }, format),
+  );
   const images: DicomImage[] = [];
-  for (const [frame, bytesOfFrame] of encoded.entries()) {
+  for (const [frame, bytesOfFrame] of frames.entries()) {
     const elements = frame === 0 ? file : frameElements(dataset, frame);
-    const header = headerOf(elements, { path, rows: format.rows, columns: format.columns });
+    const header = headerOf(elements, { path, frame, rows: format.rows, columns: format.columns });
     const rescale = rescaleOf(elements, format);
     const image = {
       ...header,
@@ -74,33 +105,53 @@ export async function readDicomFile(path: string, bytes: Uint8Array): Promise<Di
       unusualWindow: hasUnusualWindow(elements),
     };
     if (image.notAxial !== null) {
-      images.push({ ...image, slice: null, padded: 0 });
+      images.push({ ...image, slice: null, padded: 0, clamped: 0, surplus: 0 });
       continue;
     }
-    const samples = await decodeFrame(bytesOfFrame, format, transferSyntax);
-    const { data, padded } = toHounsfield(samples, format, rescale);
-    images.push({ ...image, slice: { height: format.rows, width: format.columns, data }, padded });
+    const decoded = await decodeFrame(bytesOfFrame, format, transferSyntax).catch(rethrowOfPixelData);
+    const { data, padded, clamped } = toHounsfield(decoded, format, rescale);
+    const slice = { height: format.rows, width: format.columns, data };
+    images.push({ ...image, slice, padded, clamped, surplus: decoded.surplus + (frame === 0 ? surplus : 0) });
   }
   return images;
 }
 
+/** Puts the field's name before the reason of an error. */
+function rethrowOfPixelData(cause: unknown): never {
+  throw new Error(`field ${fieldName('PixelData')} ${messageOf(cause)}`, { cause });
+}
+
+function inPixelData<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    return rethrowOfPixelData(cause);
+  }
+}
+
 function headerOf(
   elements: Elements,
-  { path, rows, columns }: { path: string; rows: number; columns: number },
-) {
+  where: { path: string; frame: number; rows: number; columns: number },
+): ImageHeader {
   const geometry = geometryOf(elements);
   return {
-    path,
+    ...where,
+    study: elements.text('StudyInstanceUID'),
     series: elements.text('SeriesInstanceUID'),
     patient: elements.text('PatientID'),
     frameOfReference: elements.text('FrameOfReferenceUID'),
+    acquisition: elements.numbers('AcquisitionNumber', 1)?.[0] ?? null,
+    imageType: elements.texts('ImageType').join('\\'),
+    kernel: elements.texts('ConvolutionKernel').join('\\'),
+    time: elements.text('AcquisitionTime'),
     instance: elements.numbers('InstanceNumber', 1)?.[0] ?? null,
-    rows,
-    columns,
+    secondaryCapture: elements.text('SOPClassUID')?.startsWith(SECONDARY_CAPTURE) ?? false,
     geometry,
     notAxial: reasonNotAxial(elements, geometry),
   };
 }
+
+const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
 
 function geometryOf(elements: Elements): Geometry {
   const position = elements.numbers('ImagePositionPatient', 3);
@@ -113,6 +164,7 @@ function geometryOf(elements: Elements): Geometry {
     elements.numbers('SpacingBetweenSlices', 1)?.[0] ?? elements.numbers('SliceThickness', 1)?.[0] ?? 0;
   return {
     position: position as Vector | null,
+    location: elements.numbers('SliceLocation', 1)?.[0] ?? null,
     orientation: row && column && { row, column },
     spacing: rows > 0 && columns > 0 ? { rows, columns } : null,
     thickness: thickness > 0 ? thickness : null,
@@ -123,7 +175,9 @@ function geometryOf(elements: Elements): Geometry {
 function reasonNotAxial(elements: Elements, { orientation }: Geometry): string | null {
   const modality = elements.text('Modality');
   if (modality !== null && modality !== 'CT') return `of modality ${modality}`;
-  if (elements.texts('ImageType').includes('LOCALIZER')) return 'a localizer';
+  const types = [...elements.texts('ImageType'), ...elements.texts('FrameType')];
+  if (types.includes('LOCALIZER')) return 'a localizer';
+  if (types.includes('SCREEN SAVE')) return 'a saved screen';
   if (orientation !== null && Math.abs(normalOf(orientation)[2]) < Math.SQRT1_2) return 'not axial';
   return null;
 }

@@ -1,26 +1,4 @@
-// The parts of dcmjs and dicom-codec that are used here; the packages ship no types.
-declare module 'dcmjs' {
-  export type Dataset = Record<string, { vr?: string; Value?: unknown; _rawValue?: unknown } | undefined>;
-
-  const dcmjs: {
-    log: { setLevel(level: string): void; getLogger(name: string): { setLevel(level: string): void } };
-    data: {
-      DicomMessage: {
-        readFile(
-          buffer: ArrayBuffer,
-          options: {
-            ignoreErrors: boolean;
-            untilTag: string;
-            includeUntilTagValue: boolean;
-            noCopy: boolean;
-          },
-        ): { meta: Dataset; dict: Dataset };
-      };
-    };
-  };
-  export default dcmjs;
-}
-
+// The parts of dicom-codec and its decoders that are used here; the packages ship no types.
 declare module '@cornerstonejs/dicom-codec' {
   export interface ImageInfo {
     rows: number;

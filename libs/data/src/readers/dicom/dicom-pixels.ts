@@ -1,15 +1,19 @@
-// From the pixel data of a DICOM file to the samples of each frame.
-import type { Dataset } from 'dcmjs';
-import { endMarkerOf, jpegSize, requireFrameSize, requireRleHeader } from './compressed-frame.ts';
+// From the stored bytes of a frame to its samples.
+import { summaryOf, type FrameSummary } from './compressed-frame.ts';
 import { decodeCompressed, hasCodec } from './dicom-codec.ts';
-import { fieldName, tags, type Elements } from './dicom-elements.ts';
-import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT } from './transfer-syntaxes.ts';
-
-const JPEG_LOSSLESS = ['1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70'];
-const RLE = '1.2.840.10008.1.2.5';
-const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
-/** Of 8 bits per sample, which a baseline decoder reads, or of 12 bits, for which there is no decoder. */
-const JPEG_EXTENDED = '1.2.840.10008.1.2.4.51';
+import { fieldName, type Elements } from './dicom-elements.ts';
+import { decodeJpegLossless } from './jpeg-lossless.ts';
+import { decodeRle } from './rle.ts';
+import {
+  BIG_ENDIAN,
+  GE_PRIVATE,
+  isNative,
+  JPEG_BASELINE,
+  JPEG_EXTENDED,
+  JPEG_LOSSLESS,
+  mayBeLossy,
+  RLE,
+} from './transfer-syntaxes.ts';
 
 /** How a frame's samples are stored (PS3.3, C.7.6.3). */
 export interface SampleFormat {
@@ -39,61 +43,61 @@ export function sampleFormat(elements: Elements): SampleFormat {
   return { rows, columns, bitsAllocated, bitsStored, highBit, signed };
 }
 
-export interface FrameSource {
-  dataset: Dataset;
-  transferSyntax: string;
-  /** Number of frames that the header states. */
-  frames: number;
+/** Throws an Error if pixel data of this transfer syntax cannot be read. */
+export function requireSupported(transferSyntax: string) {
+  if (!isNative(transferSyntax) && !hasCodec(transferSyntax))
+    throw new Error(`transfer syntax ${transferSyntax} is not supported`);
+}
+
+/** The samples of one frame, and what was unusual about its bytes. */
+export interface DecodedFrame {
+  /** [rows, columns], one or two bytes each. */
+  samples: Uint8Array | Uint16Array;
+  /** What a lossy codec's samples can hold; null if the samples are as they were stored. */
+  lossy: { bits: number; signed: boolean } | null;
+  /** Bytes behind the image, other than padding. */
+  surplus: number;
 }
 
 /**
- * The bytes of every frame as they are stored, compressed or not. Throws an Error with the reason if there are fewer
- * bytes or fragments than the format requires, or the compression is not supported.
+ * The samples of one frame. Throws an Error with the reason if the frame cannot be decoded, is cut short, or is of a
+ * kind that is not supported.
  */
-export function encodedFrames(source: FrameSource, format: SampleFormat): Uint8Array[] {
-  const { dataset, transferSyntax, frames } = source;
-  const name = fieldName('PixelData');
-  const value = dataset[tags.PixelData]?.Value;
-  const parts = Array.isArray(value) ? value.map(bytesOf) : [];
-  if (parts.length === 0)
-    throw new Error(`field ${name} is missing: no image, or the file is damaged or cut short`);
-  if (isNative(transferSyntax)) {
-    const bytes = joined(parts);
-    const length = (format.rows * format.columns * format.bitsAllocated) / 8;
-    if (bytes.length < length * frames)
-      throw new Error(
-        `field ${name} has ${bytes.length} bytes, but ${frames} × ${format.rows} × ${format.columns} samples take ${length * frames} (the file is cut short)`,
-      );
-    return Array.from({ length: frames }, (_, i) => bytes.subarray(i * length, (i + 1) * length));
-  }
-  if (!hasCodec(transferSyntax)) throw new Error(`transfer syntax ${transferSyntax} is not supported`);
-  if (frames === 1) return [joined(parts)];
-  if (parts.length !== frames)
-    throw new Error(
-      `field ${name} has ${parts.length} fragments for ${frames} frames and no table that assigns fragments to frames`,
-    );
-  return parts;
-}
-
-/** The samples of one frame, [rows, columns], one or two bytes each. Throws an Error with the reason. */
 export async function decodeFrame(
   encoded: Uint8Array,
   format: SampleFormat,
   transferSyntax: string,
+): Promise<DecodedFrame> {
+  const stored = (samples: Uint8Array | Uint16Array) => ({ samples, lossy: null, surplus: 0 });
+  if (isNative(transferSyntax)) return stored(nativeSamples(encoded, format, transferSyntax));
+  const bytesPerSample = format.bitsAllocated === 8 ? 1 : 2;
+  if (transferSyntax === RLE) return stored(decodeRle(encoded, format.rows * format.columns, bytesPerSample));
+  const summary = summaryOf(encoded, format);
+  const samples = await decodedSamples(encoded, summary, { format, transferSyntax });
+  const surplus = encoded.subarray(summary.length).some((byte) => byte !== 0)
+    ? encoded.length - summary.length
+    : 0;
+  const { bits, signed } = summary;
+  return { samples, lossy: mayBeLossy(transferSyntax) ? { bits, signed } : null, surplus };
+}
+
+function nativeSamples(encoded: Uint8Array, { bitsAllocated }: SampleFormat, transferSyntax: string) {
+  if (bitsAllocated === 8) return encoded;
+  const bytes = Buffer.from(encoded);
+  if ([BIG_ENDIAN, GE_PRIVATE].includes(transferSyntax)) bytes.swap16();
+  return wordsOf(bytes);
+}
+
+async function decodedSamples(
+  encoded: Uint8Array,
+  { bits, length }: FrameSummary,
+  { format, transferSyntax }: { format: SampleFormat; transferSyntax: string },
 ): Promise<Uint8Array | Uint16Array> {
   const { rows, columns, bitsAllocated, signed } = format;
-  if (isNative(transferSyntax)) {
-    if (bitsAllocated === 8) return encoded;
-    const bytes = Buffer.from(encoded);
-    if (transferSyntax === BIG_ENDIAN) bytes.swap16();
-    return wordsOf(bytes);
-  }
-  if (transferSyntax === RLE) requireRleHeader(encoded, bitsAllocated / 8);
-  else requireFrameSize(encoded, format);
-  if (transferSyntax === JPEG_EXTENDED && jpegSize(encoded)?.bits !== 8)
-    throw new Error(
-      `field ${fieldName('PixelData')} holds a JPEG of 12 bits (transfer syntax ${JPEG_EXTENDED}), which is not supported`,
-    );
+  const image = encoded.subarray(0, length);
+  if (JPEG_LOSSLESS.includes(transferSyntax)) return decodeJpegLossless(image);
+  if (transferSyntax === JPEG_EXTENDED && bits !== 8)
+    throw new Error(`holds a JPEG of 12 bits (transfer syntax ${JPEG_EXTENDED}), which is not supported`);
   const info = {
     rows,
     columns,
@@ -102,41 +106,15 @@ export async function decodeFrame(
     signed,
     pixelRepresentation: signed ? 1 : 0,
   };
-  const frame = JPEG_LOSSLESS.includes(transferSyntax) ? withSpareBits(encoded) : encoded;
   const syntax = transferSyntax === JPEG_EXTENDED ? JPEG_BASELINE : transferSyntax;
-  const bytes = await decodeCompressed(frame, info, syntax);
+  const bytes = await decodeCompressed(image, info, syntax);
   const size = bytes.length / (rows * columns);
   if (size !== 1 && size !== 2)
-    throw new Error(
-      `field ${fieldName('PixelData')} cannot be decoded: ${bytes.length} bytes came out for ${rows} × ${columns} samples`,
-    );
+    throw new Error(`cannot be decoded: ${bytes.length} bytes came out for ${rows} × ${columns} samples`);
   return size === 1 ? bytes : wordsOf(bytes);
 }
-
-/**
- * The JPEG with eight zero bytes before its end marker: jpeg-lossless-decoder-js 2.1.2 looks eight bits ahead, and
- * drops the last sample if the end marker comes sooner.
- */
-function withSpareBits(jpeg: Uint8Array): Uint8Array {
-  const end = endMarkerOf(jpeg);
-  return new Uint8Array(Buffer.concat([jpeg.subarray(0, end), new Uint8Array(8), jpeg.subarray(end)]));
-}
-
-const isNative = (transferSyntax: string) =>
-  [IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED].includes(transferSyntax);
 
 function wordsOf(bytes: Uint8Array): Uint16Array {
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length >> 1);
-}
-
-/** dcmjs returns a frame as its bytes, or as a list of fragments. */
-function bytesOf(value: unknown): Uint8Array {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  return Array.isArray(value) ? joined(value.map(bytesOf)) : new Uint8Array();
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  return parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));
 }

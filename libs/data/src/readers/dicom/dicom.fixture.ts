@@ -27,13 +27,15 @@ const vrOf = (keyword: Keyword) =>
       ? 'US'
       : keyword.endsWith('UID')
         ? 'UI'
-        : /Modality|ImageType|Photometric/.test(keyword)
+        : /Modality|ImageType|FrameType|Photometric|SpecificCharacterSet/.test(keyword)
           ? 'CS'
           : keyword === 'PatientID'
             ? 'LO'
-            : /^(InstanceNumber|NumberOfFrames)$/.test(keyword)
-              ? 'IS'
-              : 'DS';
+            : keyword === 'ConvolutionKernel' || keyword === 'AcquisitionTime'
+              ? 'SH'
+              : /^(InstanceNumber|AcquisitionNumber|NumberOfFrames)$/.test(keyword)
+                ? 'IS'
+                : 'DS';
 
 /** The words as pixel data, little endian. */
 export const words = (...values: number[]) =>
@@ -65,18 +67,29 @@ export function sliceElements(z: number, changes: SliceElements = {}): SliceElem
   };
 }
 
-export function dicomBytes(
-  elements: SliceElements,
-  options: { transferSyntax?: string; preamble?: boolean; meta?: boolean } = {},
-): Uint8Array {
-  const { transferSyntax = EXPLICIT, preamble = true, meta = true } = options;
-  const order = { implicit: transferSyntax === IMPLICIT, big: transferSyntax === BIG_ENDIAN };
-  const sorted = Object.entries(elements)
+export interface FileOptions {
+  /** Default: explicit little endian. */
+  transferSyntax?: string;
+  /** The transfer syntax by which the data set is encoded, if it is another one. */
+  encodedAs?: string;
+  preamble?: boolean;
+  meta?: boolean;
+  /** Whole elements by their tags, eight hexadecimal digits. */
+  raw?: Readonly<Record<string, Uint8Array>>;
+}
+
+export function dicomBytes(elements: SliceElements, options: FileOptions = {}): Uint8Array {
+  const { transferSyntax = EXPLICIT, preamble = true, meta = true, raw = {} } = options;
+  const { encodedAs = transferSyntax } = options;
+  const order = { implicit: encodedAs === IMPLICIT, big: encodedAs === BIG_ENDIAN };
+  const encoded = Object.entries(elements)
     .filter((entry): entry is [Keyword, Value] => entry[1] !== undefined)
-    .sort(([a], [b]) => (tags[a as Keyword] < tags[b as Keyword] ? -1 : 1));
-  const dataset = Buffer.concat(
-    sorted.map(([keyword, value]) => element({ tag: tags[keyword], vr: vrOf(keyword), value }, order)),
-  );
+    .map(([keyword, value]): [string, Uint8Array] => [
+      tags[keyword],
+      element({ tag: tags[keyword], vr: vrOf(keyword), value }, order),
+    ]);
+  const sorted = [...encoded, ...Object.entries(raw)].sort(([a], [b]) => (a < b ? -1 : 1));
+  const dataset = Buffer.concat(sorted.map(([, bytes]) => bytes));
   const syntax = element(
     { tag: '00020010', vr: 'UI', value: transferSyntax },
     { implicit: false, big: false },
@@ -136,9 +149,15 @@ function element(
 }
 
 /** RLE Lossless of 16-bit samples: high bytes, then low bytes, all as literal runs. */
-export function rleOf(samples: number[]): Uint8Array {
-  const segment = (bytes: number[]) =>
-    Buffer.from([bytes.length - 1, ...bytes, ...(bytes.length % 2 ? [] : [128])]);
+export function rleOf(samples: readonly number[]): Uint8Array {
+  const segment = (bytes: number[]) => {
+    const runs: number[] = [];
+    for (let at = 0; at < bytes.length; at += 128) {
+      const run = bytes.slice(at, at + 128);
+      runs.push(run.length - 1, ...run);
+    }
+    return Buffer.from(runs.length % 2 === 0 ? runs : [...runs, 128]);
+  };
   const high = segment(samples.map((sample) => (sample >> 8) & 0xff));
   const low = segment(samples.map((sample) => sample & 0xff));
   const header = Buffer.alloc(64);

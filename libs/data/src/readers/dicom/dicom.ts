@@ -1,14 +1,18 @@
-// DICOM CT series: from the files of a folder to scans in Hounsfield units, one scan per series.
+// DICOM CT series: from the files of a folder to scans in Hounsfield units, usually one scan per series.
 import { messageOf, UserError } from '@ct-ensemble/core';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
 import { counted, listed } from '../../findings.ts';
 import { MAX_SLICES, readDicomFile, type AxialImage, type DicomImage } from './dicom-image.ts';
 import { PADDING_HU } from './hounsfield.ts';
+import { groupImages, type ImageGroup } from './series-groups.ts';
 import { orderSlices } from './slice-order.ts';
 import { isTransposed, turned } from './slice-orientation.ts';
 import type { Scan, ScanFinding } from '../../scan.ts';
 
 export { isDicom } from './dicom-bytes.ts';
+
+/** Pixel data may be padded with this many bytes. */
+const MAX_PADDING = 2;
 
 export interface DicomFile {
   /** Names the file in findings and errors. */
@@ -17,15 +21,16 @@ export interface DicomFile {
 }
 
 /**
- * Reads one scan per SeriesInstanceUID, in the order of their first files. Images without that UID form one scan if they
- * share the folder, the frame of reference and the size. Files that cannot be read, and images that are not axial CT
- * slices, are left out with a finding. Slices are ordered from head to feet; row 0 is anterior and column 0 is the
- * patient's right.
+ * Reads one scan per SeriesInstanceUID; `groupImages` says when a series is several
+ * scans. Images without that UID form one scan if they share the folder, the frame of reference and the size. Files that
+ * cannot be read, and images that are not axial CT slices, are left out with a finding. Slices are ordered from head to
+ * feet; row 0 is anterior and column 0 is the patient's right.
  * @throws {UserError} naming a file and its field, if no slice can be read; also for more than `MAX_SLICES` in a series.
  */
 export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan[]> {
   if (files.length === 0) throw new UserError('no DICOM file', { remedy: 'name the files of a CT series' });
-  const series = new Map<string, AxialImage[]>();
+  const sliceCounts = new Map<string | null, number>();
+  const axial: AxialImage[] = [];
   const leftOut: DicomImage[] = [];
   const unreadable: { path: string; problem: string; cause: unknown }[] = [];
   for (const { path, bytes } of files) {
@@ -37,32 +42,30 @@ export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan
       continue;
     }
     for (const image of images) {
-      if (isAxial(image)) {
-        const key = seriesKey(image);
-        const members = series.get(key) ?? [];
-        if (members.length === MAX_SLICES)
-          throw new UserError(`its series has more than ${MAX_SLICES} slices`, {
-            file: path,
-            remedy: 'put each scan into a folder of its own',
-          });
-        members.push(image);
-        series.set(key, members);
-      } else leftOut.push(image);
+      if (!isAxial(image)) {
+        leftOut.push(image);
+        continue;
+      }
+      const count = (sliceCounts.get(image.series) ?? 0) + 1;
+      if (count > MAX_SLICES)
+        throw new UserError(`its series has more than ${MAX_SLICES} slices`, {
+          file: path,
+          remedy: 'put each scan into a folder of its own',
+        });
+      sliceCounts.set(image.series, count);
+      axial.push(image);
     }
   }
-  if (series.size === 0) throw nothingLeft({ files, unreadable, leftOut });
+  if (axial.length === 0) throw nothingLeft({ files, unreadable, leftOut });
 
   const common: ScanFinding[] = [];
   if (leftOut.length > 0) common.push(leftOutFinding(leftOut));
   for (const { path, problem } of unreadable)
     common.push({ kind: 'unreadable-file', message: `left out: ${basename(path)} ${problem}` });
-  return [...series.values()].map((images) => toScan(images, common));
+  return groupImages(axial).map((group) => toScan(group, common));
 }
 
 const isAxial = (image: DicomImage): image is AxialImage => image.slice !== null;
-
-const seriesKey = ({ series, path, frameOfReference, rows, columns }: DicomImage) =>
-  JSON.stringify(series === null ? [dirname(path), frameOfReference, rows, columns] : [series]);
 
 function leftOutFinding(images: readonly DicomImage[]): ScanFinding {
   const names = images.map(({ path, notAxial }) => `${basename(path)} (${notAxial})`);
@@ -95,8 +98,8 @@ function nothingLeft(options: {
   });
 }
 
-function toScan(images: readonly AxialImage[], common: readonly ScanFinding[]): Scan {
-  const { ordered, distance, findings } = orderSlices(images);
+function toScan(group: ImageGroup, common: readonly ScanFinding[]): Scan {
+  const { ordered, distance, findings } = orderSlices(group.images);
   const slices = ordered.map(turned);
   const { patient, series, geometry } = ordered[0]!;
   const pixel = geometry.spacing;
@@ -115,7 +118,7 @@ function toScan(images: readonly AxialImage[], common: readonly ScanFinding[]): 
           },
     patient,
     series,
-    findings: [...findings, ...imageFindings(ordered), ...common],
+    findings: [...group.findings, ...findings, ...imageFindings(ordered), ...common],
   };
 }
 
@@ -143,6 +146,16 @@ function imageFindings(images: readonly AxialImage[]): ScanFinding[] {
     'padding',
     countOf((image) => image.padded > 0),
     `padding (PixelPaddingValue) was replaced by air, ${PADDING_HU} HU`,
+  );
+  report(
+    'clamped-samples',
+    countOf((image) => image.clamped > 0),
+    'lossy compression moved samples out of the range of BitsStored (0028,0101); they were clamped to that range',
+  );
+  report(
+    'surplus-pixel-data',
+    countOf((image) => image.surplus > MAX_PADDING),
+    'PixelData (7FE0,0010) holds more than the images that NumberOfFrames, Rows and Columns state',
   );
   report(
     'no-rescale',

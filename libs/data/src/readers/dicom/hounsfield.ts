@@ -1,6 +1,6 @@
 // From the stored values of a DICOM image to Hounsfield units: bits, sign, padding, slope and intercept.
 import { fieldName, type Elements } from './dicom-elements.ts';
-import type { SampleFormat } from './dicom-pixels.ts';
+import type { DecodedFrame, SampleFormat } from './dicom-pixels.ts';
 
 /** Hounsfield units that padding becomes. */
 export const PADDING_HU = -1024;
@@ -16,7 +16,7 @@ export interface Rescale {
 export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleFormat): Rescale {
   const slope = elements.number('RescaleSlope') ?? 1;
   if (slope === 0) throw new Error(`field ${fieldName('RescaleSlope')} is 0`);
-  // PixelPaddingValue may be US or SS; dcmjs reads it as unsigned if the file does not say which.
+  // PixelPaddingValue may be US or SS; it is read as unsigned if the file does not say which.
   const stored = (value: number) =>
     signed ? (value << (32 - bitsAllocated)) >> (32 - bitsAllocated) : value;
   const first = elements.numbers('PixelPaddingValue', 1)?.[0];
@@ -31,57 +31,83 @@ export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleF
 
 /**
  * Hounsfield units of every sample: stored · slope + intercept, rounded, clamped to int16. `padded` counts the samples
- * that were padding and are now `PADDING_HU`.
+ * that were padding and are now `PADDING_HU`; `clamped` those that a lossy compression had moved out of the range of
+ * BitsStored, and that are taken for the nearest end of that range.
  */
 export function toHounsfield(
-  samples: Uint8Array | Uint16Array,
+  { samples, lossy }: Pick<DecodedFrame, 'samples' | 'lossy'>,
   format: SampleFormat,
   rescale: Rescale,
-): { data: Int16Array; padded: number } {
-  const { table, isPadding } = lookupTableOf(format, rescale);
+): { data: Int16Array; padded: number; clamped: number } {
+  const { table, kinds } = lookupTableOf(format, rescale, lossy);
   const data = new Int16Array(samples.length);
-  let padded = 0;
+  const counts = [0, 0, 0];
   for (let i = 0; i < samples.length; i++) {
     const sample = samples[i]!;
     data[i] = table[sample]!;
-    padded += isPadding[sample]!;
+    counts[kinds[sample]!]!++;
   }
-  return { data, padded };
+  return { data, padded: counts[PADDING]!, clamped: counts[CLAMPED]! };
 }
+
+const PADDING = 1;
+const CLAMPED = 2;
 
 interface LookupTable {
   /** [65536], Hounsfield units by the bits of a sample. */
   table: Int16Array;
-  /** [65536], 1 if a sample of these bits is padding. */
-  isPadding: Uint8Array;
+  /** [65536], `PADDING` or `CLAMPED` if a sample of these bits is that, else 0. */
+  kinds: Uint8Array;
 }
 
 /** The slices of a series have the same format and rescaling nearly always: the last table is kept. */
 let last: { key: string; tables: LookupTable } | undefined;
 
-function lookupTableOf(format: SampleFormat, rescale: Rescale): LookupTable {
+function lookupTableOf(format: SampleFormat, rescale: Rescale, lossy: DecodedFrame['lossy']): LookupTable {
   const { bitsStored, highBit, signed } = format;
-  const key = JSON.stringify([bitsStored, highBit, signed, rescale]);
-  if (last?.key !== key) last = { key, tables: makeLookupTable(format, rescale) };
+  const key = JSON.stringify([bitsStored, highBit, signed, rescale, lossy]);
+  if (last?.key !== key) last = { key, tables: makeLookupTable(format, rescale, lossy) };
   return last.tables;
 }
 
-function makeLookupTable({ bitsStored, highBit, signed }: SampleFormat, rescale: Rescale): LookupTable {
-  const { slope, intercept, padding } = rescale;
+function makeLookupTable(
+  format: SampleFormat,
+  { slope, intercept, padding }: Rescale,
+  lossy: DecodedFrame['lossy'],
+): LookupTable {
+  const { bitsStored, highBit, signed } = format;
   const table = new Int16Array(1 << 16);
-  const isPadding = new Uint8Array(1 << 16);
+  const kinds = new Uint8Array(1 << 16);
   const unused = 32 - bitsStored;
   for (let bits = 0; bits < table.length; bits++) {
     const shifted = (bits >> (highBit + 1 - bitsStored)) << unused;
-    const stored = signed ? shifted >> unused : shifted >>> unused;
+    const masked = signed ? shifted >> unused : shifted >>> unused;
+    const stored = clampedSample(bits, format, lossy) ?? masked;
     // Some writers store padding in the bits above BitsStored.
     const padded =
-      padding !== null && (within(padding, stored) || within(padding, signed ? (bits << 16) >> 16 : bits));
+      padding !== null && (within(padding, masked) || within(padding, signed ? (bits << 16) >> 16 : bits));
     const hounsfield = padded ? PADDING_HU : Math.round(stored * slope + intercept);
     table[bits] = Math.max(-32768, Math.min(32767, hounsfield));
-    isPadding[bits] = padded ? 1 : 0;
+    kinds[bits] = padded ? PADDING : stored === masked ? 0 : CLAMPED;
   }
-  return { table, isPadding };
+  return { table, kinds };
+}
+
+/**
+ * The end of the stored range next to a sample of a lossy codec whose own range is wider, where the sample lies outside:
+ * such a codec overshoots at sharp edges, and without the bits above BitsStored metal would become air. Undefined for
+ * samples that need no clamping.
+ */
+function clampedSample(bits: number, format: SampleFormat, lossy: DecodedFrame['lossy']): number | undefined {
+  const { bitsStored, highBit, signed } = format;
+  if (lossy === null || lossy.bits <= bitsStored || highBit !== bitsStored - 1) return undefined;
+  // Signed samples may have been coded as the unsigned numbers of their BitsStored bits.
+  if (signed && !lossy.signed && bits < 2 ** bitsStored) return undefined;
+  const value = signed || lossy.signed ? (bits << 16) >> 16 : bits;
+  const [low, high] = signed
+    ? [-(2 ** (bitsStored - 1)), 2 ** (bitsStored - 1) - 1]
+    : [0, 2 ** bitsStored - 1];
+  return value < low ? low : value > high ? high : undefined;
 }
 
 const within = ({ from, to }: { from: number; to: number }, value: number) => value >= from && value <= to;

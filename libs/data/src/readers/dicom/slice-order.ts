@@ -5,10 +5,13 @@ import type { ScanFinding } from '../../scan.ts';
 import { dot, normalOf, type DicomImage, type Vector } from './dicom-image.ts';
 
 /** Slices closer than this, in mm, are at the same position. */
-const SAME_POSITION = 0.01;
+export const SAME_POSITION = 0.01;
 
 /** A gap wider than this multiple of the median distance means that slices are missing. */
 const MISSING_FROM = 1.5;
+
+/** A gap narrower than this multiple of the median distance is reported. */
+const UNEVEN_BELOW = 0.75;
 
 export interface OrderedSeries<Image> {
   /** From head to feet, one image per position; of several the one with the lowest InstanceNumber. */
@@ -18,34 +21,57 @@ export interface OrderedSeries<Image> {
   findings: ScanFinding[];
 }
 
+/** The direction from feet to head in which positions are measured: the normal of the slices. */
+export function heightAxis(images: readonly DicomImage[]): Vector {
+  const orientation = images.find(({ geometry }) => geometry.orientation)?.geometry.orientation;
+  const normal: Vector = orientation ? normalOf(orientation) : [0, 0, 1];
+  return normal[2] < 0 ? [-normal[0], -normal[1], -normal[2]] : normal;
+}
+
 /**
- * Orders images by their position along the slices' normal. If an image has no position, all are ordered by
- * InstanceNumber instead, then by file name, with a finding.
+ * Orders images by their position along the slices' normal; the few that have no position are left out. Where most have
+ * none, or all have the same, other fields give the order. All of this is reported.
  */
 export function orderSlices<Image extends DicomImage>(images: readonly Image[]): OrderedSeries<Image> {
   const findings: ScanFinding[] = [];
   const numbered = images.toSorted(
     (a, b) =>
       (a.instance ?? Infinity) - (b.instance ?? Infinity) ||
-      a.path.localeCompare(b.path, 'en', { numeric: true }),
+      a.path.localeCompare(b.path, 'en', { numeric: true }) ||
+      a.frame - b.frame,
   );
-  const orientation = numbered.find(({ geometry }) => geometry.orientation)?.geometry.orientation;
-  if (!orientation)
+  if (!numbered.some(({ geometry }) => geometry.orientation))
     findings.push({
       kind: 'no-orientation',
       message:
         'no ImageOrientationPatient (0020,0037): rows are assumed to run from right to left, columns to the back',
     });
-  const normal: Vector = orientation ? normalOf(orientation) : [0, 0, 1];
-  const up: Vector = normal[2] < 0 ? [-normal[0], -normal[1], -normal[2]] : normal;
+  const up = heightAxis(numbered);
   findings.push(...tiltFinding(up, numbered));
-  if (numbered.some(({ geometry }) => geometry.position === null)) {
+  const placed = numbered.filter(({ geometry }) => geometry.position !== null);
+  if (placed.length < numbered.length / 2 || placed.length === 0) {
     const message =
-      'some slices have no ImagePositionPatient (0020,0032): ordered by InstanceNumber, which may run from head to feet or back';
+      'most slices have no ImagePositionPatient (0020,0032): ordered by InstanceNumber, which may run from head to feet or back';
     return { ordered: numbered, distance: null, findings: [...findings, { kind: 'no-positions', message }] };
   }
-  const heightOf = (image: Image) => dot(image.geometry.position!, up);
-  const sorted = numbered.toSorted((a, b) => heightOf(b) - heightOf(a));
+  if (placed.length < numbered.length) {
+    const others = numbered.filter(({ geometry }) => geometry.position === null);
+    const message = `${counted(others.length, 'slice')} without ImagePositionPatient (0020,0032) left out: ${namesOf(others)}`;
+    findings.push({ kind: 'no-position', message });
+  }
+  const heights = placed.map(({ geometry }) => dot(geometry.position!, up));
+  const substitute =
+    Math.max(...heights) - Math.min(...heights) < SAME_POSITION ? orderWithoutHeights(placed) : null;
+  if (substitute !== null) return { ...substitute, findings: [...findings, ...substitute.findings] };
+  return orderByHeight(placed, { heightOf: (image) => dot(image.geometry.position!, up), findings });
+}
+
+/** From head to feet; of several images at one height only the first stays. */
+function orderByHeight<Image extends DicomImage>(
+  images: readonly Image[],
+  { heightOf, findings }: { heightOf: (image: Image) => number; findings: readonly ScanFinding[] },
+): OrderedSeries<Image> {
+  const sorted = images.toSorted((a, b) => heightOf(b) - heightOf(a));
   const ordered: Image[] = [];
   const gaps: number[] = [];
   const duplicates: Image[] = [];
@@ -58,15 +84,51 @@ export function orderSlices<Image extends DicomImage>(images: readonly Image[]):
       ordered.push(image);
     }
   }
+  const reported = [...findings];
   if (duplicates.length > 0) {
-    const names = [...new Set(duplicates.map(({ path }) => basename(path)))];
-    const message = `${counted(duplicates.length, 'slice')} left out because another is at the same position: ${listed(names)}`;
-    findings.push({ kind: 'duplicate-positions', message });
+    const message = `${counted(duplicates.length, 'slice')} left out because another is at the same position: ${namesOf(duplicates)}`;
+    reported.push({ kind: 'duplicate-positions', message });
   }
   const distance = medianOf(gaps);
-  if (distance !== null) findings.push(...missingFinding(gaps, distance));
-  return { ordered, distance, findings };
+  if (distance !== null) reported.push(...missingFinding(gaps, distance), ...unevenFinding(gaps, distance));
+  return { ordered, distance, findings: reported };
 }
+
+/**
+ * The order of slices that all state the same position: by SliceLocation, or InstanceNumber, or as the frames of one
+ * file, whichever has a value of its own for each slice. Null for slices that do lie at one position.
+ */
+function orderWithoutHeights<Image extends DicomImage>(
+  images: readonly Image[],
+): OrderedSeries<Image> | null {
+  if (images.length < 2) return null;
+  const distinct = (valueOf: (image: Image) => number | null) => {
+    const values = new Set(images.map(valueOf));
+    return values.size === images.length && !values.has(null);
+  };
+  const finding = (by: string): ScanFinding => ({
+    kind: 'one-position',
+    message: `ImagePositionPatient (0020,0032) is the same in all ${images.length} slices: ordered by ${by}`,
+  });
+  if (distinct(({ geometry }) => geometry.location))
+    return orderByHeight(images, {
+      heightOf: ({ geometry }) => geometry.location!,
+      findings: [finding('SliceLocation (0020,1041), which is taken to rise from feet to head')],
+    });
+  const isOneFile = new Set(images.map(({ path }) => path)).size === 1;
+  const located = new Set(images.map(({ geometry }) => geometry.location));
+  if (!isOneFile && !located.has(null) && located.size === 1) return null;
+  if (!isOneFile && !distinct(({ instance }) => instance)) return null;
+  const by = isOneFile ? 'their frames’ numbers' : 'InstanceNumber (0020,0013)';
+  return {
+    ordered: [...images],
+    distance: null,
+    findings: [finding(`${by}, which may run from head to feet or back`)],
+  };
+}
+
+const namesOf = (images: readonly DicomImage[]) =>
+  listed([...new Set(images.map(({ path }) => basename(path)))]);
 
 function tiltFinding(up: Vector, images: readonly DicomImage[]): ScanFinding[] {
   const degrees = (Math.acos(Math.min(1, up[2])) * 180) / Math.PI;
@@ -87,6 +149,15 @@ function missingFinding(gaps: readonly number[], distance: number): ScanFinding[
     `about ${counted(missing, 'slice')} missing: ${counted(wide.length, 'gap')} of up to ` +
     `${Number(Math.max(...wide).toFixed(3))} mm where slices are ${Number(distance.toFixed(3))} mm apart`;
   return [{ kind: 'missing-slices', message }];
+}
+
+function unevenFinding(gaps: readonly number[], distance: number): ScanFinding[] {
+  const narrow = gaps.filter((gap) => gap < UNEVEN_BELOW * distance);
+  if (narrow.length === 0) return [];
+  const message =
+    `${counted(narrow.length, 'gap')} of down to ${Number(Math.min(...narrow).toFixed(3))} mm where slices are ` +
+    `${Number(distance.toFixed(3))} mm apart: they may be of several scans`;
+  return [{ kind: 'uneven-positions', message }];
 }
 
 function medianOf(values: readonly number[]): number | null {

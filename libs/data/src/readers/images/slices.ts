@@ -2,6 +2,7 @@
 import type { GreyImage } from '../../scan.ts';
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
+import { requireFewJpegScans } from './jpeg-scans.ts';
 import { decodeGreyJpeg, MAX_PIXELS } from './jpeg.ts';
 
 sharp.cache(false); // A cache would be useless: no slice is decoded twice.
@@ -18,10 +19,12 @@ export interface DecodedSlice {
  * Pillow's `convert('L')`); 16 bits become 8 as v / 257, rounded; CMYK is converted through sRGB, which is approximate.
  *
  * Decoding is strict. Throws an Error with the reason for everything that the JPEG or PNG decoder warns about (cut short,
- * corrupt data, bad checksum), and for a JPEG without its end marker, which decoders would fill up with grey.
+ * corrupt data, bad checksum), for a JPEG without its end marker, which decoders would fill up with grey, for more than
+ * 4096² pixels and for a JPEG of more than 100 scans.
  */
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
   if (bytes.length === 0) throw new Error('the file is empty');
+  requireFewJpegScans(bytes);
   const image = hasEndMarker(bytes) ? await decodeGreyJpeg(bytes) : null;
   return image === null ? decodeAny(bytes) : { image, loss: null };
 }

@@ -256,6 +256,11 @@ describe('what cannot be read says which file, which field and what to do', () =
     ['a huge size', changed((file) => file.writeInt16LE(5000, 44)), /field dim\[2\]: 5000/],
     ['two volumes', small({ dims: [3, 2, 1, 2] }), /field dim: 2 volumes in one file/],
     ['4 GB', small({ dims: [4096, 4096, 4000] }), /field dim: .* more than 4 GB/],
+    [
+      'more voxels than a CT has',
+      small({ dims: [4096, 512, 513], type: 'uint8' }),
+      /field dim: 4096 × 512 × 513 voxels; a CT volume may have at most 1073741824/,
+    ],
     ['colour', changed((file) => file.writeInt16LE(128, 70)), /field datatype: 128 \(RGB\)/],
     ['other bits', changed((file) => file.writeInt16LE(8, 72)), /field bitpix: 8, but datatype 4 has 16/],
     [
@@ -276,7 +281,7 @@ describe('what cannot be read says which file, which field and what to do', () =
 
   test('no file, a folder', async () => {
     await expect(readNifti(join(folder, 'none.nii'))).rejects.toThrow('none.nii: there is no such file');
-    await expect(readNifti(folder)).rejects.toThrow(UserError);
+    await expect(readNifti(folder)).rejects.toThrow(`${folder}: is a folder, not a regular file`);
   });
 
   function changedGzip(bytes: Buffer) {

@@ -32,6 +32,12 @@ const arrays: Readonly<Record<number, VoxelArray>> = {
 /** Largest number of voxels along an axis. */
 const MAX_DIM = 4096;
 
+/**
+ * Largest number of voxels: 1024 × 1024 × 1024, more than a chest CT has at the usual 512 × 512 (4096 slices would be
+ * needed) or at 1024 × 1024 (1024 slices). As 16-bit Hounsfield units such a volume takes 2 GiB, beside its voxels.
+ */
+const MAX_VOXELS = 2 ** 30;
+
 /** Largest size of a decompressed file. */
 const MAX_BYTES = 2 ** 32;
 
@@ -48,7 +54,8 @@ type Header = NIFTI1 | NIFTI2;
  * mask of labels) is read as Hounsfield units 0 … 255 like any other; the caller decides what it means.
  *
  * Reads from `bytes` if they are given, otherwise from the file; `path` names it in errors. Memory is bounded by the size
- * that the header claims, and a claim that the file is too small for is refused before memory is allocated.
+ * that the header claims, at most 4 GB and 2³⁰ voxels; a greater claim, and one that the file is too small for, is refused
+ * before memory is allocated.
  * @throws {UserError} naming the file and the header field.
  */
 export async function readNifti(path: string, bytes?: Uint8Array): Promise<Scan> {
@@ -96,6 +103,8 @@ async function readVolume(source: ByteSource, fail: Fail): Promise<Scan> {
   const claim = `of the ${claimed} bytes that its header claims (fields dim ${dims.join(' × ')}, datatype, vox_offset)`;
   if (claimed > MAX_BYTES)
     fail(`header, field dim: ${dims.join(' × ')} voxels take ${claimed} bytes, more than 4 GB`);
+  if (length > MAX_VOXELS)
+    fail(`header, field dim: ${dims.join(' × ')} voxels; a CT volume may have at most ${MAX_VOXELS}`);
   if (claimed > source.limit)
     fail(`is truncated: it can hold at most ${source.limit} ${claim}`, 'copy or convert it again');
 

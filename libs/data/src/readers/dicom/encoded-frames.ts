@@ -1,0 +1,81 @@
+// The bytes of each frame, from the Pixel Data of a file: uncompressed, or which fragments make which frame.
+import { isNative } from './transfer-syntaxes.ts';
+import type { Fragment, PixelData } from './dicom-walker.ts';
+import type { SampleFormat } from './dicom-pixels.ts';
+
+export interface FrameSource {
+  pixelData: PixelData;
+  transferSyntax: string;
+  /** Number of frames that the header states. */
+  frames: number;
+  /** The Extended Offset Table (7FE0,0001); empty if the file has none. */
+  extendedOffsets: readonly number[];
+}
+
+/**
+ * The bytes of every frame as they are stored, compressed or not, and the number of bytes behind the last uncompressed
+ * frame. Throws an Error with the reason if there are fewer bytes or fragments than the header requires.
+ */
+export function encodedFrames(
+  source: FrameSource,
+  format: SampleFormat,
+): { frames: Uint8Array[]; surplus: number } {
+  const { pixelData, transferSyntax, frames } = source;
+  const native = isNative(transferSyntax);
+  if ('fragments' in pixelData) {
+    if (native) throw new Error(`is compressed, but the transfer syntax ${transferSyntax} is not`);
+    return { frames: compressedFrames(pixelData, source), surplus: 0 };
+  }
+  if (!native) throw new Error(`is not compressed, but the transfer syntax ${transferSyntax} is`);
+  const { bytes } = pixelData;
+  const length = (format.rows * format.columns * format.bitsAllocated) / 8;
+  if (bytes.length < length * frames)
+    throw new Error(
+      `has ${bytes.length} bytes, but ${frames} × ${format.rows} × ${format.columns} samples take ${length * frames} (the file is cut short)`,
+    );
+  return {
+    frames: Array.from({ length: frames }, (_, i) => bytes.subarray(i * length, (i + 1) * length)),
+    surplus: bytes.length - frames * length,
+  };
+}
+
+/** By the number of fragments, or by an offset table, or else by the markers that an image begins and ends with. */
+function compressedFrames(
+  { fragments, offsets }: { fragments: readonly Fragment[]; offsets: readonly number[] },
+  { frames, extendedOffsets }: FrameSource,
+): Uint8Array[] {
+  if (fragments.length === 0) throw new Error('holds no fragment');
+  if (frames === 1) return [joined(fragments)];
+  if (fragments.length === frames) return fragments.map(({ bytes }) => bytes);
+  const table = [offsets, extendedOffsets].find(({ length }) => length === frames);
+  const starts = table ? startsByOffset(fragments, table) : startsByMarkers(fragments);
+  if (starts?.length !== frames)
+    throw new Error(
+      `has ${fragments.length} fragments for ${frames} frames, and ${table ? 'an offset table that does not fit them' : 'neither an offset table nor markers that assign them to frames'}`,
+    );
+  return starts.map((start, i) => joined(fragments.slice(start, starts[i + 1])));
+}
+
+/** The first fragment of each frame; undefined if an offset is not that of a fragment, or they do not ascend from 0. */
+function startsByOffset(fragments: readonly Fragment[], offsets: readonly number[]): number[] | undefined {
+  const starts = offsets.map((offset) => fragments.findIndex((fragment) => fragment.offset === offset));
+  return starts.every((start, i) => (i === 0 ? start === 0 : start > starts[i - 1]!)) ? starts : undefined;
+}
+
+/** The fragments that begin with a start marker (SOI, SOC) and follow one that ends with an end marker (EOI, EOC). */
+function startsByMarkers(fragments: readonly Fragment[]): number[] {
+  return fragments.flatMap(({ bytes }, i) => {
+    const begins = bytes[0] === 0xff && (bytes[1] === 0xd8 || bytes[1] === 0x4f);
+    return i === 0 || (begins && endsWithMarker(fragments[i - 1]!.bytes)) ? [i] : [];
+  });
+}
+
+function endsWithMarker(bytes: Uint8Array): boolean {
+  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+  return bytes[end - 2] === 0xff && bytes[end - 1] === 0xd9;
+}
+
+const joined = (fragments: readonly Fragment[]) =>
+  fragments.length === 1
+    ? fragments[0]!.bytes
+    : new Uint8Array(Buffer.concat(fragments.map(({ bytes }) => bytes)));

@@ -1,0 +1,109 @@
+// The members of a run that are done, with their probabilities: checked one by one, so that one damaged file hides no other member.
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf, UserError } from '@ct-ensemble/core';
+import type { Plan } from '../run/plan.ts';
+import { probabilitiesFile } from '../run-folder.ts';
+import { readDone } from '../run-records.ts';
+import { scoresOf } from './metrics.ts';
+import { predictions, type Probabilities, readProbabilities } from './probabilities.ts';
+import { requireRunScans, type RunScans } from './run-scans.ts';
+
+export type Split = 'val' | 'test';
+
+/** A member that is done and whose probabilities are those of the run's scans. */
+export interface UsableMember {
+  name: string;
+  /** Macro F1 on the validation scans as training reported it; null if it is not known. */
+  macroF1: number | null;
+  probabilities: Partial<Record<Split, Probabilities>>;
+}
+
+export interface UnusableMember {
+  member: string;
+  /** Names the file, what is wrong with it and the remedy. */
+  problem: string;
+}
+
+export interface RunMembers {
+  usable: UsableMember[];
+  /** Members without done.json. */
+  missing: string[];
+  /** Members that are done, but whose files are missing, damaged or not of this run's scans. */
+  unusable: UnusableMember[];
+}
+
+/** Reads what the members predicted for these splits, in the plan's order. */
+export async function readMembers(
+  run: string,
+  plan: Plan,
+  { scans, splits }: { scans: RunScans; splits: readonly Split[] },
+): Promise<RunMembers> {
+  const members: RunMembers = { usable: [], missing: [], unusable: [] };
+  for (const { name } of plan.members) {
+    try {
+      const done = await readDone(run, name);
+      if (done === undefined) {
+        members.missing.push(name);
+        continue;
+      }
+      const probabilities: UsableMember['probabilities'] = {};
+      for (const split of splits) {
+        const file = probabilitiesFile(run, name, split);
+        const read = await readProbabilities(file);
+        requireRunScans(read, scans.of(name, split), file);
+        probabilities[split] = read;
+      }
+      members.usable.push({ name, macroF1: done.macroF1, probabilities });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      members.unusable.push({ member: name, problem: messageOf(error) });
+    }
+  }
+  return members;
+}
+
+/**
+ * What suggests that a file of probabilities is another member's, one line each: the macro F1 of the validation scans is
+ * not the one that training reported, or two members have equal probabilities. No errors: another device may round
+ * otherwise, and members may be trained alike.
+ */
+export function findingsIn(members: readonly UsableMember[]): string[] {
+  return [...members.flatMap(otherScore), ...copies(members)];
+}
+
+function otherScore({ name, macroF1, probabilities: { val } }: UsableMember): string[] {
+  const now = val && macroF1OfPredicted(val);
+  if (macroF1 === null || now === undefined || Math.abs(now - macroF1) < 1e-9) return [];
+  const [before, after] = [macroF1, now].map((score) => (100 * score).toFixed(2));
+  return [
+    `${name}: training reported macro F1 ${before}, but the probabilities in val.json give ${after}: check that the file is this member's`,
+  ];
+}
+
+/** Macro F1 as training computes it: over the scans that have a label and probabilities. */
+function macroF1OfPredicted(p: Probabilities): number | undefined {
+  const pairs = predictions(p).flatMap((predicted, i) => {
+    const { label } = p.scans[i]!;
+    return label === null ? [] : [{ label, predicted }];
+  });
+  if (pairs.length === 0) return undefined;
+  const [truth, predicted] = [pairs.map(({ label }) => label), pairs.map(({ predicted }) => predicted)];
+  return scoresOf(truth, predicted, p.classes.length).macroF1;
+}
+
+function copies(members: readonly UsableMember[]): string[] {
+  return members.flatMap((member, i) => {
+    const { val, test } = member.probabilities;
+    const rowsOf = (p: Probabilities | undefined) => (p === undefined || p.rows.length === 0 ? null : p.rows);
+    const twin = members.slice(0, i).find(({ probabilities }) =>
+      [
+        [val, probabilities.val],
+        [test, probabilities.test],
+      ].some(([a, b]) => rowsOf(a) !== null && isDeepStrictEqual(rowsOf(a), rowsOf(b))),
+    );
+    if (twin === undefined) return [];
+    return [
+      `${member.name} has the same probabilities as ${twin.name}: check that neither file is a copy of the other`,
+    ];
+  });
+}
