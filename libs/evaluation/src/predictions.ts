@@ -15,14 +15,14 @@ export type InputProblem =
   | 'other-scans'
   | 'option';
 
-/** Input that cannot be evaluated; `problem` says why in one word for programs, the message for people. */
+/** Input that cannot be evaluated; `reason` says why in one word for programs, the message for people. */
 export class EvaluationInputError extends UserError {
-  readonly problem: InputProblem;
+  readonly reason: InputProblem;
 
-  constructor(problem: InputProblem, message: string, remedy?: string) {
+  constructor(reason: InputProblem, message: string, remedy?: string) {
     super(message, remedy === undefined ? {} : { remedy });
     this.name = 'EvaluationInputError';
-    this.problem = problem;
+    this.reason = reason;
   }
 }
 

@@ -92,8 +92,8 @@ test.each<[InputProblem, number[], number[][]]>([
   ['label-not-an-integer', [0.5], [[0.5, 0.5]]],
   ['lengths-differ', [0, 1], [[0.5, 0.5]]],
   ['row-length', [0], [[0.5, 0.3, 0.2]]],
-])('refused: %s', (problem, labels, probabilities) => {
+])('refused: %s', (reason, labels, probabilities) => {
   const refused = () => predictionsOf({ classes: 2, labels, probabilities });
   expect(refused).toThrow(EvaluationInputError);
-  expect(refused).toThrow(expect.objectContaining({ problem }) as Error);
+  expect(refused).toThrow(expect.objectContaining({ reason }) as Error);
 }); // prettier-ignore
