@@ -34,16 +34,23 @@ export function dataOption(what: string, optional?: string): Option {
   return option.makeOptionMandatory(optional === undefined);
 }
 
-/** Adds the options that say how the data set is laid out, and where its table of scans is. */
-export function addDatasetOptions(command: Command): Command {
-  const column = (field: TableField, usual: string) =>
-    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${usual})`);
+/**
+ * Adds the options that say how the data set is laid out, and where its table of scans is. `usual` says what both are if they
+ * are left out; without it, the layout is the recipe's.
+ */
+export function addDatasetOptions(command: Command, usual?: string): Command {
+  const otherwise = usual === undefined ? '' : ` (default: ${usual})`;
+  const column = (field: TableField, names: string) =>
+    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${names})`);
   const options = [
     new Option(
       '--layout <name>',
-      'how the data set is laid out (default: table with --labels, else as the recipe says)',
+      `how the data set is laid out (default: ${usual ?? 'table with --labels, else as the recipe says'})`,
     ).choices(layoutNames),
-    new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
+    new Option(
+      '--labels <file>',
+      `table of scans with their classes: CSV, TSV or XLSX, a row for each scan${otherwise}`,
+    ),
     column('scan', 'scan or path'),
     column('label', 'label, class or category'),
     column('patient', 'patient or patient_id'),
