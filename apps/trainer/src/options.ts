@@ -1,5 +1,12 @@
 // The options that several commands share, each defined once, and the parsers of option values.
-import { layoutNames, SCAN_DEADLINE, type TableField } from '@ct-ensemble/data';
+import { messageOf } from '@ct-ensemble/core';
+import {
+  layoutNames,
+  parseValues,
+  SCAN_DEADLINE,
+  type TableField,
+  type ValuesChoice,
+} from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
 import type { DatasetChoice } from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -27,16 +34,23 @@ export function dataOption(what: string, optional?: string): Option {
   return option.makeOptionMandatory(optional === undefined);
 }
 
-/** Adds the options that say how the data set is laid out, and where its table of scans is. */
-export function addDatasetOptions(command: Command): Command {
-  const column = (field: TableField, usual: string) =>
-    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${usual})`);
+/**
+ * Adds the options that say how the data set is laid out, and where its table of scans is. `usual` says what both are if they
+ * are left out; without it, the layout is the recipe's.
+ */
+export function addDatasetOptions(command: Command, usual?: string): Command {
+  const otherwise = usual === undefined ? '' : ` (default: ${usual})`;
+  const column = (field: TableField, names: string) =>
+    new Option(`--${field}-column <name>`, `column of the table of scans (default: ${names})`);
   const options = [
     new Option(
       '--layout <name>',
-      'how the data set is laid out (default: table with --labels, else as the recipe says)',
+      `how the data set is laid out (default: ${usual ?? 'table with --labels, else as the recipe says'})`,
     ).choices(layoutNames),
-    new Option('--labels <file>', 'table of scans with their classes: CSV, TSV or XLSX, a row for each scan'),
+    new Option(
+      '--labels <file>',
+      `table of scans with their classes: CSV, TSV or XLSX, a row for each scan${otherwise}`,
+    ),
     column('scan', 'scan or path'),
     column('label', 'label, class or category'),
     column('patient', 'patient or patient_id'),
@@ -82,6 +96,22 @@ export function masksOption(): Option {
     '--masks <threshold|weights>',
     'how the lung is found in a slice: threshold or the weights file of a trained network',
   ).default('threshold');
+}
+
+/** What the numbers in the scans' files are, where the files do not say so. */
+export function valuesOption(): Option {
+  return new Option(
+    '--values <values>',
+    'what the numbers in the files of all scans are: hu, hu+1024, hu+32768 (Hounsfield units plus an offset), grey (black −1150 HU, white 350 HU) or window:LOW,HIGH (grey, black LOW HU, white HIGH HU) (default: decided for each scan from its numbers)',
+  ).argParser(values);
+}
+
+function values(text: string): ValuesChoice {
+  try {
+    return parseValues(text);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
 }
 
 /** The folder of the prepared volumes; `flag` is the option's name in the command. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
 import { filterCommand } from './commands/filter.ts';
+import { predictCommand } from './commands/predict.ts';
 import { prepareCommand } from './commands/prepare.ts';
 import { previewCommand } from './commands/preview.ts';
 import { segmenterCommand } from './commands/segmenter.ts';
@@ -10,7 +11,14 @@ export function trainerProgram(): Command {
   const program = new Command('trainer').description(
     'Prepares data sets, trains the members of an ensemble and the two networks of the preparation.',
   );
-  for (const command of [allMembersCommand, prepareCommand, previewCommand, filterCommand, segmenterCommand])
+  for (const command of [
+    allMembersCommand,
+    predictCommand,
+    prepareCommand,
+    previewCommand,
+    filterCommand,
+    segmenterCommand,
+  ])
     program.addCommand(command());
   return program;
 }

@@ -29,6 +29,7 @@ export { guardSplits } from './splits/split-guard.ts';
 export { readLabelledSlices } from './lungs/labelled-slices.ts';
 export { readMaskedSlices } from './lungs/lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './lungs/slice-samples.ts';
+export { parseValues, type ValuesChoice } from './readers/values.ts';
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';
 export { nearestIndices, type Volume } from './volumes/volume.ts';

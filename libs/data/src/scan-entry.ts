@@ -1,8 +1,9 @@
 // A scan on disk, and the same with its volume in the store.
+import type { VolumeFormat } from './readers/volume-formats.ts';
 import type { Split } from './splits/split.ts';
 
-/** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; `nifti`: one volume. */
-export type ScanFormat = 'images' | 'dicom' | 'nifti';
+/** `images`: a JPEG or PNG file a slice; `dicom`: one series, or several; else one volume. */
+export type ScanFormat = 'images' | 'dicom' | VolumeFormat;
 
 /** One scan on disk, not yet decoded. */
 export interface ScanEntry {
@@ -21,7 +22,7 @@ export interface ScanEntry {
   label: number | null;
   /** What its files are. */
   format: ScanFormat;
-  /** Its files, absolute: slices in numeric order, DICOM files by name, one NIfTI file. */
+  /** Its files, absolute: slices in numeric order, DICOM files by name, one volume file, or its header and its file of voxels. */
   slices: readonly string[];
   /** Patient, if the data set names one. */
   patient: string | null;

@@ -9,6 +9,7 @@ export interface PredictOptions {
   /** Scans to predict; each must have a volume. */
   scans: readonly StoredScan[];
   store: Pick<VolumeStore, 'read'>;
+  /** Scans of a batch, at most; with fewer scans than this the batch has as many as there are. */
   batchSize: number;
   /** Epoch of the weights, for the error; counts from 0. */
   epoch?: number | undefined;
@@ -32,11 +33,12 @@ export async function predictScans({
   step,
   scans,
   store,
-  batchSize,
+  batchSize: largestBatch,
   epoch,
   stop,
 }: PredictOptions): Promise<number[][]> {
   const rows: number[][] = [];
+  const batchSize = Math.min(largestBatch, Math.max(scans.length, 1));
   const order = scans.map((_, i) => i);
   for await (const batch of readBatches({ scans, order, batchSize, store })) {
     if (stop?.()) throw new StoppedError('prediction was stopped on request');

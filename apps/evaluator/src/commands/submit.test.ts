@@ -88,7 +88,7 @@ test('probabilities of other scans are one clear error; what the error advises m
   const content = JSON.parse(text);
   await writeFile(file, JSON.stringify({ ...content, scans: content.scans.slice(1) }));
   const before = await readFile(csv('covid'), 'utf8');
-  const problem = `error: ${join('run', 'members', 'one', 'probabilities', 'test.json')}: its scans are not those of this run: missing scans: ${content.scans[0].key} → delete the member's done.json and start the training again: it predicts the scans anew\n`;
+  const problem = `error: ${join('run', 'members', 'one', 'probabilities', 'test.json')}: its scans are not those of this run: missing scans: ${content.scans[0].key} → start the training again, or nx run trainer:predict, which trains nothing: the scans are predicted anew\n`;
 
   const submitted = evaluator('submit', '--run', 'run');
   expect(submitted).toMatchObject({ status: 1, stderr: problem });

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Claim, print, UserError } from '@ct-ensemble/core';
+import type { ValuesChoice } from '@ct-ensemble/data';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   claimRun,
@@ -35,14 +36,17 @@ import {
   type PreparationNetworkOptions,
   recipeOption,
   scanDeadlineOption,
+  valuesOption,
   volumesOption,
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
+import { type Stopping, stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
   scanDeadline: number;
+  /** What the numbers in the files are; undefined: decided for each scan. */
+  values?: ValuesChoice;
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -67,6 +71,7 @@ export function allMembersCommand(): Command {
     .addOption(engineOption())
     .addOption(volumesOption('--volumes'))
     .addOption(scanDeadlineOption())
+    .addOption(valuesOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
@@ -110,23 +115,11 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
       scanDeadline: options.scanDeadline,
+      ...(options.values !== undefined && { values: options.values }),
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal,
     });
-    describeRun(run, prepared);
-    const display = memberDisplay(prepared.plan, prepared.state);
-    stopping.notify = display.notify;
-    const outcomes = await trainMembers({
-      run,
-      plan: prepared.plan,
-      devices: prepared.devices,
-      store,
-      onEvent: display.event,
-      signal,
-    });
-    await display.end();
-    claim.lost.throwIfAborted();
-    return summarise(run, outcomes);
+    return await runMembers(prepared, { run, store, signal, stopping, lost: claim.lost });
   } catch (error) {
     claim?.lost.throwIfAborted();
     if (!stopping.signal.aborted) throw error;
@@ -138,6 +131,40 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   }
 }
 
+export interface RunMembersOptions {
+  run: string;
+  /** Folder of the volume store. */
+  store: string;
+  /** Aborted by the user, or when the claim is lost. */
+  signal: AbortSignal;
+  stopping: Pick<Stopping, 'notify'>;
+  /** Aborted when the claim of the run is lost. */
+  lost: AbortSignal;
+  /** Trains no member, see `trainMembers`. */
+  predictOnly?: boolean;
+}
+
+/** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
+export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
+  const { plan, devices, state } = prepared;
+  const { run, store, signal, stopping, lost, predictOnly = false } = options;
+  describeRun(run, prepared);
+  const display = memberDisplay(plan, state);
+  stopping.notify = display.notify;
+  const outcomes = await trainMembers({
+    run,
+    plan,
+    devices,
+    store,
+    onEvent: display.event,
+    signal,
+    predictOnly,
+  });
+  await display.end();
+  lost.throwIfAborted();
+  return summarise(run, outcomes);
+}
+
 async function phantomScans(): Promise<string> {
   if (!existsSync(join(phantoms.folder, 'phantoms.json')))
     print(`No --data given: making phantom scans in ${phantoms.folder}`);
@@ -146,7 +173,7 @@ async function phantomScans(): Promise<string> {
   return phantoms.folder;
 }
 
-function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
+function describeRun(run: string, { plan, scans, report, state, notes }: PreparedRun) {
   const { classes, root, layout, splits } = plan.dataset;
   print(
     `${state === 'new' ? 'New run' : 'Continuing the run'} in ${run}: recipe ${plan.recipe.name}, data ${root}`,
@@ -158,6 +185,7 @@ function describeRun(run: string, { plan, scans, report, state }: PreparedRun) {
         : `splits made by patient as the recipe says: ${splitsFile(run)}`),
   );
   print(classTable(scans[0]!.scans, { classes, training: plan.recipe.training }));
+  for (const note of notes) print(note);
   const findings = report.findings.length;
   if (findings > 0)
     print(`${findings} ${findings === 1 ? 'finding' : 'findings'} in the data set: see ${datasetFile(run)}`);
@@ -173,6 +201,8 @@ function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   }
   for (const { member } of of('stopped'))
     print(`stopped  ${member}: the same command continues its training`);
+  for (const { member } of of('untrained'))
+    print(`not trained  ${member}: nx run trainer:all-members trains it`);
   for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
   for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
   print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);

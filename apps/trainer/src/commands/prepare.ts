@@ -1,7 +1,7 @@
 // The command prepare: reads a data set and prepares its volumes, without training. A second run reuses them.
 import { print, printable } from '@ct-ensemble/core';
 import { join } from 'node:path';
-import type { StoredScan } from '@ct-ensemble/data';
+import type { StoredScan, ValuesChoice } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { classTable, openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
@@ -17,6 +17,7 @@ import {
   type PreparationNetworkOptions,
   recipeOption,
   scanDeadlineOption,
+  valuesOption,
   volumesOption,
 } from '../options.ts';
 import { pace } from '../terminal/progress.ts';
@@ -24,6 +25,8 @@ import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
   scanDeadline: number;
+  /** What the numbers in the files are; undefined: decided for each scan. */
+  values?: ValuesChoice;
   data: string;
   recipe: string;
   out?: string;
@@ -44,6 +47,7 @@ export function prepareCommand(): Command {
     .addOption(masksOption())
     .addOption(volumesOption('--out'))
     .addOption(scanDeadlineOption())
+    .addOption(valuesOption())
     .addOption(allowLeaksOption())
     .option('--json', 'print the report as JSON: scans, findings, failures')
     .action(async (options: PrepareOptions) => {
@@ -70,6 +74,7 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
       ...(options.masks !== undefined && { masks: options.masks }),
       allowLeaks: options.allowLeaks === true,
       scanDeadline: options.scanDeadline,
+      ...(options.values !== undefined && { values: options.values }),
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;

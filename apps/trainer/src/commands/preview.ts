@@ -8,6 +8,7 @@ import {
   openVolumeStore,
   viewsOf,
   type StoredScan,
+  type ValuesChoice,
 } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } from '@ct-ensemble/ensemble';
@@ -23,6 +24,7 @@ import {
   type PreparationNetworkOptions,
   recipeOption,
   scanDeadlineOption,
+  valuesOption,
   volumesOption,
 } from '../options.ts';
 import { previewPage, type PreviewScan } from '../preview/preview-page.ts';
@@ -32,6 +34,8 @@ import { stopOnSignal } from '../terminal/signals.ts';
 
 interface PreviewOptions extends PreparationNetworkOptions, DatasetOptions {
   scanDeadline: number;
+  /** What the numbers in the files are; undefined: decided for each scan. */
+  values?: ValuesChoice;
   data: string;
   recipe: string;
   out: string;
@@ -53,6 +57,7 @@ export function previewCommand(): Command {
     .addOption(masksOption())
     .addOption(volumesOption('--volumes'))
     .addOption(scanDeadlineOption())
+    .addOption(valuesOption())
     .option(
       '--scans <n|keys>',
       'draw contact sheets of this number of scans, or of these keys separated by commas (default: all scans)',
@@ -86,6 +91,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
       ...networks,
       allowLeaks: true, // the page shows them
       scanDeadline: options.scanDeadline,
+      ...(options.values !== undefined && { values: options.values }),
       signal,
       onProgress({ done, total }) {
         const line = volumesLine(done, total);
@@ -125,7 +131,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
           }),
         );
         if (!selected.has(key)) continue;
-        const sheet = await scanSheet(entry, { className, volumes, segmenter });
+        const sheet = await scanSheet(entry, { className, volumes, segmenter, values: options.values });
         for (const size of sheet.sizes.keys()) sizes.set(size, (sizes.get(size) ?? 0) + 1);
         const { png, small } = await drawContactSheet(sheet.sheet);
         const name = fileName(key);

@@ -12,6 +12,7 @@ import {
   type Preparation,
   type PreparationNetworks,
   type ScanEntry,
+  type ValuesChoice,
   type SheetSection,
   type StoreRecord,
   type Tile,
@@ -38,16 +39,18 @@ export interface ScanSheetOptions {
   /** At least one volume. */
   volumes: readonly SheetVolume[];
   segmenter: PreparationNetworks['segmenter'];
+  /** What the numbers in the files are; undefined: decided from them. */
+  values?: ValuesChoice | undefined;
 }
 
 /** The sheet, and for each size (`512 × 512`) the number of shown slices that have it. */
 export async function scanSheet(
   scan: ScanEntry,
-  { className, volumes, segmenter }: ScanSheetOptions,
+  { className, volumes, segmenter, values }: ScanSheetOptions,
 ): Promise<{ sheet: ContactSheet; sizes: Map<string, number> }> {
   const { record } = volumes[0]!;
   const mask = volumes.map(({ preparation }) => preparation.mask).find((border) => border) ?? null;
-  const source = await openSlices(scan, await readSliceFiles(scan.slices));
+  const source = await openSlices(scan, await readSliceFiles(scan.slices), { values });
   const [dropped, used] = [new Set(record.dropped), new Set(record.sources)];
   const tiles: Tile[] = [];
   const sizes = new Map<string, number>();

@@ -43,7 +43,7 @@ function liveDisplay(plan: Plan): Display {
     (shown.line as { title: string }).title = printable(`${event.member}: ${describe(event)}`);
     if (outcomes.has(event.kind)) ended.add(event.member);
     if (event.kind === 'failed') shown.finish(new Error(event.reason));
-    if (event.kind === 'done' || event.kind === 'skipped' || event.kind === 'stopped') shown.finish();
+    else if (outcomes.has(event.kind)) shown.finish();
   };
   const list = new Listr(
     plan.members.map(({ name }) => ({
@@ -75,15 +75,25 @@ function liveDisplay(plan: Plan): Display {
 }
 
 /** Kinds of the events after which a member's line no longer changes. */
-const outcomes: ReadonlySet<MemberEvent['kind']> = new Set(['done', 'skipped', 'stopped', 'failed']);
+const outcomes: ReadonlySet<MemberEvent['kind']> = new Set([
+  'done',
+  'skipped',
+  'untrained',
+  'stopped',
+  'failed',
+]);
 
 /** The text of an event, without the member's name. */
 export function describe(event: MemberEvent): string {
   switch (event.kind) {
     case 'skipped':
       return `already done, ${score('best macro F1', event.macroF1)}`;
+    case 'untrained':
+      return 'not trained yet';
     case 'started':
-      return `started on ${event.device}`;
+      return event.splits === undefined
+        ? `started on ${event.device}`
+        : `is trained; predicts the scans of ${event.splits.join(' and ')} on ${event.device}`;
     case 'done':
       return `done, ${score('best macro F1', event.macroF1)}`;
     case 'stopped':

@@ -178,7 +178,7 @@ describe('refuses', () => {
       'no scan',
       { 'a/x.txt': '' },
       { split },
-      /holds no scan in a class folder → lay it out as <root>\/<class>\/<scan>/,
+      /holds no scan in a class folder; it holds 1 \.txt file → lay it out as <root>\/<class>\/<scan>/,
     ],
     [
       'a class that val lacks',

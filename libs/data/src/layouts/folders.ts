@@ -6,15 +6,16 @@ import { counted, listed, type Finding } from '../findings.ts';
 import { columnsOf, headerError, readRows } from '../tables.ts';
 import { NoScanError, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
 import { hasSplitFolders, splitOf, type Split } from '../splits/split.ts';
-import { compareNames, listFolder, niftiName } from './listing.ts';
+import { compareNames, listFolder, volumeName } from './listing.ts';
+import { remedyFor, seenInstead, withSeen } from './no-scan.ts';
 import { reportStrays, volumesOf } from './scan-folder.ts';
-import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
+import { keysOf, namesOf, scansBelow, volumeScans, type FoundFiles } from './scan-search.ts';
 
 export const folders: Layout = {
   name: 'folders',
   description:
     '<root>/<class>/<scan>, or <root>/{train,val,test}/<class>/<scan>, test also without the class folders; ' +
-    'a scan is a folder of JPEG or PNG slices or of DICOM files, or a NIfTI file',
+    'a scan is a folder of JPEG or PNG slices or of DICOM files, or a volume file (NIfTI, MetaImage or NRRD)',
   read,
 };
 
@@ -75,11 +76,14 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
       placed.push(...(await scansAt({ path, split, className: null }, findings, others)));
     }
   } else await addClasses(root, listing.folders, null);
-  if (placed.length === 0)
-    throw new NoScanError('holds no scan in a class folder', {
+  if (placed.length === 0) {
+    const seen = await seenInstead(root);
+    const usual = `lay it out as ${folders.description}; or name another layout with --layout, or a table with --labels`;
+    throw new NoScanError(withSeen('holds no scan in a class folder', seen), {
       file: root,
-      remedy: `lay it out as ${folders.description}; or name another layout with --layout, or a table with --labels`,
+      remedy: remedyFor(usual, seen),
     });
+  }
   const scans = namedScans(root, placed);
   if (!patientsListed) {
     if (!inSplits) reportPatients(root, scans, findings);
@@ -111,7 +115,7 @@ async function readPatients(file: string): Promise<Map<string, string>> {
       throw bad(`split: '${cell}' is no split`, 'write train, val or test');
     if (name === '') throw bad('name: is empty', 'write the name of the scan');
     if (patient === '') continue;
-    const key = [splitOf(cell) ?? '', className, niftiName(name) ?? name]
+    const key = [splitOf(cell) ?? '', className, volumeName(name) ?? name]
       .filter((part) => part !== '')
       .join('/')
       .normalize('NFC');
@@ -141,12 +145,12 @@ function reportAbsent(
   findings.push({ kind: 'missing-scan', path: file, message });
 }
 
-/** The scans of a class folder, or of a test folder: its NIfTI files and everything in its folders. */
+/** The scans of a class folder, or of a test folder: its volume files and everything in its folders. */
 async function scansAt(place: Place, findings: Finding[], listing?: Awaited<ReturnType<typeof listFolder>>) {
   const { path } = place;
   const { files, system, unusable, folders } = listing ?? (await listFolder(path));
   reportStrays(path, { folders: [], files, system, unusable }, findings);
-  const found = volumesOf(path, files, findings).map((file) => niftiScan(join(path, file)));
+  const found = await volumeScans(path, volumesOf(path, files, findings));
   for (const name of folders) {
     const below = join(path, name);
     found.push(

@@ -2,10 +2,15 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf, readFolder, UserError } from '@ct-ensemble/core';
+import { volumeOf } from '../readers/volume-formats.ts';
 
-/** The scan's name if the file is a NIfTI volume, a whole scan: `a` of `a.nii.gz`; else undefined. */
-export function niftiName(file: string): string | undefined {
-  return /^(.+)\.nii(\.gz)?$/i.exec(file)?.[1];
+/** The scan's name if the file is a volume, a whole scan: `a` of `a.nii.gz`, `a.mha` or `a.nrrd`; else undefined. */
+export const volumeName = (file: string): string | undefined => volumeOf(file)?.name;
+
+/** Whether a file holds the voxels of a header beside it by its name: `a.raw` beside `a.mhd` or `a.nhdr`. */
+export function isVoxelFile(file: string, files: readonly string[]): boolean {
+  const name = /^(.+?)\.(?:z?raw|img|bin|dat)(?:\.gz)?$/i.exec(file)?.[1];
+  return name !== undefined && (files.includes(`${name}.mhd`) || files.includes(`${name}.nhdr`));
 }
 
 /** Files that operating systems leave behind: AppleDouble (`._12.jpg`), `.DS_Store`, `Thumbs.db`, … */

@@ -54,10 +54,10 @@ test('a volume and its mask', async () => {
       format: 'nifti',
       failure: null,
       files: ['ct.nii.gz'],
-      findings: [`ignored-file: 1 file not NIfTI or a mask of it: ${mask}`],
+      findings: [`ignored-file: 1 file not a volume or a mask of it: ${mask}`],
     });
   expect(await scanOf({ ...volume('a.nii'), ...volume('b_mask.nii') })).toMatchObject({
-    failure: 'holds 2 NIfTI files, a scan is one',
+    failure: 'holds 2 volume files, a scan is one',
   });
   expect(await scanOf(volume('mask.nii'))).toMatchObject({ files: ['mask.nii'], failure: null });
 });

@@ -3,15 +3,23 @@ import type { ScanFormat } from '../scan-entry.ts';
 import { join } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
-import { niftiName, type FolderListing } from './listing.ts';
+import { isVoxelFile, volumeName, type FolderListing } from './listing.ts';
+import { seenInstead } from './no-scan.ts';
 import { isSliceName, orderSliceNames, type NamedSlice } from './slice-names.ts';
 import { beginningOf } from './beginning.ts';
 import { isDicom } from '../readers/dicom/dicom-bytes.ts';
+import {
+  dataFileOf,
+  HEADER_BEGINNING,
+  isDetachedHeader,
+  volumeOf,
+  type VolumeFormat,
+} from '../readers/volume-formats.ts';
 
 /** The files of one scan. */
 export interface ScanFiles {
   format: ScanFormat;
-  /** Absolute: slices in numeric order, DICOM files by name, one NIfTI file. */
+  /** Absolute: slices in numeric order, DICOM files by name, one volume file, or its header and its file of voxels. */
   slices: readonly string[];
   /** Why the scan cannot be used, or null. */
   failure: string | null;
@@ -23,26 +31,26 @@ const FEW_SLICES = 5;
 
 /** What a folder holds as scans, by most of its files. */
 export interface FolderContent {
-  format: ScanFormat;
-  /** The files of that format; of NIfTI files those that are not masks of others. */
+  format: 'images' | 'dicom' | 'volumes';
+  /** The files of that format; of volumes those that are not masks of others. */
   files: string[];
 }
 
 /**
- * What most files of a folder are: images, DICOM files or NIfTI files. A NIfTI file, a whole volume, counts as much as
+ * What most files of a folder are: images, DICOM files or volumes. A volume file (NIfTI, MetaImage, NRRD), a whole scan, counts as much as
  * `FEW_SLICES` slices, so that neither a mask among DICOM files nor a few pictures beside a volume decide. If two are
  * equally many, DICOM comes before images.
  */
 export async function contentOf(folder: string, files: readonly string[]): Promise<FolderContent> {
   const images = files.filter(isSliceName);
-  const volumes = files.filter((file) => niftiName(file) !== undefined);
+  const volumes = files.filter((file) => volumeName(file) !== undefined);
   const dicom = await dicomFilesOf(
     folder,
-    files.filter((file) => !isSliceName(file) && niftiName(file) === undefined),
+    files.filter((file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, files)),
   );
   const slices = Math.max(images.length, dicom.length);
   if (volumes.length > 0 && volumes.length * FEW_SLICES >= slices)
-    return { format: 'nifti', files: withoutMasks(volumes) };
+    return { format: 'volumes', files: withoutMasks(volumes) };
   return dicom.length > 0 && dicom.length >= images.length
     ? { format: 'dicom', files: dicom }
     : { format: 'images', files: images };
@@ -52,7 +60,7 @@ const MASK = /^(?:(.*)[_\-. ])?(?:masks?|seg|segmentation|labels?|gt|roi)$/i;
 
 /** The volumes that are not masks by their names: `a_mask.nii` beside `a.nii`, or `mask.nii` beside another. */
 function withoutMasks(volumes: readonly string[]): string[] {
-  const names = volumes.map((file) => niftiName(file)!);
+  const names = volumes.map((file) => volumeName(file)!);
   const isPlain = (name: string) => !MASK.test(name);
   return volumes.filter((_, i) => {
     const match = MASK.exec(names[i]!);
@@ -61,9 +69,9 @@ function withoutMasks(volumes: readonly string[]): string[] {
   });
 }
 
-/** The NIfTI files of a folder of scans. Masks of others are left out, with a finding. */
+/** The volume files of a folder of scans. Masks of others are left out, with a finding. */
 export function volumesOf(folder: string, files: readonly string[], findings: Finding[]): string[] {
-  const volumes = files.filter((file) => niftiName(file) !== undefined);
+  const volumes = files.filter((file) => volumeName(file) !== undefined);
   const scans = withoutMasks(volumes);
   const masks = volumes.filter((file) => !scans.includes(file));
   if (masks.length > 0) {
@@ -84,14 +92,25 @@ export async function readScanFolder(
   const findings: Finding[] = [];
   const report = (kind: string, message: string) => findings.push({ kind, path: folder, message });
   reportOthers(listing, {
-    taken: files,
-    wanted: format === 'nifti' ? 'NIfTI or a mask of it' : 'DICOM',
+    taken: [...files, ...listing.files.filter((file) => isVoxelFile(file, files))],
+    wanted: format === 'volumes' ? 'a volume or a mask of it' : 'DICOM',
     report,
   });
-  const several = format === 'nifti' && files.length > 1;
-  const failure = several ? `holds ${counted(files.length, 'NIfTI file')}, a scan is one` : null;
-  if (failure !== null) report('several-volumes', failure);
-  return { format, slices: files.map((file) => join(folder, file)), failure, findings };
+  const paths = files.map((file) => join(folder, file));
+  if (format === 'dicom') return { format, slices: paths, failure: null, findings };
+  if (files.length === 1) return { ...(await volumeFiles(paths[0]!)), findings };
+  const failure = `holds ${counted(files.length, 'volume file')}, a scan is one`;
+  report('several-volumes', failure);
+  return { format: volumeOf(paths[0]!)!.format, slices: paths, failure, findings };
+}
+
+/** A volume file as a scan. A header that names a file of voxels has that as its second file. */
+export async function volumeFiles(
+  path: string,
+): Promise<{ format: VolumeFormat; slices: readonly string[]; failure: null }> {
+  const beginning = isDetachedHeader(path) ? await beginningOf(path, HEADER_BEGINNING) : null;
+  const voxels = beginning && dataFileOf(path, beginning);
+  return { format: volumeOf(path)!.format, slices: voxels ? [path, voxels] : [path], failure: null };
 }
 
 /** The files that are DICOM by their first bytes; their names do not matter. */
@@ -132,7 +151,7 @@ function reportOthers(
 }
 
 /** The slices of one scan in the order of their numbers, with findings about the folder. */
-function imagesOf(folder: string, listing: FolderListing) {
+async function imagesOf(folder: string, listing: FolderListing) {
   const findings: Finding[] = [];
   const report = (kind: string, message: string) => findings.push({ kind, path: folder, message });
   const { slices: files, masks, unlike, hasSeveralNumbers } = orderSliceNames(listing.files);
@@ -154,8 +173,10 @@ function imagesOf(folder: string, listing: FolderListing) {
   reportNumbers(files, report);
   if (files.length > 0 && files.length < FEW_SLICES)
     report('few-slices', `has ${counted(files.length, 'slice')} only`);
+  const seen = files.length === 0 ? await seenInstead(folder, listing.files) : null;
   const failure =
-    files.length === 0 ? 'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file' : null;
+    seen &&
+    `the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but ${[seen.seen, ...seen.remedies].join(': ')}`;
   if (failure !== null) report('no-slices', failure);
   return {
     format: 'images' as const,
@@ -197,7 +218,7 @@ export function reportStrays(folder: string, listing: FolderListing, findings: F
   reportUnusable(folder, listing, findings);
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
-  const strays = files.filter((file) => niftiName(file) === undefined);
+  const strays = files.filter((file) => volumeName(file) === undefined && !isVoxelFile(file, files));
   if (strays.length > 0)
     findings.push({
       kind: 'ignored-file',

@@ -1,10 +1,17 @@
-// Finds the scans below a folder, however they are arranged: every folder of slices or DICOM files and every NIfTI file.
+// Finds the scans below a folder, however they are arranged: every folder of slices or DICOM files and every volume file.
 import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
-import { listFolder, niftiName, type FolderListing } from './listing.ts';
-import { contentOf, readScanFolder, reportStrays, volumesOf, type ScanFiles } from './scan-folder.ts';
+import { listFolder, volumeName, type FolderListing } from './listing.ts';
+import {
+  contentOf,
+  readScanFolder,
+  reportStrays,
+  volumeFiles,
+  volumesOf,
+  type ScanFiles,
+} from './scan-folder.ts';
 
 /** Folders further below the start are not searched. */
 const MOST_LEVELS = 6;
@@ -16,7 +23,7 @@ export interface Folder {
 
 /** The files of one scan and where they lie. */
 export interface FoundFiles extends Omit<ScanFiles, 'findings'> {
-  /** Folder of the slices or DICOM files, or the NIfTI file, absolute. */
+  /** Folder of the slices or DICOM files, or the volume file, absolute. */
   path: string;
 }
 
@@ -27,7 +34,7 @@ export interface SearchOptions {
   emptyIsScan?: boolean;
 }
 
-/** All scans in and below a folder: folders of slices or DICOM files, and NIfTI files. */
+/** All scans in and below a folder: folders of slices or DICOM files, and volume files. */
 export async function scansBelow(
   start: Folder,
   findings: Finding[],
@@ -60,17 +67,17 @@ async function foldersBelow(start: Folder, findings: Finding[]): Promise<Folder[
   return folders;
 }
 
-/** The folder's NIfTI files, each a scan, or its slices or DICOM files, one scan: whichever most of its files are. */
+/** The folder's volume files, each a scan, or its slices or DICOM files, one scan: whichever most of its files are. */
 async function scansIn(
   { path, listing }: Folder,
   { emptyIsScan = false }: SearchOptions,
 ): Promise<{ scans: FoundFiles[]; findings: Finding[] }> {
   const findings: Finding[] = [];
   const content = await contentOf(path, listing.files);
-  if (content.format === 'nifti') {
+  if (content.format === 'volumes') {
     const volumes = volumesOf(path, listing.files, findings);
     reportStrays(path, listing, findings);
-    return { scans: volumes.map((file) => niftiScan(join(path, file))), findings };
+    return { scans: await volumeScans(path, volumes), findings };
   }
   const { findings: own, ...scan } = await readScanFolder(path, { ...listing, folders: [] }, content);
   if (scan.slices.length > 0) return { scans: [{ path, ...scan }], findings: own };
@@ -79,18 +86,23 @@ async function scansIn(
   return { scans: [], findings };
 }
 
-/** A NIfTI file as a scan. */
-export function niftiScan(file: string): FoundFiles {
-  return { path: file, format: 'nifti', slices: [file], failure: null };
+/** Volume files of a folder, each as a scan. */
+export function volumeScans(folder: string, files: readonly string[]): Promise<FoundFiles[]> {
+  return mapConcurrent(files, 8, (file) => volumeScan(join(folder, file)));
 }
 
-/** Paths below the root, '/'-separated; of a NIfTI file without its ending, unless another scan has that path. */
+/** A volume file as a scan. */
+export async function volumeScan(file: string): Promise<FoundFiles> {
+  return { path: file, ...(await volumeFiles(file)) };
+}
+
+/** Paths below the root, '/'-separated; of a volume file without its ending, unless another scan has that path. */
 export function keysOf(scans: readonly { path: string; format: string }[], root: string): string[] {
   const whole = scans.map(
     ({ path }) => relative(root, path).split(sep).join('/').normalize('NFC') || basename(resolve(root)),
   );
   const short = scans.map(({ format }, i) =>
-    format === 'nifti' ? (niftiName(whole[i]!) ?? whole[i]!) : whole[i]!,
+    format === 'images' || format === 'dicom' ? whole[i]! : (volumeName(whole[i]!) ?? whole[i]!),
   );
   const count = countEach(short);
   return eachOnce(short.map((key, i) => (count.get(key) === 1 ? key : whole[i]!)));

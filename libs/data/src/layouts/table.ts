@@ -8,9 +8,10 @@ import { counted, listed, type Finding } from '../findings.ts';
 import { readRows, type TableRow } from '../tables.ts';
 import type { FoundScan, Layout, LayoutRequest, LayoutScans, ScanTable, TableField } from './layout.ts';
 import { splitOf } from '../splits/split.ts';
-import { compareNames, listFolder, niftiName } from './listing.ts';
+import { compareNames, listFolder, volumeName } from './listing.ts';
 import { beginsAsDicom, readScanFolder } from './scan-folder.ts';
-import { keysOf, namesOf, niftiScan, scansBelow, type FoundFiles } from './scan-search.ts';
+import { VOLUME_ENDINGS } from '../readers/volume-formats.ts';
+import { keysOf, namesOf, scansBelow, volumeScan, type FoundFiles } from './scan-search.ts';
 
 /** Usual names of the columns, in any case; of several that are present the first is taken. */
 export const COLUMN_NAMES: Readonly<Record<TableField, readonly string[]>> = {
@@ -193,13 +194,16 @@ function refuseRows(
   });
 }
 
-/** The folder or file that a row names, absolute; with, without or with another ending of NIfTI files. Null: none. */
+/** The folder or file that a row names, absolute; with, without or with another ending of volume files. Null: none. */
 async function placeOf(root: string, scan: string): Promise<string | null> {
   const spellings = [scan, scan.replaceAll('\\', '/')].flatMap((path) => [path, path.normalize('NFD')]);
   for (const spelling of new Set(spellings)) {
-    const bare = niftiName(spelling);
+    const bare = volumeName(spelling);
     const endings = bare === undefined ? [spelling] : [spelling, bare];
-    for (const path of [...endings, ...endings.flatMap((each) => [`${each}.nii.gz`, `${each}.nii`])]) {
+    for (const path of [
+      ...endings,
+      ...endings.flatMap((each) => VOLUME_ENDINGS.map((ending) => each + ending)),
+    ]) {
       const place = resolve(root, path);
       const exists = await stat(place).then(
         () => true,
@@ -248,12 +252,14 @@ function absentScan(path: string): ScanAtPath {
   return { scan: { path, format: 'images', slices: [], failure }, inside: [], findings: [] };
 }
 
-/** The scan in a folder, in the only folder of scans below it, or of a NIfTI or DICOM file. */
+/** The scan in a folder, in the only folder of scans below it, or of a volume or DICOM file. */
 async function scanAt(path: string): Promise<ScanAtPath> {
   if (!(await stat(path)).isDirectory()) {
-    if (niftiName(path) !== undefined) return { scan: niftiScan(path), inside: [], findings: [] };
+    if (volumeName(path) !== undefined) return { scan: await volumeScan(path), inside: [], findings: [] };
     const isDicom = await beginsAsDicom(path);
-    const failure = isDicom ? null : 'is neither a folder nor a NIfTI or DICOM file';
+    const failure = isDicom
+      ? null
+      : 'is neither a folder nor a volume (NIfTI, MetaImage, NRRD) or DICOM file';
     const scan = {
       path,
       format: isDicom ? ('dicom' as const) : ('images' as const),

@@ -51,8 +51,16 @@ test('scans of every format at several depths: keys are paths, names are written
       ['ignored-file', '', '1 file outside any scan folder: DICOMDIR'],
       ['system-files', '', '1 system file ignored: __MACOSX'],
       ['ignored-file', 'about', '1 file not a slice (K.jpg or K.png): notes.txt'],
-      ['no-slices', 'about', 'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file'],
-      ['no-slices', 'empty', 'the folder holds no slice (K.jpg or K.png), no DICOM and no NIfTI file'],
+      [
+        'no-slices',
+        'about',
+        'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but 1 .txt file',
+      ],
+      [
+        'no-slices',
+        'empty',
+        'the folder holds no slice (K.jpg or K.png), no DICOM file and no volume (NIfTI, MetaImage, NRRD), but no file',
+      ],
       ['ignored-file', 'patient 2/study, old', '1 file outside any scan folder: report.txt'],
       ['few-slices', 'patient 9/series', 'has 1 slice only'],
     ].sort(),
@@ -111,7 +119,7 @@ test('with train or val it is read as COV19-CT-DB; without, training has nothing
   const unlabelled = await writeTree(slices('scan'));
   await expect(readDatasetIndex(unlabelled)).rejects.toThrow(/holds no scan for training or validation/);
   const empty = await mkdtemp(join(tmpdir(), 'ct-ensemble-data-'));
-  await expect(read(empty)).rejects.toThrow(/: holds no scan → give a folder of scans/);
+  await expect(read(empty)).rejects.toThrow(/: holds no scan; it holds no file → give a folder of scans/);
 });
 
 test('severity of any folder needs no lists', async () => {

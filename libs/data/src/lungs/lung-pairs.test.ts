@@ -69,9 +69,12 @@ test('volumes: Hounsfield units become grey, whatever is above 0 in the mask is 
 });
 
 test('a volume within 0 … 255 is taken as grey values, with a finding', async () => {
-  const root = await pairOfVolumes(volume(Array<number>(12).fill(77)), volume(Array<number>(12).fill(1)));
+  const root = await pairOfVolumes(
+    niftiFile({ dims: [2, 2, 4], values: Array.from({ length: 16 }, (_, i) => 77 + i) }),
+    niftiFile({ dims: [2, 2, 4], values: Array<number>(16).fill(1) }),
+  );
   const { samples, findings } = await readMaskedSlices(root, 2);
-  expect(samples[0]!.image[0]).toBe(77);
+  expect([...samples[0]!.image]).toEqual([77, 78, 79, 80]);
   expect(findings).toMatchObject([{ kind: 'grey-volume', path: join(root, 'images/case.nii.gz') }]);
 });
 

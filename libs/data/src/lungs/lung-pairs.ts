@@ -2,8 +2,8 @@
 import { extname, join } from 'node:path';
 import { MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import { counted, listed, type Finding } from '../findings.ts';
-import { isSystemFile, listFolder, niftiName } from '../layouts/listing.ts';
-import { readNifti } from '../readers/nifti/nifti.ts';
+import { isSystemFile, listFolder } from '../layouts/listing.ts';
+import { volumeOf, readVolumeOf } from '../readers/volume-formats.ts';
 import { atEdge, type SliceSamples } from './slice-samples.ts';
 import { decodeSlice } from '../readers/images/slices.ts';
 import { greyOf, type GreyImage } from '../scan.ts';
@@ -31,9 +31,8 @@ interface MaskedSlice {
 }
 
 /**
- * Yields every slice with its mask, one at a time. NIfTI images are Hounsfield units, converted to grey by `greyOfHU`; a
- * volume whose values are all within 0 … 255 is taken as grey values, with a finding. In a NIfTI mask every value above
- * 0 is lung; in a PNG or JPEG mask every value above 127, or above 0 if no value is above 1.
+ * Yields every slice with its mask, one at a time. What the values of a volume are is decided by `decide` (values.ts);
+ * Hounsfield units are converted to grey by `greyOfHU`. In the mask of a volume every value above 0 is lung; in a PNG or JPEG mask every value above 127, or above 0 if no value is above 1.
  *
  * Slices belong to one group if they share a folder below images/, or else a name except for its last number (`ID_0194`
  * of `ID_0194_Z_0120.png`). The slices of a volume are one group.
@@ -93,14 +92,17 @@ async function filesBelow(root: string) {
       });
     for (const file of files.filter((name) => !isSystemFile(name))) {
       const path = join(root, below, file);
-      const volume = niftiName(file);
+      const volume = /\.(?:mhd|nhdr)$/i.test(file) ? undefined : volumeOf(file)?.name;
       const slice = /\.(png|jpe?g)$/i.test(file) ? file.slice(0, -extname(file).length) : undefined;
       const name = volume ?? slice;
       if (name === undefined)
-        throw new UserError('is neither a PNG or JPEG slice nor a NIfTI volume', {
-          file: path,
-          remedy: 'move it elsewhere',
-        });
+        throw new UserError(
+          'is neither a PNG or JPEG slice nor a volume in one file (NIfTI, MetaImage or NRRD)',
+          {
+            file: path,
+            remedy: 'move it elsewhere',
+          },
+        );
       const key = join(below, name);
       if (found.has(key))
         throw new UserError(`${found.get(key)!.path} has the same name`, {
@@ -132,23 +134,18 @@ async function* readVolumes(
   { name, image: imageFile, mask: maskFile }: Pair,
   findings: Finding[],
 ): AsyncGenerator<MaskedSlice> {
-  const scan = await readNifti(imageFile);
-  const masks = await readNifti(maskFile);
+  const scan = await readVolumeOf(volumeOf(imageFile)!.format, { path: imageFile });
+  const masks = await readVolumeOf(volumeOf(maskFile)!.format, { path: maskFile }, 'hu'); // the numbers as they are
   const [slices, given] = [scan.slices.length, masks.slices.length];
   if (slices !== given) throw sizesDiffer(imageFile, `${slices} slices`, `${maskFile} has ${given}`);
   for (const { kind, message } of scan.findings) findings.push({ kind, path: imageFile, message });
-  const isGrey = scan.slices.every(({ data }) => data.every((value) => value >= 0 && value <= 255));
-  if (isGrey) {
-    const message = 'all values are within 0 … 255: taken as grey values, not Hounsfield units';
-    findings.push({ kind: 'grey-volume', path: imageFile, message });
-  }
-  for (const [k, { height, width, data }] of scan.slices.entries()) {
+  for (const [k, { height, width }] of scan.slices.entries()) {
     const mask = masks.slices[k]!;
     requireSameSize({ image: scan.slices[k]!, mask, imageFile, maskFile });
     yield {
       name: `${name} slice ${k}`,
       group: name,
-      image: isGrey ? { height, width, data: Uint8Array.from(data) } : greyOf(scan.slices[k]!),
+      image: greyOf(scan.slices[k]!),
       mask: { height, width, data: Uint8Array.from(mask.data, (value) => (value > 0 ? 255 : 0)) },
     };
   }

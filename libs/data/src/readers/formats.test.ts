@@ -106,7 +106,7 @@ test('of several series the longest is taken, a damaged scan fails by name, neit
     volume: null,
     failure: expect.stringContaining('ct_scan_1.nii') as string,
   });
-  expect(of('train/non-covid/ct_scan_1').failure).toMatch(/holds no slice .* no DICOM and no NIfTI file/);
+  expect(of('train/non-covid/ct_scan_1').failure).toMatch(/holds no slice .* no DICOM file and no volume/);
 });
 
 /** A body with two lungs of so many pixels each, 40×40. */

@@ -41,7 +41,7 @@ test('files that are too large together are not read', async () => {
 testWithPipes('a pipe as a NIfTI file, a table and a labelled slice is refused at once', async () => {
   const root = await writeTree({});
   for (const [name, read] of [
-    ['a.nii.gz', readNifti],
+    ['a.nii.gz', (path: string) => readNifti({ path })],
     ['patients.csv', readRows],
     ['list.xlsx', readRows],
     ['1.png', readSlice],

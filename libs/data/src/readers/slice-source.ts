@@ -4,9 +4,12 @@ import { codeOf, MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-en
 import { mapConcurrent } from '../concurrent.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { listed } from '../findings.ts';
-import { readNifti } from './nifti/nifti.ts';
+import { openImages } from './images/image-scan.ts';
+import type { ValuesChoice } from './values.ts';
+import { readVolumeOf } from './volume-formats.ts';
+import { plausibleScan } from './voxels.ts';
 import { greyOf, type Scan } from '../scan.ts';
-import { decodeSlice, type DecodedSlice } from './images/slices.ts';
+import type { DecodedSlice } from './images/slices.ts';
 
 /** A file of a scan in memory. */
 export interface SliceFile {
@@ -64,21 +67,26 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 /**
- * Opens the slices of a scan. `files` are its files in memory, in the order of `slices`. DICOM and NIfTI scans are read
- * and converted to Hounsfield units here; JPEG and PNG files only in `decode`. Of several DICOM series the one with the
+ * Opens the slices of a scan. `files` are its files in memory, in the order of `slices`. DICOM scans and volumes are
+ * read here, JPEG and PNG files in `decode`. `values` says what their numbers are; by default `decide` (values.ts) does. Of several DICOM series the one with the
  * most slices is used, with a finding.
- * @throws {UserError} naming the file, if a DICOM series or NIfTI file cannot be read.
+ * @throws {UserError} naming the file, if a DICOM series or volume cannot be read, or it is not sure what its values are.
  */
 export async function openSlices(
   { format, slices }: Pick<ScanEntry, 'format' | 'slices'>,
   files: readonly SliceFile[],
+  { values }: { values?: ValuesChoice | undefined } = {},
 ): Promise<SliceSource> {
-  if (format === 'images') return imageSlices(files);
-  if (format === 'nifti') {
-    const { bytes, problem } = files[0]!;
-    if (bytes === null)
-      throw new UserError(problem ?? 'cannot be read', { file: slices[0]!, remedy: 'put a readable file in its place' });
-    return scanSlices(await readNifti(slices[0]!, bytes), []);
+  if (format === 'images') return imageSlices(slices, files, values);
+  if (format !== 'dicom') {
+    const [header, data] = files.map(({ bytes, problem }, i) => {
+      if (bytes !== null) return { path: slices[i]!, bytes };
+      throw new UserError(problem ?? 'cannot be read', {
+        file: slices[i]!,
+        remedy: 'put a readable file in its place',
+      });
+    });
+    return scanSlices(await readVolumeOf(format, { ...header!, ...(data && { data }) }, values), []);
   }
   const unread = files.flatMap(({ problem }, i) =>
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
@@ -91,7 +99,7 @@ export async function openSlices(
   const sizes = listed(series.map(({ slices }) => slices.length));
   const message = `holds ${series.length} series or parts of series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
   const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
-  return scanSlices(longest!, [...unread, ...several]);
+  return scanSlices(plausible(longest!, { file: slices[0]!, values }), [...unread, ...several]);
 }
 
 /** Throws if only one of several files became a slice: a volume of one slice, repeated, would look like a scan. */
@@ -105,19 +113,38 @@ function requireSeveralSlices({ slices, findings }: Scan, files: readonly string
   });
 }
 
-function imageSlices(files: readonly SliceFile[]): SliceSource {
+/** A DICOM scan by the rule of all formats for what its values are. */
+function plausible(scan: Scan, { file, values }: { file: string; values: ValuesChoice | undefined }): Scan {
+  try {
+    return plausibleScan(scan, values);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { problem, remedy } = error;
+    throw new UserError(problem, { file, ...(remedy !== undefined && { remedy }), cause: error });
+  }
+}
+
+async function imageSlices(
+  slices: readonly string[],
+  files: readonly SliceFile[],
+  values: ValuesChoice | undefined,
+): Promise<SliceSource> {
+  const images = await openImages(
+    files.map(({ bytes }, i) => ({ path: slices[i]!, bytes })),
+    values,
+  );
   return {
     count: files.length,
-    findings: [],
+    findings: images.findings.map(({ kind, message }) => ({ kind, slices: [], message })),
     async decode(slice) {
       const { bytes, problem } = files[slice]!;
       if (bytes === null) throw new Error(problem ?? 'cannot be read');
-      return decodeSlice(bytes);
+      return images.decode(bytes);
     },
   };
 }
 
-/** The slices of a DICOM or NIfTI scan; Hounsfield units become grey values by `greyOfHU`. */
+/** The slices of a DICOM scan or a volume; Hounsfield units become grey values by `greyOfHU`. */
 function scanSlices(scan: Scan, findings: SliceFinding[]): SliceSource {
   return {
     count: scan.slices.length,

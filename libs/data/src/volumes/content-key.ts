@@ -16,7 +16,13 @@ export type PreparationSettings = ReturnType<typeof settingsOf>;
  */
 export function settingsOf(preparation: Preparation, networks: PreparationNetworks = {}) {
   const { height, width, mask = null } = preparation;
-  const { slices = 'all', sampling = 'nearest', secondView = 'shared', equalize = false } = preparation;
+  const {
+    slices = 'all',
+    sampling = 'nearest',
+    secondView = 'shared',
+    equalize = false,
+    values,
+  } = preparation;
   const needsMasks = mask !== null || sampling === 'lung-area';
   // The content key hashes this object as JSON: the order of the fields matters.
   return {
@@ -31,6 +37,7 @@ export function settingsOf(preparation: Preparation, networks: PreparationNetwor
     equalize,
     filter: slices === 'lung' ? (networks.filter?.id ?? 'area') : null,
     segmenter: needsMasks ? (networks.segmenter?.id ?? 'threshold') : null,
+    ...(values !== undefined && { values }),
   };
 }
 

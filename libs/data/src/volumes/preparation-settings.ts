@@ -1,6 +1,7 @@
 // What a recipe asks of a volume: its size, which slices it is made of, and how they are processed.
 import { UserError } from '@ct-ensemble/core';
 import type { LungSegmenter, SliceFilter } from '../lungs/slice-networks.ts';
+import type { ValuesChoice } from '../readers/values.ts';
 import type { MaskBorder } from './masking.ts';
 import type { SamplingOptions } from './slice-choice.ts';
 
@@ -22,6 +23,8 @@ export interface Preparation {
   mask?: MaskBorder | null;
   /** Equalise each slice's histogram. Default false. */
   equalize?: boolean;
+  /** What the numbers in the scans' files are, `--values`. Default: decided from the numbers by `decide` (values.ts). */
+  values?: ValuesChoice;
 }
 
 /** Networks that replace the thresholds: `filter` for `slices: lung`, `segmenter` for masks and lung areas. */

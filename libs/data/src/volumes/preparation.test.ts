@@ -199,3 +199,16 @@ test('networks decide in the place of thresholds, and are part of the key', asyn
   );
   expect(new Set(keys).size).toBe(4);
 });
+
+test('what the values are is part of the content key only if it is given', async () => {
+  const settings = settingsOf({ depth: 4, ...size });
+  expect(JSON.stringify(settings)).not.toContain('values');
+  expect(settingsOf({ depth: 4, ...size, values: 'hu' })).toEqual({ ...settings, values: 'hu' });
+  const files = await readSliceFiles((await scanOf([await flatPng(10)])).slices);
+  const key = (values?: string) =>
+    contentKey(files, {
+      format: 'images',
+      settings: settingsOf({ depth: 4, ...size, ...(values !== undefined && { values }) }),
+    });
+  expect(new Set([key(), key('grey'), key('window:-1000,400')]).size).toBe(3);
+});

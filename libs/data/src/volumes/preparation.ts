@@ -68,10 +68,11 @@ export async function prepareOpened(
 ): Promise<PreparedScan> {
   const { preparation, networks = {} } = options;
   requireValid(preparation);
-  const { slices, sampling, filter, segmenter } = settingsOf(preparation, networks);
-  const surveyKey = JSON.stringify({ slices, sampling, filter, segmenter });
+  const { slices, sampling, filter, segmenter, values } = settingsOf(preparation, networks);
+  const surveyKey = JSON.stringify({ slices, sampling, filter, segmenter, values });
   const survey =
-    surveys.get(surveyKey) ?? openSlices(scan, files).then((source) => surveySlices(source, options));
+    surveys.get(surveyKey) ??
+    openSlices(scan, files, { values }).then((source) => surveySlices(source, options));
   surveys.set(surveyKey, survey);
   try {
     return await makeVolume(await survey, options);

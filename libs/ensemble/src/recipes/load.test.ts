@@ -327,7 +327,9 @@ test('aliases that grow exponentially are refused, ordinary ones are not', () =>
   expect(complaint(bomb.join('\n'))).toMatch(
     /^r\.yaml: is not valid YAML \(Excessive alias count.* → write it with at most/,
   );
-  expect(complaint(edited('seed: 1', 'seed: &s 1').replace('seed: 2', 'seed: *s'))).toBe('accepted');
+  expect(complaint(edited('epochs: 3', 'epochs: &n 3').replace('batchSize: 4', 'batchSize: *n'))).toBe(
+    'accepted',
+  );
 });
 
 test('of many problems the first twenty are listed', () => {
@@ -362,6 +364,49 @@ test('a schedule by name, and what is wrong with one', () => {
     ['0.1', /training\.learningRate must be a list of rates, or a mapping with a schedule such as cosine, not 0\.1/],
   ] as const; // prettier-ignore
   for (const [text, message] of wrong) expect(complaint(cosine(text))).toMatch(message);
+});
+
+test('a member that would be trained to the same weights as another is refused', () => {
+  const twins = edited(
+    'name: second, architecture: densenet_small, seed: 2',
+    'name: second, seed: 1, architecture: densenet_small',
+  );
+  expect(complaint(twins)).toBe(
+    'r.yaml: line 7: members[1] is members[0] once more: same architecture, mask, start and seed; give it another seed',
+  );
+  for (const difference of ['architecture: resnext_small', 'pretrained: true, architecture: densenet_small'])
+    expect(complaint(twins.replace('seed: 1, architecture: densenet_small', `seed: 1, ${difference}`))).toBe(
+      'accepted',
+    );
+  const masked = twins.replace('depth: 2', 'mask: { dilate: 5 }, depth: 2');
+  const withMask = (dilate: number) =>
+    masked.replace('name: second,', `name: second, mask: { dilate: ${dilate} },`);
+  expect(complaint(withMask(3))).toBe('accepted');
+  expect(complaint(withMask(5))).toMatch(/line 7: members\[1\] is members\[0\] once more/);
+  const pretrained = twins.replaceAll('seed: 1', 'seed: 1, pretrained: true');
+  expect(complaint(pretrained)).toMatch(/members\[1\] is members\[0\] once more/);
+});
+
+test('a volume too small for its networks is refused at the lines of its edges, for all networks at once', () => {
+  const options = { minimumEdges: { densenet_small: 13, resnext_small: 17, inception_v3_small: 75 } };
+  const told = (text: string) => {
+    try {
+      parseRecipe(text, 'r.yaml', options);
+      return 'accepted';
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+  const two = edited('densenet_small, seed: 2', 'resnext_small, seed: 2').replace(
+    'height: 4, width: 4',
+    'height: 16,\n  width: 12',
+  );
+  expect(told(two)).toBe(
+    'r.yaml: 2 problems\n' +
+      '  line 4: volume.height 16: resnext_small needs 17 pixels or more\n' +
+      '  line 5: volume.width 12: densenet_small needs 13 pixels or more, resnext_small needs 17 pixels or more',
+  );
+  expect(told(two.replace('height: 16', 'height: 17').replace('width: 12', 'width: 17'))).toBe('accepted');
 });
 
 test('every problem is listed, in the order of the lines, those across fields too', () => {

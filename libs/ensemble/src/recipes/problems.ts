@@ -10,6 +10,8 @@ export interface RecipeOptions {
   architectures?: readonly string[];
   /** Those of them that have published weights. Without it any member may start from some. */
   published?: readonly string[];
+  /** Smallest height and width in pixels that an architecture takes, by its name. Without it any size is accepted. */
+  minimumEdges?: Readonly<Record<string, number>>;
 }
 
 /** Names and positions that lead to a field from the top of the recipe. */
@@ -46,7 +48,8 @@ export function problemsIn(
 const MOST_SUBMISSIONS = 5;
 
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
-function crossProblems(value: unknown, { architectures, published }: RecipeOptions): Problem[] {
+function crossProblems(value: unknown, options: RecipeOptions): Problem[] {
+  const { architectures, published, minimumEdges = {} } = options;
   const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
     schema.safeParse(at(value, path)).data;
@@ -109,6 +112,15 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     problems.push({ path: ['training', 'batchSize'], text });
   }
   const volumeMask = volume?.mask;
+  if (memberList !== undefined) {
+    const architectures = [...new Set(memberList.map(({ architecture }) => architecture))];
+    for (const edge of ['height', 'width'] as const) {
+      const pixels = read(recipeSchema.shape.volume.shape[edge], ['volume', edge]);
+      const text = pixels !== undefined && tooSmall(pixels, architectures, minimumEdges);
+      if (text) problems.push({ path: ['volume', edge], text });
+    }
+    problems.push(...twins(memberList, volumeMask));
+  }
   memberList?.forEach(({ mask }, i) => {
     if (mask === undefined || volumeMask !== null) return;
     problems.push({ path: ['members', i, 'mask'], text: "is given, but the volume's is none" });
@@ -131,6 +143,32 @@ function crossProblems(value: unknown, { architectures, published }: RecipeOptio
     problems.push({ path: ['training', 'loss', 'classWeights'], text });
   }
   return problems;
+}
+
+/** Which architectures cannot take an image with an edge of so many pixels; undefined if all can. */
+function tooSmall(
+  pixels: number,
+  architectures: readonly string[],
+  minimumEdges: Readonly<Record<string, number>>,
+): string | undefined {
+  const needs = architectures
+    .map((name) => ({ name, least: Object.hasOwn(minimumEdges, name) ? minimumEdges[name]! : 0 }))
+    .filter(({ least }) => pixels < least)
+    .map(({ name, least }) => `${name} needs ${least} pixels or more`);
+  return needs.length === 0 ? undefined : `${pixels}: ${needs.join(', ')}`;
+}
+
+/** Members that would be trained to the same weights as an earlier member: everything that their weights depend on is equal. */
+function twins(members: z.infer<typeof recipeSchema.shape.members>, volumeMask: unknown): Problem[] {
+  const inputs = members.map(({ architecture, pretrained, seed, mask }) =>
+    JSON.stringify([architecture, pretrained, seed, mask ?? volumeMask ?? null]),
+  );
+  return inputs.flatMap((input, i) => {
+    const first = inputs.indexOf(input);
+    if (first === i) return [];
+    const text = `is members[${first}] once more: same architecture, mask, start and seed; give it another seed`;
+    return [{ path: ['members', i], text }];
+  });
 }
 
 /** Positions of the names that came before; upper and lower case are one, as they are to some file systems. */

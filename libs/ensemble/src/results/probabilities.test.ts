@@ -74,12 +74,12 @@ test('a file edited by hand is checked when read', async () => {
   ] as const)
     await expect(edit('0.25', text)).rejects.toThrow(
       new RegExp(
-        `val\\.json: scan val/a: the probability of non-covid is ${shown}, not a finite number → delete`,
+        `val\\.json: scan val/a: the probability of non-covid is ${shown}, not a finite number → start`,
       ),
     );
   for (const text of ['NaN', '-Infinity', 'nan'])
     await expect(edit('0.5,', `${text},`)).rejects.toThrow(
-      new RegExp(`val\\.json: scan val/b: a probability is ${text}, not a finite number → delete`),
+      new RegExp(`val\\.json: scan val/b: a probability is ${text}, not a finite number → start`),
     );
   await expect(edit('val/b', 'val/a')).rejects.toThrow(/val\.json: scan val\/a appears twice/);
   await expect(edit('"label":1', '"label":2')).rejects.toThrow(/scan val\/b: label 2/);

@@ -58,7 +58,7 @@ export async function writeProbabilities(path: string, p: Probabilities): Promis
 
 /** How a member's probabilities are written anew. */
 export const predictAnew =
-  "delete the member's done.json and start the training again: it predicts the scans anew";
+  'start the training again, or nx run trainer:predict, which trains nothing: the scans are predicted anew';
 
 /** @throws UserError naming the file, the field, the scan and the value when the file is absent or breaks a rule. */
 export async function readProbabilities(path: string): Promise<Probabilities> {

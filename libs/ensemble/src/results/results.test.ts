@@ -63,8 +63,7 @@ async function finish(
 /** A run as prepareRun leaves it: plan, scans.msgpack and dataset.json of these scans. */
 async function runOf(members: string[], scans = [...val, ...test3], plan: Partial<Plan> = {}) {
   const run = await temporaryRun();
-  await adoptPlan(run, { ...planOf(members, ['cpu:1'], scans), ...plan });
-  await writeScans(run, [{ members, scans }]);
+  await adoptPlan(run, { ...planOf(members, ['cpu:1'], scans), ...plan }, { scans: [{ members, scans }] });
   await writeJson(datasetFile(run), { classes, scans });
   return run;
 }
@@ -173,7 +172,7 @@ describe('probabilities that are not those of the run', () => {
     [
       'rows are removed',
       (run) => edit(testFile(run), lineOf('test/two'), ''),
-      /x\/probabilities\/test\.json: its scans are not those of this run: missing scans: test\/two → delete/,
+      /x\/probabilities\/test\.json: its scans are not those of this run: missing scans: test\/two → start/,
     ],
     [
       'the validation file is copied over the test file',

@@ -2,7 +2,7 @@
 import type { StoredScan } from '@ct-ensemble/data';
 
 /** The scans' names; if two scans of a split share one (in folders of different classes), `class/name` for those. */
-export function submissionNames(scans: readonly StoredScan[]): string[] {
+export function submissionNames(scans: readonly Pick<StoredScan, 'key' | 'name'>[]): string[] {
   const count = new Map<string, number>();
   for (const { name } of scans) count.set(name, (count.get(name) ?? 0) + 1);
   return scans.map(({ key, name }) => (count.get(name) === 1 ? name : key.slice(key.indexOf('/') + 1)));

@@ -159,8 +159,8 @@ export const classFiles = (folder: string, classes: readonly string[]) =>
   safeFileNames(classes).map((name) => join(folder, `${name}.csv`));
 const isHeader = (cell: string) => cell.toLowerCase() === 'patient';
 
-/** Whether a name survives all three dialects. */
-const isWritable = (name: string) =>
+/** Whether a submission can list a scan of this name: whether the name survives all three dialects. */
+export const isWritable = (name: string) =>
   name !== '' && name === name.trim() && !/[,"\r\n\uFEFF]/.test(name) && !isHeader(name);
 
 function failedClass(p: Probabilities, { failedAs }: SubmissionOptions): string {

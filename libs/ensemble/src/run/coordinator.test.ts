@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
+import { lastCheckpoint } from '@ct-ensemble/training';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
-import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
-import { planOf, temporaryRun } from '../testing.fixture.ts';
+import { asProbabilities } from './member-probabilities.ts';
+import { writeProbabilities } from '../results/probabilities.ts';
+import { doneFile, failedFile, memberFolder, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
 const twoDevices = parseDevices('cpu:1,cpu:1', 9, { cores: 2, gpus: 0 });
@@ -81,28 +84,71 @@ test('a member whose done.json is damaged or a folder fails by name, and the oth
   expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual(['c']);
 });
 
-test('a member that is done is not trained again', async () => {
+const classes = ['non-covid', 'covid'];
+const scans = [scan('val/covid/a', 1), scan('test/b', null)];
+
+/** A run in which `a` is trained for two epochs, as the recipe asks, and has the probabilities of these splits. */
+async function runWithDone(...splits: ('val' | 'test')[]): Promise<string> {
   const run = await temporaryRun();
+  await writeScans(run, [{ members: ['a', 'b'], scans }]);
   await writeJson(doneFile(run, 'a'), { epochs: 2, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
+  for (const split of splits)
+    await writeProbabilities(
+      probabilitiesFile(run, 'a', split),
+      asProbabilities([[0.5, 0.5]], { split, scans, classes }),
+    );
+  return run;
+}
+
+test('a member that is done is not trained again', async () => {
+  const run = await runWithDone('val', 'test');
   const { outcomes, events } = await train(['a', 'b'], { run });
   expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
   expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
 });
 
+test.each([[['test']], [['val', 'test']]] as const)(
+  'a member that is done and lacks probabilities for %j is asked for these',
+  async (splits) => {
+    const run = await runWithDone(
+      ...(['val', 'test'] as const).filter((split) => !(splits as readonly string[]).includes(split)),
+    );
+    const { events } = await train(['a', 'b'], { run });
+    const started = events.filter(({ kind }) => kind === 'started');
+    expect(started).toContainEqual({ member: 'a', kind: 'started', device: 'cpu:1', splits });
+    expect(started).toContainEqual({ member: 'b', kind: 'started', device: 'cpu:1' });
+  },
+);
+
+test('to predict only, members that are not trained stay so', async () => {
+  const run = await runWithDone('val');
+  const { outcomes, events } = await train(['a', 'b'], { run, predictOnly: true });
+  expect(outcomes.map(({ member, status }) => [member, status])).toEqual([
+    ['a', 'done'],
+    ['b', 'untrained'],
+  ]);
+  expect(events.filter(({ kind }) => kind === 'started')).toEqual([
+    { member: 'a', kind: 'started', device: 'cpu:1', splits: ['test'] },
+  ]);
+});
+
 test('a member that is done with fewer epochs than the recipe has is trained on, and is not done until then', async () => {
-  const run = await temporaryRun();
+  const run = await runWithDone('val', 'test');
   const { epochs } = planOf(['a']).recipe.training;
-  await writeJson(doneFile(run, 'a'), { epochs: epochs - 1, bestEpoch: 1, macroF1: 0.75, weights: 'w' });
-  await writeJson(doneFile(run, 'b'), { epochs, bestEpoch: 1, macroF1: 0.5, weights: 'w' });
+  await writeJson(doneFile(run, 'b'), { epochs: epochs - 1, bestEpoch: 1, macroF1: 0.5, weights: 'w' });
+  await mkdir(dirname(lastCheckpoint(memberFolder(run, 'b'))), { recursive: true });
+  await writeFile(lastCheckpoint(memberFolder(run, 'b')), '');
+  await train(['a', 'b'], { run, predictOnly: true });
+  expect(existsSync(doneFile(run, 'b'))).toBe(true);
   const { outcomes, events } = await train(['a', 'b'], {
     run,
     onEvent: ({ member, kind }) => {
-      if (member === 'a' && kind === 'started') expect(existsSync(doneFile(run, 'a'))).toBe(false);
+      if (member === 'b' && kind === 'started') expect(existsSync(doneFile(run, 'b'))).toBe(false);
     },
   });
-  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.1, 0.5]);
-  expect(events.map(({ member, kind }) => `${member} ${kind}`)).toContain('a started');
-  expect(events.filter(({ member }) => member === 'b').map(({ kind }) => kind)).toEqual(['skipped']);
+  expect(outcomes.map(({ macroF1 }) => macroF1)).toEqual([0.75, 0.2]);
+  expect(events.map(({ member, kind }) => `${member} ${kind}`)).toContain('b started');
+  expect(events.filter(({ member }) => member === 'a').map(({ kind }) => kind)).toEqual(['skipped']);
 });
 
 test('a request to stop reaches the members at work and keeps the others from starting', async () => {

@@ -1,14 +1,16 @@
 // Distributes the members over the devices: one worker thread a device, one member a worker at a time.
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { messageOf, writeJson } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
-import type { Progress } from '@ct-ensemble/training';
+import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { deviceName } from './devices.ts';
+import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
 import { readDone } from '../run-records.ts';
@@ -23,13 +25,18 @@ export interface CoordinatorOptions {
   onEvent?: (event: MemberEvent) => void;
   /** Aborting asks every member to stop after its present step. */
   signal?: AbortSignal;
+  /** Trains no member: only the missing probabilities of trained members are made. Default: false. */
+  predictOnly?: boolean;
   /** The worker's module, for tests: its default export takes a MemberTask and returns a MemberResult. */
   worker?: string;
 }
 
 export type MemberEvent = { member: string } & (
   | { kind: 'skipped'; macroF1: number | null }
-  | { kind: 'started'; device: string }
+  /** Is not trained, and shall not be: see `predictOnly`. */
+  | { kind: 'untrained' }
+  /** `splits`: a trained member whose probabilities for these splits are missing, and are made from its best weights. */
+  | { kind: 'started'; device: string; splits?: readonly PredictedSplit[] }
   | { kind: 'progress'; progress: Progress }
   /** Something that the user should know of, which does not stop the member. */
   | { kind: 'note'; note: string }
@@ -40,7 +47,7 @@ export type MemberEvent = { member: string } & (
 
 export interface MemberOutcome {
   member: string;
-  status: 'done' | 'failed' | 'stopped';
+  status: 'done' | 'failed' | 'stopped' | 'untrained';
   macroF1: number | null;
   /** Why it failed. */
   reason?: string;
@@ -49,8 +56,9 @@ export interface MemberOutcome {
 }
 
 /**
- * Trains every member that is not done yet, and returns how each ended, in the plan's order. A member that fails, or whose
- * files cannot be read or written, does not stop the others.
+ * Trains every member that is not done yet, predicts with members that are done and whose probabilities are missing, and
+ * returns how each ended, in the plan's order. A member that fails, or whose files cannot be read or written, does not stop
+ * the others.
  */
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
   const { run, plan, devices, signal } = options;
@@ -70,16 +78,19 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     tell({ member, kind: 'failed', reason });
   };
   const waiting: MemberPlan[] = [];
+  /** The splits for which trained members are to predict. */
+  const missing = new Map<string, PredictedSplit[]>();
   for (const member of plan.members) {
+    const { name } = member;
     try {
-      const done = await readDone(run, member.name);
-      // The recipe has more epochs than before: until the member has them too, it is not done.
-      const isExtended = done !== undefined && done.epochs < plan.recipe.training.epochs;
-      if (isExtended) await rm(doneFile(run, member.name));
-      if (done === undefined || isExtended) waiting.push(member);
-      else tell({ member: member.name, kind: 'skipped', macroF1: done.macroF1 });
+      const done = await doneOf(options, name);
+      const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
+      if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
+      else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
+      else waiting.push(member);
+      if (splits) missing.set(name, splits);
     } catch (error) {
-      await fail(member.name, error);
+      await fail(name, error);
     }
   }
   const pool = new Piscina<MemberTask, MemberResult>({
@@ -101,9 +112,15 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
         tell({ member: name, kind: 'stopped' });
         continue;
       }
-      tell({ member: name, kind: 'started', device: deviceName(device) });
+      const splits = missing.get(name);
+      tell({ member: name, kind: 'started', device: deviceName(device), ...(splits && { splits }) });
       try {
-        const { status, macroF1 } = await runMember(pool, member, { ...options, device, onEvent: tell });
+        const { status, macroF1 } = await runMember(pool, member, {
+          ...options,
+          device,
+          splits,
+          onEvent: tell,
+        });
         tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
         await fail(name, error);
@@ -118,6 +135,19 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   return plan.members.map(({ name }) => outcomes.get(name)!);
 }
 
+/**
+ * What done.json says of a member that is trained; undefined if it is not. A member with fewer epochs than the recipe has is
+ * not done until it has them too: unless none is to be trained, its done.json is removed.
+ */
+async function doneOf({ run, plan, predictOnly = false }: CoordinatorOptions, member: string) {
+  const done = await readDone(run, member);
+  if (done === undefined || done.epochs >= plan.recipe.training.epochs) return done;
+  // Without the last checkpoint it cannot be trained on: the worker refuses that.
+  const isContinuable = existsSync(lastCheckpoint(memberFolder(run, member)));
+  if (!predictOnly && isContinuable) await rm(doneFile(run, member));
+  return undefined;
+}
+
 /** How a member ended, if the event says so. */
 function outcomeOf(event: MemberEvent): Omit<MemberOutcome, 'notes'> | undefined {
   const { member } = event;
@@ -126,6 +156,8 @@ function outcomeOf(event: MemberEvent): Omit<MemberOutcome, 'notes'> | undefined
     case 'progress':
     case 'note':
       return undefined;
+    case 'untrained':
+      return { member, status: 'untrained', macroF1: null };
     case 'skipped':
     case 'done':
       return { member, status: 'done', macroF1: event.macroF1 };
@@ -141,9 +173,9 @@ function outcomeOf(event: MemberEvent): Omit<MemberOutcome, 'notes'> | undefined
 async function runMember(
   pool: Piscina<MemberTask, MemberResult>,
   member: MemberPlan,
-  options: CoordinatorOptions & { device: Device },
+  options: CoordinatorOptions & { device: Device; splits: readonly PredictedSplit[] | undefined },
 ): Promise<MemberResult> {
-  const { run, plan, device, store, signal, onEvent } = options;
+  const { run, plan, device, splits, store, signal, onEvent } = options;
   const progress = new MessageChannel();
   const control = new MessageChannel();
   const observer: MemberObserver = {
@@ -163,6 +195,7 @@ async function runMember(
         device,
         deviceName: deviceName(device),
         store,
+        ...(splits && { splits }),
         progress: progress.port2,
         control: control.port2,
       },

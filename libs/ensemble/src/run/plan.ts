@@ -1,13 +1,14 @@
 // The plan of a run: what is trained, on what, where. Made once, then read by every later command.
 import { createHash } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
+import { rm } from 'node:fs/promises';
 import { UserError, writeJson } from '@ct-ensemble/core';
 import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
-import { type MemberScans, planFile } from '../run-folder.ts';
-import { readRecord } from '../run-records.ts';
+import { type MemberScans, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { readRecord, readScans } from '../run-records.ts';
+import { classChanges, type ComparedScan, inWords, recipeChanges, scanChanges } from './changes.ts';
 
 const memberPlan = z.object({
   /** Names the member's folder. */
@@ -43,6 +44,8 @@ const planSchema = z.object({
   engine: z.enum(['tensorflow', 'cpu']),
   devices: z.array(z.string()),
   members: z.array(memberPlan).refine(hasDistinctNames, 'two members have the same name'),
+  /** Members that were in the recipe at an earlier start: their folders are kept, and they may come back as they were. */
+  retired: z.array(recipeSchema.shape.members.element).default([]),
 });
 
 function hasDistinctNames(members: readonly { name: string }[]): boolean {
@@ -87,6 +90,7 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
       views: viewsOf(recipe.volume).map((depth) => ({ depth, height, width })),
       device: devices[i % devices.length]!,
     })),
+    retired: [],
   };
 }
 
@@ -100,57 +104,182 @@ export async function readPlan(run: string): Promise<Plan> {
   });
 }
 
-const readPlanIfPresent = (run: string): Promise<Plan | undefined> =>
+/** The plan of a run; undefined if there is none. @throws UserError when it is not a plan. */
+export const readPlanIfPresent = (run: string): Promise<Plan | undefined> =>
   readRecord(planFile(run), {
     schema: planSchema,
     remedy: 'choose another folder with --run: this plan was written by another version or by hand',
   });
 
+export interface AdoptOptions {
+  /** Each member's. */
+  scans: readonly MemberScans[];
+  /** Whether two volumes with different content keys have equal grey values. Default: they have not. */
+  isSameVolume?: (old: string, now: string) => Promise<boolean>;
+}
+
+/** How a run was entered: as a new one, or continued. */
+export interface AdoptedPlan {
+  state: 'new' | 'continued';
+  /** One line for each thing that differs from the last start and is allowed to. */
+  notes: string[];
+}
+
 /**
- * Writes the plan, or goes on with the one that is there: devices, engine and the engine's settings may change between two
- * starts, nothing else may.
- *
- * @returns whether the run was there already.
- * @throws UserError that names the first field in which the two plans differ.
+ * Compares a recipe with the one that the run was made with. @throws UserError that lists all differences on which weights
+ * depend.
  */
-export async function adoptPlan(run: string, plan: Plan): Promise<'new' | 'continued'> {
-  const old = await readPlanIfPresent(run);
-  if (old !== undefined) {
-    const difference = firstDifference(
-      { recipe: fixedRecipe(old), dataset: fixed(old) },
-      { recipe: fixedRecipe(plan), dataset: fixed(plan) },
-      '',
-    );
-    if (difference !== undefined) {
-      throw new UserError(`this run was made with other settings: ${difference}`, {
-        file: run,
-        remedy: 'choose another folder with --run, or give the settings it was made with',
-      });
+export function requireSameRecipe(old: Plan, { run, recipe }: { run: string; recipe: Recipe }) {
+  refuseChanges(run, 'settings', recipeChanges(old, recipe));
+}
+
+/**
+ * Compares the scans for training and validation with those that the run was made with. Volumes are compared if they are
+ * known.
+ *
+ * @returns what differs in the test scans, and whether the scans of the run could be read (`isCompared`).
+ * @throws UserError that names the scans that differ.
+ */
+export async function requireSameScans(
+  old: Plan,
+  {
+    run,
+    classes,
+    scans,
+    isSameVolume,
+  }: Pick<AdoptOptions, 'isSameVolume'> & {
+    run: string;
+    classes: readonly string[];
+    scans: readonly ComparedMembers[];
+  },
+): Promise<{ test: string[]; isCompared: boolean }> {
+  refuseChanges(run, 'classes', classChanges(old.dataset.classes, classes));
+  const fitted = new Set<string>();
+  const test = new Set<string>();
+  const earlier = old.recipe.members.map(({ name }) => name);
+  let isCompared = true;
+  for (const now of scans) {
+    const member = now.members.find((name) => earlier.includes(name));
+    if (member === undefined) continue;
+    const before = await readScans(run, member).catch(() => undefined);
+    if (before === undefined) {
+      isCompared = false;
+      continue;
     }
+    const changes = scanChanges(await withSameVolumes(before, now.scans, isSameVolume), now.scans, classes);
+    for (const change of changes.fitted) fitted.add(change);
+    for (const change of changes.test) test.add(change);
   }
-  await writeJson(planFile(run), plan);
-  return old === undefined ? 'new' : 'continued';
+  if (fitted.size > 0) {
+    const isAll = [...fitted].every((change) => change.endsWith(' has changed'));
+    const count = scans[0]!.scans.filter(({ split }) => split !== 'test').length;
+    throw new UserError(
+      `this run was made with other scans for training and validation: ${inWords([...fitted])}`,
+      {
+        file: run,
+        remedy:
+          isAll && fitted.size === count && count > 1
+            ? 'give the options --filter and --masks as when the run was made, continue it with the version of the program that made it, or choose another folder with --run: all scans are prepared otherwise'
+            : 'choose another folder with --run, or give the scans that the run was made with',
+      },
+    );
+  }
+  return { test: [...test], isCompared };
 }
 
-/** A data set and its table may move; their content may not change. */
-const fixed = ({ dataset }: Plan) => ({ ...dataset, root: undefined, labels: undefined });
-
-/** What the engine is told changes no plan; the precision of training is the recipe's. */
-const fixedRecipe = ({ recipe }: Plan) => ({ ...recipe, engine: undefined });
-
-function firstDifference(old: unknown, now: unknown, path: string): string | undefined {
-  if (isDeepStrictEqual(old, now)) return undefined;
-  if (!isContainer(old) || !isContainer(now))
-    return `${path} was ${JSON.stringify(old)} and is now ${JSON.stringify(now)}`;
-  for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    const difference = firstDifference(old[key], now[key], path === '' ? key : `${path}.${key}`);
-    if (difference !== undefined) return difference;
+/** The scans with the key that their volume has now, where another version of the program gave an equal volume another key. */
+async function withSameVolumes(
+  before: readonly StoredScan[],
+  now: readonly ComparedScan[],
+  isSame: AdoptOptions['isSameVolume'],
+): Promise<readonly StoredScan[]> {
+  if (isSame === undefined) return before;
+  const volumes = new Map(now.map(({ key, volume }) => [key, volume]));
+  const scans: StoredScan[] = [];
+  // One after the other: a data set may have more volumes than a process may have open files.
+  for (const scan of before) {
+    const volume = volumes.get(scan.key);
+    const isOther = scan.volume !== null && !!volume && scan.volume !== volume;
+    scans.push(isOther && (await isSame(scan.volume!, volume)) ? { ...scan, volume } : scan);
   }
-  return undefined;
+  return scans;
 }
 
-function isContainer(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
+/** Members and their scans, whose volumes need not be known yet. */
+interface ComparedMembers {
+  members: readonly string[];
+  scans: readonly ComparedScan[];
+}
+
+function refuseChanges(run: string, what: 'settings' | 'classes', changes: readonly string[]) {
+  if (changes.length === 0) return;
+  throw new UserError(`this run was made with other ${what}: ${changes.join('; ')}`, {
+    file: run,
+    remedy: `choose another folder with --run, or give the ${what} it was made with`,
+  });
+}
+
+/**
+ * Writes the plan and the scans, or continues the run that is there. Between two starts everything may change on which no
+ * weight depends: test scans, submissions, description, where the data lies, devices, engine and its settings; members may be
+ * added and removed, and epochs added. If test scans have changed, the members' probabilities for them are deleted: they are
+ * missing then, and predicted again without training.
+ *
+ * @throws UserError that lists what differs otherwise.
+ */
+export async function adoptPlan(
+  run: string,
+  plan: Plan,
+  { scans, isSameVolume }: AdoptOptions,
+): Promise<AdoptedPlan> {
+  const old = await readPlanIfPresent(run);
+  if (old === undefined) {
+    await writeScans(run, scans);
+    await writeJson(planFile(run), plan);
+    return { state: 'new', notes: [] };
+  }
+  const { recipe } = plan;
+  requireSameRecipe(old, { run, recipe });
+  const { classes } = plan.dataset;
+  const { test, isCompared } = await requireSameScans(old, {
+    run,
+    classes,
+    scans,
+    ...(isSameVolume && { isSameVolume }),
+  });
+  if (!isCompared && old.dataset.digest !== plan.dataset.digest)
+    throw new UserError('this run was made with other scans', {
+      file: run,
+      remedy:
+        'choose another folder with --run: which scans differ is not known, because scans.msgpack is missing or damaged',
+    });
+  const names = recipe.members.map(({ name }) => name);
+  const retired = [...old.recipe.members, ...old.retired].filter(({ name }) => !names.includes(name));
+  if (test.length > 0)
+    for (const { name } of [...recipe.members, ...retired])
+      await rm(probabilitiesFile(run, name, 'test'), { force: true });
+  await writeScans(run, scans);
+  await writeJson(planFile(run), { ...plan, retired });
+  return { state: 'continued', notes: notesOn(old, { plan, test }) };
+}
+
+function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[] }): string[] {
+  const [before, now] = [old, plan].map(({ recipe }) => recipe.members.map(({ name }) => name));
+  const added = now!.filter((name) => !before!.includes(name));
+  const removed = before!.filter((name) => !now!.includes(name));
+  const { epochs } = old.recipe.training;
+  return [
+    ...(test.length === 0 ? [] : [`test scans: ${inWords(test)}; the members are asked for them again`]),
+    ...(added.length === 0 ? [] : [`new in the recipe: ${added.join(', ')}`]),
+    ...(removed.length === 0
+      ? []
+      : [`no longer in the recipe, kept in the run's folder and not used: ${removed.join(', ')}`]),
+    ...(plan.recipe.training.epochs > epochs
+      ? [
+          `training.epochs was ${epochs} and is now ${plan.recipe.training.epochs}: all members are trained on`,
+        ]
+      : []),
+  ];
 }
 
 /** SHA-256 over keys, labels and volumes of all scans, in order: what `dataset.digest` of a plan holds. */

@@ -1,21 +1,32 @@
 // A run from a folder of scans to trained members: index, volumes, plan, training. What the command line calls.
 import { UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import {
+  type DatasetIndex,
   type DatasetReport,
   guardSplits,
   openVolumeStore,
   prepareDataset,
   type PreparationNetworks,
   type PreparationProgress,
+  type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
-import { classifierNames, pretrainedFile } from '@ct-ensemble/models';
+import { architectureOf, classifierNames, pretrainedFile } from '@ct-ensemble/models';
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
-import { adoptPlan, makePlan, type Plan } from './plan.ts';
+import {
+  type AdoptedPlan,
+  adoptPlan,
+  makePlan,
+  type Plan,
+  readPlanIfPresent,
+  requireSameRecipe,
+  requireSameScans,
+} from './plan.ts';
+import { checkBeforePreparation, checkPrepared, startNotes } from './start-checks.ts';
 import {
   type RecipeOverrides,
   requireFloat16,
@@ -24,7 +35,7 @@ import {
 } from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
-import { datasetFile, memberFolder, type MemberScans, splitsFile, writeScans } from '../run-folder.ts';
+import { datasetFile, doneFile, memberFolder, type MemberScans, splitsFile } from '../run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   /** Folder of the data set. */
@@ -36,6 +47,8 @@ export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   allowLeaks?: boolean;
   /** Seconds for the preparation of one scan, see `prepareDataset`. */
   scanDeadline?: number;
+  /** What the numbers in the scans' files are. Default: decided for each scan. */
+  values?: ValuesChoice;
   onProgress?: (progress: PreparationProgress) => void;
   signal?: AbortSignal;
 }
@@ -53,20 +66,27 @@ export interface PreparedRun {
   /** Each member's; all are the same but for their volumes. */
   scans: MemberScans[];
   report: DatasetReport;
-  state: 'new' | 'continued';
+  state: AdoptedPlan['state'];
+  /** What the user should know before training, a line each. */
+  notes: string[];
 }
 
 /** Loads a recipe by name or file, checks its architectures and applies what the command line changes in it. */
 export async function openRecipe(nameOrFile: string, overrides: RecipeOverrides = {}): Promise<Recipe> {
   const architectures = classifierNames();
   const published = architectures.filter((name) => pretrainedFile(name) !== undefined);
-  return withOverrides(await loadRecipe(nameOrFile, { architectures, published }), overrides);
+  const minimumEdges = Object.fromEntries(
+    architectures.map((name) => [name, architectureOf(name).input.minimumEdge]),
+  );
+  const recipe = await loadRecipe(nameOrFile, { architectures, published, minimumEdges });
+  return withOverrides(recipe, overrides);
 }
 
 /** @throws {UserError} if a member is to start from published weights that are missing. */
 export function requirePretrained(recipe: Recipe, run: string) {
   for (const { name, architecture, pretrained } of recipe.members) {
-    if (!pretrained || existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
+    if (!pretrained || existsSync(doneFile(run, name))) continue;
+    if (existsSync(lastCheckpoint(memberFolder(run, name)))) continue;
     requirePublished(architecture);
   }
 }
@@ -90,16 +110,26 @@ export function prepareVolumes(options: PrepareVolumesOptions) {
   return volumesOf(options, { anyFolder: true });
 }
 
-async function volumesOf(options: PrepareVolumesOptions, { anyFolder }: { anyFolder: boolean }) {
+interface VolumesOptions {
+  anyFolder: boolean;
+  /** Called before the first volume is prepared; may throw. */
+  check?: (index: DatasetIndex) => Promise<void>;
+}
+
+async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: VolumesOptions) {
   return withNetworks(options, async (networks) => {
-    const { recipe, allowLeaks = false, scanDeadline, onProgress, signal } = options;
+    const { recipe, allowLeaks = false, scanDeadline, values, onProgress, signal } = options;
     const index = await openDataset({ ...options, anyFolder, allowLeaks });
+    await check?.(index);
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
     requireUse(recipe, networks);
     const prepared = await prepareDataset({
       index,
-      preparations: preparations.map(({ preparation }) => preparation),
+      preparations: preparations.map(({ preparation }) => ({
+        ...preparation,
+        ...(values !== undefined && { values }),
+      })),
       store,
       networks,
       ...(scanDeadline !== undefined && { deadline: scanDeadline }),
@@ -148,21 +178,24 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   }
   requireLimitable(recipe.engine, devices);
   requireFloat16(recipe, devices, engine);
-  const { index, scans, report } = await volumesOf(options, { anyFolder: false });
+  const old = await readPlanIfPresent(run);
+  if (old !== undefined) requireSameRecipe(old, { run, recipe });
+  const { index, scans, report } = await volumesOf(options, {
+    anyFolder: false,
+    async check(index) {
+      checkBeforePreparation({ recipe, index, devices });
+      if (old === undefined) return;
+      const members = recipe.members.map(({ name }) => name);
+      const { classes } = index;
+      await requireSameScans(old, { run, classes, scans: [{ members, scans: index.scans }] });
+    },
+  });
   const one = scans[0]!.scans;
-  for (const split of ['train', 'val'] as const) {
-    if (one.some((scan) => scan.split === split && scan.volume !== null)) continue;
-    throw new UserError(`no scan of split ${split} could be prepared`, {
-      file: data,
-      remedy:
-        one.find((scan) => scan.split === split)?.failure ??
-        `add scans to the split ${split}, or give no splits to have them made by the recipe's field split`,
-    });
-  }
+  checkPrepared({ root: data, classes: index.classes, scans });
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
   const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
-  const state = await adoptPlan(run, plan);
+  const { state, notes } = await adoptPlan(run, plan, { scans, isSameVolume: sameVolumes(options.store) });
   await writeJson(datasetFile(run), {
     root: index.root,
     layout: index.layout,
@@ -173,6 +206,19 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     scans: one,
   });
   await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
-  await writeScans(run, scans);
-  return { plan, devices, scans, report, state };
+  return { plan, devices, scans, report, state, notes: [...notes, ...startNotes(recipe, scans)] };
+}
+
+/** Compares volumes by the SHA-256 in their records; volumes that the store no longer has are not equal to any. */
+function sameVolumes(folder: string) {
+  const store = openVolumeStore(folder);
+  const digestOf = (volume: string) =>
+    store.record(volume).then(
+      ({ sha256 }) => sha256,
+      () => null,
+    );
+  return async (old: string, now: string) => {
+    const digest = await digestOf(old);
+    return digest !== null && digest === (await digestOf(now));
+  };
 }

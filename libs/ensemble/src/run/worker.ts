@@ -3,10 +3,17 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { asUserError, sha256OfFile, writeJson } from '@ct-ensemble/core';
+import { asUserError, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
-import { buildModel, describing, loadPretrained, type Model, pretrainedFile } from '@ct-ensemble/models';
+import {
+  buildModel,
+  describing,
+  loadPretrained,
+  loadWeights,
+  type Model,
+  pretrainedFile,
+} from '@ct-ensemble/models';
 import {
   lastCheckpoint,
   predictionStep,
@@ -20,8 +27,9 @@ import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { scoresOf } from '../results/metrics.ts';
+import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
-import { type Probabilities, writeProbabilities } from '../results/probabilities.ts';
+import { writeProbabilities } from '../results/probabilities.ts';
 import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
 import {
   changesOf,
@@ -29,11 +37,11 @@ import {
   continuedHistory,
   historyOf,
   readConfig,
+  readDone,
   readScans,
   trainedWith,
   type TrainedWith,
 } from '../run-records.ts';
-import { submissionNames } from '../results/scan-names.ts';
 
 /** What the coordinator hands to a worker. */
 export interface MemberTask {
@@ -45,6 +53,8 @@ export interface MemberTask {
   deviceName: string;
   /** Folder of the volume store. */
   store: string;
+  /** The member is trained, and its probabilities for these splits are to be made; absent: it is to be trained. */
+  splits?: readonly PredictedSplit[];
   /** Where the worker calls the coordinator's observer. */
   progress: MessagePort;
   /** Where the coordinator calls the worker's control. */
@@ -79,7 +89,6 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   try {
     const folder = memberFolder(run, member.name);
     const isBegun = existsSync(lastCheckpoint(folder));
-    const before = isBegun ? await readConfig(run, member.name) : undefined;
     const precision = training.precision ?? 'float32';
     await rm(failedFile(run, member.name), { force: true });
     const classes = plan.dataset.classes.length;
@@ -88,6 +97,17 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const isMultiple = views.every((depth) => views[0]! % depth === 0);
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
+    const predict = predictionStep(model, { precision });
+    const ask = (splits: readonly PredictedSplit[], epoch: number) =>
+      writeSplits(task, { predict, splits, epoch, stop });
+    if (task.splits !== undefined) {
+      const { bestEpoch, macroF1 } = await loadBest(task, model);
+      await ask(task.splits, bestEpoch - 1);
+      predict.dispose();
+      return { status: 'done', macroF1 };
+    }
+    requireContinuable(task);
+    const before = isBegun ? await readConfig(run, member.name) : undefined;
     const pretrained = member.pretrained ? await startFromPublished(task, { model, before }) : undefined;
     const now = (fromEpoch: number) =>
       trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, fromEpoch);
@@ -121,10 +141,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
         );
     };
     const scans = await readScans(run, member.name);
-    const usable = (split: StoredScan['split']) =>
-      scans.filter((scan) => scan.split === split && scan.volume !== null);
     const store = openVolumeStore(task.store);
-    const predict = predictionStep(model, { precision });
     const state = await trainMember({
       model,
       member: member.name,
@@ -141,8 +158,8 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       }),
       predict,
       ...(showsSlicesTwice && { views }),
-      train: usable('train'),
-      val: usable('val').filter(({ label }) => label !== null),
+      train: usable(scans, 'train'),
+      val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
       score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
       onProgress(progress) {
@@ -154,19 +171,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     });
     await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
-    for (const split of ['val', 'test'] as const) {
-      const chosen = usable(split);
-      const rows = await predictScans({
-        step: predict,
-        scans: chosen,
-        store,
-        batchSize: training.batchSize,
-        epoch: state.best!.epoch,
-        stop,
-      });
-      const probabilities = asProbabilities(rows, { split, scans, classes: plan.dataset.classes });
-      await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
-    }
+    await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
     const { macroF1 } = state.best!;
     await requireBest(folder, best);
@@ -188,6 +193,63 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
   }
 }
 
+const usable = (scans: readonly StoredScan[], split: StoredScan['split']) =>
+  scans.filter((scan) => scan.split === split && scan.volume !== null);
+
+/** Predicts the scans of these splits and writes the member's files of probabilities. */
+async function writeSplits(
+  { run, plan, member, store }: MemberTask,
+  {
+    predict,
+    splits,
+    epoch,
+    stop,
+  }: {
+    predict: ReturnType<typeof predictionStep>;
+    splits: readonly PredictedSplit[];
+    /** Epoch of the weights; counts from 0. */
+    epoch: number;
+    stop: () => boolean;
+  },
+) {
+  const scans = await readScans(run, member.name);
+  const { classes } = plan.dataset;
+  for (const split of splits) {
+    const rows = await predictScans({
+      step: predict,
+      scans: usable(scans, split),
+      store: openVolumeStore(store),
+      batchSize: plan.recipe.training.batchSize,
+      epoch,
+      stop,
+    });
+    const probabilities = asProbabilities(rows, { split, scans, classes });
+    await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
+  }
+}
+
+/**
+ * Loads the weights of a trained member into the model, and returns what its done.json says of them.
+ * @throws {UserError} if the weights are missing or not those that done.json names.
+ */
+async function loadBest({ run, member }: MemberTask, { parameters }: Model) {
+  const done = (await readDone(run, member.name))!;
+  const { file } = await requireBest(memberFolder(run, member.name), done);
+  await loadWeights(parameters, file);
+  return { bestEpoch: done.bestEpoch!, macroF1: done.macroF1 };
+}
+
+/** @throws {UserError} if a member that is done is to be trained on, and its last checkpoint is missing. */
+function requireContinuable({ run, member }: MemberTask) {
+  const file = lastCheckpoint(memberFolder(run, member.name));
+  if (!existsSync(doneFile(run, member.name)) || existsSync(file)) return;
+  throw new UserError('is missing: a member that is done is trained on from this checkpoint', {
+    file,
+    remedy:
+      'restore the file, set training.epochs back, or delete the folder of the member to train it again',
+  });
+}
+
 /** What the member started from, for its config.json; for a member that resumes, what its config.json already says. */
 async function startFromPublished(
   { run, member }: MemberTask,
@@ -197,23 +259,4 @@ async function startFromPublished(
   const file = pretrainedFile(member.architecture)!;
   const { adapted, fresh, skipped } = await loadPretrained(model, file);
   return { file, sha256: await sha256OfFile(file), adapted, fresh, skipped };
-}
-
-function asProbabilities(
-  rows: number[][],
-  { split, scans, classes }: { split: 'val' | 'test'; scans: readonly StoredScan[]; classes: string[] },
-): Probabilities {
-  const inSplit = scans.filter((scan) => scan.split === split);
-  const names = submissionNames(inSplit);
-  const labelled = inSplit.map((scan, i) => ({ ...scan, name: names[i]! }));
-  const label = ({ key, name, label }: StoredScan) => ({ key, name, label });
-  return {
-    classes,
-    split,
-    scans: labelled.filter(({ volume }) => volume !== null).map(label),
-    rows,
-    failed: labelled
-      .filter(({ volume }) => volume === null)
-      .map((scan) => ({ ...label(scan), reason: scan.failure ?? 'has no volume' })),
-  };
 }

@@ -6,8 +6,9 @@ import { mapConcurrent } from '../../concurrent.ts';
 import { counted, listed, type Finding } from '../../findings.ts';
 import { type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from '../layout.ts';
 import { SPLITS, splitOf, type Split } from '../../splits/split.ts';
-import { listFolder, niftiName, type FolderListing } from '../listing.ts';
-import { readScanFolder, reportStrays, reportUnusable, volumesOf } from '../scan-folder.ts';
+import { listFolder, volumeName, type FolderListing } from '../listing.ts';
+import { readScanFolder, reportStrays, reportUnusable, volumeFiles, volumesOf } from '../scan-folder.ts';
+import { remedyFor, seenInstead, withSeen } from '../no-scan.ts';
 import { readPatients } from './patients.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { classOf, COMPETITION_TASKS, scanName, type ClassFolder, type CompetitionTask } from './spelling.ts';
@@ -16,7 +17,7 @@ export const cov19CtDb: Layout = {
   name: 'cov19-ct-db',
   description:
     '<root>/{train,val}/{covid,non-covid}/ct_scan_N/K.jpg, and optionally <root>/test/<scan>/K.jpg; ' +
-    'a scan is a folder of JPEG or PNG slices or of DICOM files, or a NIfTI file',
+    'a scan is a folder of JPEG or PNG slices or of DICOM files, or a volume file (NIfTI, MetaImage or NRRD)',
   read,
 };
 
@@ -43,11 +44,11 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
   const known = wanted.filter(({ key }) => classNames.has(key));
   const scans = await mapConcurrent(known, 16, async ({ key, split, folder, isFile }) => {
     const { findings: found, ...files } = isFile
-      ? { format: 'nifti' as const, slices: [folder], failure: null, findings: [] }
+      ? { ...(await volumeFiles(folder)), findings: [] }
       : await readScanFolder(folder, await listFolder(folder));
     const scan: FoundScan = {
       key,
-      name: isFile ? niftiName(basename(folder))! : basename(folder),
+      name: isFile ? volumeName(basename(folder))! : basename(folder),
       path: folder,
       className: classNames.get(key) ?? null,
       split,
@@ -97,7 +98,7 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
   };
   const addFiles = (parent: string, files: string[], of: Pick<ScanFolder, 'split' | 'className'>) => {
     for (const file of volumesOf(parent, files, findings)) {
-      const name = scanName(niftiName(file)!);
+      const name = scanName(volumeName(file)!);
       scans.push({ ...of, key: keyOf(of, name), name, folder: join(parent, file), isFile: true });
     }
   };
@@ -133,11 +134,13 @@ async function findScanFolders(root: string, rootListing: FolderListing, finding
     }
   }
   const splits = new Set(scans.map(({ split }) => split));
-  if (!splits.has('train') && !splits.has('val'))
-    throw new UserError('holds no scan for training or validation', {
+  if (!splits.has('train') && !splits.has('val')) {
+    const seen = await seenInstead(root);
+    throw new UserError(withSeen('holds no scan for training or validation', seen), {
       file: root,
-      remedy: `lay it out as ${cov19CtDb.description}`,
+      remedy: remedyFor(`lay it out as ${cov19CtDb.description}`, seen),
     });
+  }
   for (const split of ['train', 'val'] as const)
     if (!splits.has(split))
       findings.push({ kind: 'missing-split', path: root, message: `holds no scan of ${split}` });

@@ -2,6 +2,7 @@
 import type { GreyImage } from '../../scan.ts';
 import { messageOf } from '@ct-ensemble/core';
 import sharp from 'sharp';
+import { contentOfBytes } from '../other-content.ts';
 import { requireFewJpegScans } from './jpeg-scans.ts';
 import { decodeGreyJpeg, MAX_PIXELS } from './jpeg.ts';
 
@@ -23,13 +24,38 @@ export interface DecodedSlice {
  * 4096² pixels and for a JPEG of more than 100 scans.
  */
 export async function decodeSlice(bytes: Uint8Array): Promise<DecodedSlice> {
-  if (bytes.length === 0) throw new Error('the file is empty');
-  requireFewJpegScans(bytes);
-  const image = hasEndMarker(bytes) ? await decodeGreyJpeg(bytes) : null;
-  return image === null ? decodeAny(bytes) : { image, loss: null };
+  const { height, width, values, loss } = await decodeValues(bytes);
+  const data =
+    values instanceof Uint8Array ? values : Uint8Array.from(values, (value) => Math.round(value / 257));
+  return { image: { height, width, data }, loss };
 }
 
-async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
+/** A decoded slice, grey; 16-bit values are not scaled. */
+export interface SliceValues {
+  height: number;
+  width: number;
+  /** C order [height, width]. */
+  values: Uint8Array | Uint16Array;
+  /** What `decodeSlice` loses. */
+  loss: string | null;
+}
+
+/** Whether the bytes are a PNG of 16 bits, by its header. */
+export const isPng16 = (bytes: Uint8Array) =>
+  bytes.length > 24 && bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[24] === 16;
+
+/** As `decodeSlice`, without scaling 16 bits to 8. */
+export async function decodeValues(bytes: Uint8Array): Promise<SliceValues> {
+  if (bytes.length === 0) throw new Error('the file is empty');
+  const other = contentOfBytes(bytes);
+  if (other !== null) throw new Error(`${other.problem} (${other.remedy})`);
+  requireFewJpegScans(bytes);
+  const image = hasEndMarker(bytes) ? await decodeGreyJpeg(bytes) : null;
+  if (image === null) return decodeAny(bytes);
+  return { height: image.height, width: image.width, values: image.data, loss: null };
+}
+
+async function decodeAny(bytes: Uint8Array): Promise<SliceValues> {
   try {
     const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
     const { width, height } = metadata;
@@ -49,35 +75,26 @@ async function decodeAny(bytes: Uint8Array): Promise<DecodedSlice> {
       .toColourspace(space)
       .raw({ depth: bits === 16 ? 'ushort' : 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    const values = bits === 16 ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
-    const image = {
-      height: info.height,
-      width: info.width,
-      data: toGrey8({ values, bits, channels: info.channels }),
-    };
+    const stored = bits === 16 ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
+    const values = toGrey(stored, info.channels);
     const loss =
       bits === 16
         ? '16 bits scaled to 8'
         : metadata.space === 'cmyk'
           ? 'CMYK made grey, the values are approximate'
           : null;
-    return { image, loss };
+    return { height: info.height, width: info.width, values, loss };
   } catch (error) {
     throw new Error(messageOf(error).replace(/\s+/g, ' ').trim(), { cause: error });
   }
 }
 
-function toGrey8(options: { values: Uint8Array | Uint16Array; bits: 8 | 16; channels: number }): Uint8Array {
-  const { values, bits, channels } = options;
-  if (channels === 1 && values instanceof Uint8Array) return values;
-  const grey = new Uint8Array(values.length / channels);
+function toGrey(values: Uint8Array | Uint16Array, channels: number): Uint8Array | Uint16Array {
+  if (channels === 1) return values;
+  const grey = new (values instanceof Uint8Array ? Uint8Array : Uint16Array)(values.length / channels);
   for (let i = 0; i < grey.length; i++) {
     const at = i * channels;
-    const value =
-      channels === 1
-        ? values[at]!
-        : (values[at]! * 19595 + values[at + 1]! * 38470 + values[at + 2]! * 7471 + 0x8000) / 0x10000;
-    grey[i] = bits === 16 ? Math.round(Math.floor(value) / 257) : value;
+    grey[i] = (values[at]! * 19595 + values[at + 1]! * 38470 + values[at + 2]! * 7471 + 0x8000) / 0x10000;
   }
   return grey;
 }

@@ -34,7 +34,7 @@ function requireReadable({ slices, spacing, findings }: Scan) {
 /** Reads one file. Fails the test unless the result is a sound scan or a UserError with file and remedy. */
 export async function readOrRefuse(path: string): Promise<'read' | 'refused'> {
   try {
-    requireReadable(await readNifti(path));
+    requireReadable(await readNifti({ path }, 'hu'));
     return 'read';
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -9,6 +9,8 @@ const types = {
   int8: { code: 256, bytes: 1, set: 'setInt8' },
   uint16: { code: 512, bytes: 2, set: 'setUint16' },
   uint32: { code: 768, bytes: 4, set: 'setUint32' },
+  int64: { code: 1024, bytes: 8, set: 'setBigInt64' },
+  uint64: { code: 1280, bytes: 8, set: 'setBigUint64' },
 } as const;
 export type NiftiType = keyof typeof types;
 export const niftiTypes = Object.keys(types) as NiftiType[];
@@ -73,6 +75,9 @@ export function niftiFile(options: NiftiOptions): Buffer {
   for (const [n, value] of (sform ?? []).flat().entries()) real([280, 400], value, n);
   if (extension.length > 0) file[start - extension.length - 4] = 1;
   file.set(extension, start - extension.length);
-  for (const [n, value] of values.entries()) view[set](start + n * bytes, value, littleEndian);
+  for (const [n, value] of values.entries())
+    if (set === 'setBigInt64' || set === 'setBigUint64')
+      view[set](start + n * bytes, BigInt(value), littleEndian);
+    else view[set](start + n * bytes, value, littleEndian);
   return file;
 }

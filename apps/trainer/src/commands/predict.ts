@@ -1,0 +1,103 @@
+// The command predict: makes the missing probabilities of a run's trained members, such as those of a test set that came later.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Claim, print, UserError } from '@ct-ensemble/core';
+import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
+import { claimRun, doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
+import {
+  addDatasetOptions,
+  allowLeaksOption,
+  datasetChoice,
+  type DatasetOptions,
+  dataOption,
+  devicesOption,
+  engineOption,
+  filterOption,
+  masksOption,
+  type PreparationNetworkOptions,
+  volumesOption,
+} from '../options.ts';
+import { counter } from '../terminal/progress.ts';
+import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
+import { runMembers } from './all-members.ts';
+
+interface PredictOptions extends PreparationNetworkOptions, DatasetOptions {
+  run: string;
+  data?: string;
+  devices: string;
+  engine: EngineKind;
+  volumes?: string;
+  /** Scans that two splits share are reported, and are no error. */
+  allowLeaks?: boolean;
+}
+
+export function predictCommand(): Command {
+  const command = new Command('predict')
+    .description(
+      'Makes the missing probabilities of the trained members of a run, such as those of new test scans. Trains nothing.',
+    )
+    .requiredOption('--run <dir>', 'folder of the run')
+    .addOption(
+      dataOption('folder of the data set, with the scans that the run was made with', 'as in the run'),
+    );
+  return addDatasetOptions(command, 'as in the run')
+    .addOption(devicesOption())
+    .addOption(engineOption())
+    .addOption(volumesOption('--volumes'))
+    .addOption(filterOption())
+    .addOption(masksOption())
+    .addOption(allowLeaksOption())
+    .action(async (options: PredictOptions) => {
+      process.exitCode = await predict(options);
+    });
+}
+
+/** Runs the command. Returns the exit code: 0 if no trained member lacks probabilities, 1 if one failed, 130 if it was stopped. */
+async function predict(options: PredictOptions): Promise<number> {
+  const { run, devices, engine } = options;
+  const { recipe, dataset, members } = await readPlan(run);
+  if (!members.some(({ name }) => existsSync(doneFile(run, name))))
+    throw new UserError('no member of this run is trained', {
+      file: run,
+      remedy: `nx run trainer:all-members -- --run ${run}`,
+    });
+  if (engine === 'tensorflow') await installTensorFlow({ log: print });
+  const store = options.volumes ?? join(cacheFolder(), 'volumes');
+  const stopping = stopOnSignal();
+  let claim: Claim | undefined;
+  try {
+    claim = await claimRun(run, { signal: stopping.signal });
+    const signal = AbortSignal.any([stopping.signal, claim.lost]);
+    const count = counter('Preparing volumes');
+    const prepared = await prepareRun({
+      data: options.data ?? dataset.root,
+      ...(options.labels === undefined &&
+        options.layout === undefined && {
+          layout: dataset.layout,
+          ...(dataset.labels !== null && { labels: dataset.labels }),
+        }),
+      ...datasetChoice(options),
+      recipe,
+      run,
+      devices,
+      engine,
+      store,
+      ...(options.filter !== undefined && { filter: options.filter }),
+      ...(options.masks !== undefined && { masks: options.masks }),
+      allowLeaks: options.allowLeaks === true,
+      onProgress: ({ done, total, scan }) => count(done, total, scan),
+      signal,
+    });
+    const { lost } = claim;
+    return await runMembers(prepared, { run, store, signal, stopping, lost, predictOnly: true });
+  } catch (error) {
+    claim?.lost.throwIfAborted();
+    if (!stopping.signal.aborted) throw error;
+    print(stoppedNotice);
+    return 130;
+  } finally {
+    await claim?.release();
+    stopping.release();
+  }
+}

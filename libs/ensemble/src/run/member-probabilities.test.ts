@@ -1,0 +1,58 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { writeProbabilities } from '../results/probabilities.ts';
+import { probabilitiesFile, writeScans } from '../run-folder.ts';
+import { scan, temporaryRun } from '../testing.fixture.ts';
+import { asProbabilities, missingProbabilities } from './member-probabilities.ts';
+
+const classes = ['non-covid', 'covid'];
+const scans = [
+  scan('val/covid/a', 1),
+  scan('val/non-covid/a', 0),
+  scan('test/b', null),
+  scan('test/c', null, null),
+];
+
+test('missing are files that are absent, damaged, or of other scans, names, classes or failures', async () => {
+  const run = await temporaryRun();
+  await writeScans(run, [{ members: ['x'], scans }]);
+  const missing = () => missingProbabilities(run, 'x', classes);
+  expect(await missing()).toEqual(['val', 'test']);
+  const write = async () => {
+    for (const [split, rows] of [
+      [
+        'val',
+        [
+          [0.25, 0.75],
+          [0.5, 0.5],
+        ],
+      ],
+      ['test', [[1, 0]]],
+    ] as const)
+      // prettier-ignore
+      await writeProbabilities(
+        probabilitiesFile(run, 'x', split),
+        asProbabilities(rows.map((row) => [...row]), { split, scans, classes }), // prettier-ignore
+      );
+  };
+  await write();
+  expect(await missing()).toEqual([]);
+  expect(await missingProbabilities(run, 'x', ['covid', 'non-covid'])).toEqual(['val', 'test']);
+
+  await rm(probabilitiesFile(run, 'x', 'val'));
+  expect(await missing()).toEqual(['val']);
+  await writeFile(probabilitiesFile(run, 'x', 'val'), '{"split": "val"');
+  expect(await missing()).toEqual(['val']);
+
+  await write();
+  const others = [
+    [...scans, scan('test/d', null)],
+    scans.filter(({ key }) => key !== 'test/b'),
+    scans.map((each) => (each.key === 'test/b' ? { ...each, label: 1 } : each)),
+    scans.map((each) => (each.key === 'test/b' ? { ...each, name: 'B' } : each)),
+    scans.map((each) => (each.key === 'test/c' ? scan('test/c', null) : each)),
+  ];
+  for (const other of others) {
+    await writeScans(run, [{ members: ['x'], scans: other }]);
+    expect(await missing()).toEqual(['test']);
+  }
+});
