@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -65,11 +65,9 @@ submissions:
  * @returns the folder, and `start`, which starts the trainer: see below
  */
 export async function openWorkplace({ work, members, epochs, devices }) {
+  refuseRepository(resolve(work));
   mkdirSync(work, { recursive: true });
-  if (`${realpathSync(work)}${sep}`.startsWith(realpathSync(repository) + sep)) {
-    console.error(`--work is ${work}, which lies in the repository; name a folder outside of it`);
-    process.exit(2);
-  }
+  refuseRepository(realpathSync(work));
   const folder = mkdtempSync(join(realpathSync(work), 'ct-ensemble-endurance-'));
   const [recipe, data] = [join(folder, 'endurance.yaml'), join(folder, 'data')];
   writeFileSync(recipe, recipeOf(members, epochs));
@@ -113,6 +111,12 @@ export async function openWorkplace({ work, members, epochs, devices }) {
 
   const remove = (place) => rmSync(place, { recursive: true, force: true });
   return { folder, start, remove };
+}
+
+function refuseRepository(work) {
+  if (!`${work}${sep}`.startsWith(realpathSync(repository) + sep)) return;
+  console.error(`--work is ${work}, which lies in the repository; name a folder outside of it`);
+  process.exit(2);
 }
 
 /** Kills the trainer's whole process group. */
