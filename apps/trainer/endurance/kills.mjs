@@ -18,7 +18,7 @@ temporary file was left and no start failed.
   --writes SHARE     share of the kills that are aimed at the writing of files, 0 to 1 (default: 0.5)
   --kills-per-run N  kills of one run before it may finish undisturbed (default: 5)
   --members N        number of members (default: 2)
-  --parallel N       number of runs at the same time (default: 1)
+  --at-once N        number of runs at the same time (default: 1)
   --devices LIST     devices of the trainer (default: cpu:1,cpu:1)
   --work DIR         folder for the runs, outside of the repository (default: the system's folder for temporary files)
   --keep             keep all runs; without it, only runs that differ are kept
@@ -31,7 +31,7 @@ const options = readOptions(
     writes: { type: 'string', default: '0.5' },
     'kills-per-run': { type: 'string', default: '5' },
     members: { type: 'string', default: '2' },
-    parallel: { type: 'string', default: '1' },
+    'at-once': { type: 'string', default: '1' },
     devices: { type: 'string', default: 'cpu:1,cpu:1' },
   },
   {
@@ -41,7 +41,7 @@ const options = readOptions(
       seed: { min: 0, max: 2 ** 32 - 1, isWhole: true },
       writes: { min: 0, max: 1 },
       members: { min: 1, max: 10, isWhole: true },
-      parallel: { min: 1, max: 64, isWhole: true },
+      'at-once': { min: 1, max: 64, isWhole: true },
       'kills-per-run': { min: 1, max: 100, isWhole: true },
     },
   },
@@ -82,7 +82,7 @@ const killedAt = {};
 /** How far the run was → number of kills. */
 const stages = {};
 await Promise.all(
-  Array.from({ length: options.parallel }, async () => {
+  Array.from({ length: options['at-once'] }, async () => {
     while (planned.all < options.kills) await killedRun(++count.runs);
   }),
 );

@@ -14,7 +14,7 @@ is a summary in JSON. The exit code is 0 only if every run ended with the bytes 
 left and no start failed.
 
   --every         kill before every rename, not only the first, the second and the last to each name
-  --parallel N    number of runs at the same time (default: 1)
+  --at-once N     number of runs at the same time (default: 1)
   --devices LIST  devices of the trainer (default: cpu:1)
   --work DIR      folder for the runs, outside of the repository (default: the system's folder for temporary files)
   --keep          keep all runs; without it, only runs that differ are kept
@@ -23,10 +23,10 @@ left and no start failed.
 const options = readOptions(
   {
     every: { type: 'boolean', default: false },
-    parallel: { type: 'string', default: '1' },
+    'at-once': { type: 'string', default: '1' },
     devices: { type: 'string', default: 'cpu:1' },
   },
-  { usage: USAGE, numbers: { parallel: { min: 1, max: 64, isWhole: true } } },
+  { usage: USAGE, numbers: { 'at-once': { min: 1, max: 64, isWhole: true } } },
 );
 
 const hook = new URL('./rename-hook.mjs', import.meta.url).href;
@@ -48,7 +48,7 @@ const count = { kills: 0, runs: 0, starts: 1, different: 0, failed: 0 };
 const killedAt = {};
 const waiting = [...cases.entries()];
 await Promise.all(
-  Array.from({ length: options.parallel }, async () => {
+  Array.from({ length: options['at-once'] }, async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await killedRun(...next);
   }),
 );
