@@ -64,7 +64,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const { run, plan, devices, signal } = options;
   const outcomes = new Map<string, MemberOutcome>();
   const notes = new Map(plan.members.map(({ name }): [string, string[]] => [name, []]));
-  const tell = (event: MemberEvent) => {
+  const report = (event: MemberEvent) => {
     if (event.kind === 'note') notes.get(event.member)!.push(event.note);
     const outcome = outcomeOf(event);
     if (outcome) outcomes.set(event.member, { ...outcome, notes: notes.get(event.member)! });
@@ -74,8 +74,8 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     const reason = messageOf(error);
     const unwritten = await writeJson(failedFile(run, member), { reason }).catch(messageOf);
     if (unwritten !== undefined && !reason.includes(memberFolder(run, member)))
-      tell({ member, kind: 'note', note: `the reason of its failure could not be kept: ${unwritten}` });
-    tell({ member, kind: 'failed', reason });
+      report({ member, kind: 'note', note: `the reason of its failure could not be kept: ${unwritten}` });
+    report({ member, kind: 'failed', reason });
   };
   const waiting: MemberPlan[] = [];
   /** The splits for which trained members are to predict. */
@@ -85,8 +85,8 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     try {
       const done = await doneOf(options, name);
       const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
-      if (done && splits?.length === 0) tell({ member: name, kind: 'skipped', macroF1: done.macroF1 });
-      else if (!done && options.predictOnly) tell({ member: name, kind: 'untrained' });
+      if (done && splits?.length === 0) report({ member: name, kind: 'skipped', macroF1: done.macroF1 });
+      else if (!done && options.predictOnly) report({ member: name, kind: 'untrained' });
       else waiting.push(member);
       if (splits) missing.set(name, splits);
     } catch (error) {
@@ -109,19 +109,19 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     for (let member = next(device); member !== undefined; member = next(device)) {
       const { name } = member;
       if (signal?.aborted) {
-        tell({ member: name, kind: 'stopped' });
+        report({ member: name, kind: 'stopped' });
         continue;
       }
       const splits = missing.get(name);
-      tell({ member: name, kind: 'started', device: deviceName(device), ...(splits && { splits }) });
+      report({ member: name, kind: 'started', device: deviceName(device), ...(splits && { splits }) });
       try {
         const { status, macroF1 } = await runMember(pool, member, {
           ...options,
           device,
           splits,
-          onEvent: tell,
+          onEvent: report,
         });
-        tell(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
+        report(status === 'done' ? { member: name, kind: status, macroF1 } : { member: name, kind: status });
       } catch (error) {
         await fail(name, error);
       }
