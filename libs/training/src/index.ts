@@ -4,6 +4,7 @@ export { bestCheckpoint, type EpochRecord, lastCheckpoint, type RunState } from 
 export { canExtend } from './extend.ts';
 export type { Augmentation } from './augmentations/index.ts';
 export { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
+export { focalLoss } from './loss.ts';
 export { computeLoss, type LossOptions } from './losses/index.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
 export { predictScans, StoppedError } from './predict.ts';
