@@ -1,28 +1,14 @@
-// The command predict, and what else may change after training: new test scans, members and epochs.
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// The command predict, and what is refused before training.
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runCommand } from '../testing/run-command.ts';
-import { probabilitiesOf, recipeOf, writeInputs } from '../testing/train.ts';
+import { probabilitiesOf } from '../testing/train.ts';
+import { trainedRun } from '../testing/trained-run.ts';
 
-const tiny = { epochs: 1, edge: 16, members: ['one'] } as const;
-let folder: string;
+let { folder, trainer, member } = {} as Awaited<ReturnType<typeof trainedRun>>;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-predict-'));
-  await writeInputs(folder, tiny);
-  expect(await trainer('all-members --data data --recipe tiny.yaml')).toMatchObject({ code: 0 });
-  // The test set comes later: a scan more, the slices of another one in the opposite order.
-  await cp(join(folder, 'data'), join(folder, 'later'), { recursive: true });
-  const scan = join(folder, 'later', 'test', (await readdir(join(folder, 'later', 'test')))[0]!);
-  const slices = (await readdir(scan)).sort((a, b) => Number.parseInt(a) - Number.parseInt(b));
-  for (const [i, slice] of [...slices].reverse().entries())
-    await cp(join(scan, slice), join(folder, 'later', 'test', 'test_ct_scan_99', slices[i]!));
+  ({ folder, trainer, member } = await trainedRun());
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-const trainer = (args: string, run = 'r') =>
-  runCommand(folder, [...args.split(' '), '--run', run, '--devices', 'cpu:1', '--volumes', 'volumes']);
-const member = (file: string, run = 'r') => join(folder, run, 'members', 'one', file);
 
 interface ProbabilityFile {
   scans: { name: string; probabilities: number[] }[];
@@ -58,32 +44,8 @@ test('a file of probabilities that is missing or damaged is made again with the 
   expect((await trainer('predict')).output).toMatch(/^one: already done/m);
 });
 
-test('the same recipe with another member trains that one only', async () => {
-  const text = recipeOf({ ...tiny, members: ['one', 'two'] }).replace('Small members', 'Two members');
-  await writeFile(join(folder, 'two.yaml'), text);
-  const { code, output } = await trainer('all-members --data later --recipe two.yaml');
-  expect(output).toMatch(/^new in the recipe: two$/m);
-  expect(output).toMatch(/^one: already done/m);
-  expect(output).toMatch(/^two: epoch 1\/1/m);
-  expect(code).toBe(0);
-});
-
-test('epochs that are added end with the bytes of a run that had them from the start', async () => {
-  await writeFile(join(folder, 'more.yaml'), recipeOf({ ...tiny, epochs: 2 }));
-  const { code, output } = await trainer('all-members --data later --recipe more.yaml');
-  expect(output).toMatch(/^training\.epochs was 1 and is now 2: all members are trained on$/m);
-  expect(output).toMatch(/^no longer in the recipe, kept in the run's folder and not used: two$/m);
-  expect(output).toMatch(/^one: resumed from its checkpoint after epoch 1 of 2$/m);
-  expect(code).toBe(0);
-  expect(await trainer('all-members --data later --recipe more.yaml', 'straight')).toMatchObject({ code: 0 });
-  for (const split of ['val', 'test'])
-    expect(await readFile(member(`probabilities/${split}.json`), 'utf8')).toBe(
-      await readFile(member(`probabilities/${split}.json`, 'straight'), 'utf8'),
-    );
-});
-
 test('a trained member without its weights fails by the file', async () => {
-  await cp(join(folder, 'straight'), join(folder, 'lost'), { recursive: true });
+  await cp(join(folder, 'r'), join(folder, 'lost'), { recursive: true });
   await rm(member('checkpoints/best.safetensors', 'lost'));
   await rm(member('probabilities/test.json', 'lost'));
   const { code, output } = await trainer('predict', 'lost');
