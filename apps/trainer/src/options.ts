@@ -17,6 +17,15 @@ export interface PreparationNetworkOptions {
   masks?: string;
 }
 
+/** Values of the options that say how a data set is read and its volumes are prepared; a command has some of them. */
+export interface PreparationOptions extends PreparationNetworkOptions, DatasetOptions {
+  scanDeadline?: number;
+  /** What the numbers in the files are; undefined: decided for each scan. */
+  values?: ValuesChoice;
+  /** Scans that two splits share are reported, and are no error. */
+  allowLeaks?: boolean;
+}
+
 /** Values of the options that say how the data set is laid out. */
 export interface DatasetOptions {
   layout?: string;
@@ -61,7 +70,7 @@ export function addDatasetOptions(command: Command, usual?: string): Command {
 }
 
 /** The values of the data set's options as the library takes them. */
-export function datasetChoice(options: DatasetOptions): DatasetChoice {
+function datasetChoice(options: DatasetOptions): DatasetChoice {
   const { layout, labels, scanColumn, labelColumn, patientColumn, splitColumn, groupColumn } = options;
   const columns = {
     ...(scanColumn !== undefined && { scan: scanColumn }),
@@ -75,6 +84,28 @@ export function datasetChoice(options: DatasetOptions): DatasetChoice {
     ...(labels !== undefined && { labels }),
     columns,
   };
+}
+
+/** The values of the preparation's options as the library takes them. */
+export function preparationChoice(options: PreparationOptions) {
+  const { filter, masks, scanDeadline, values, allowLeaks = false } = options;
+  return {
+    ...datasetChoice(options),
+    ...networkChoice({ filter, masks }),
+    ...(scanDeadline !== undefined && { scanDeadline }),
+    ...(values !== undefined && { values }),
+    allowLeaks,
+  };
+}
+
+/** The values of the options that choose networks as the library takes them. */
+export function networkChoice({
+  filter,
+  masks,
+}: {
+  [Name in keyof PreparationNetworkOptions]?: string | undefined;
+}): PreparationNetworkOptions {
+  return { ...(filter !== undefined && { filter }), ...(masks !== undefined && { masks }) };
 }
 
 export function recipeOption(recipe: string): Option {

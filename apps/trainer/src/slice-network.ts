@@ -1,9 +1,9 @@
 // What the commands filter and segmenter share: options, training from labelled slices to weights, output.
 import { dirname } from 'node:path';
-import { type Claim, print, sha256OfFile, sweepTemporaryFiles } from '@ct-ensemble/core';
+import { print, sha256OfFile, sweepTemporaryFiles } from '@ct-ensemble/core';
 import { holdOut, type SliceSample, type SliceSamples } from '@ct-ensemble/data';
-import { type Engine, type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
-import { claimRun, parseDevices, thisMachine } from '@ct-ensemble/ensemble';
+import { type EngineKind, installTensorFlow, openEngine } from '@ct-ensemble/engine';
+import { parseDevices, thisMachine } from '@ct-ensemble/ensemble';
 import {
   requireSliceNetwork,
   sliceArchitectures,
@@ -13,6 +13,7 @@ import {
   trainSliceNetwork,
 } from '@ct-ensemble/training';
 import { type Command, Option } from 'commander';
+import { type ClaimedWork, claimedWork } from './claimed-work.ts';
 import {
   count,
   deviceOption,
@@ -23,7 +24,6 @@ import {
   weightsFile,
   wholeNumber,
 } from './options.ts';
-import { stoppedNotice, stopOnSignal } from './terminal/signals.ts';
 
 export interface SliceNetworkOptions {
   data: string;
@@ -98,65 +98,56 @@ export async function runSliceNetwork(
   const [device] = parseDevices(options.device, 1, thisMachine(options.engine));
   const say = (line: string) => void (json || print(line));
   if (options.engine === 'tensorflow') await installTensorFlow({ log: json ? () => {} : print });
-  const stopping = stopOnSignal();
-  let claim: Claim | undefined;
-  let engine: Engine | undefined;
-  try {
-    claim = await claimRun(trainingFolder(out), {
-      remedy: 'wait for it, stop it, or name another file with --out',
-      signal: stopping.signal,
-    });
-    const signal = AbortSignal.any([stopping.signal, claim.lost]);
+  const work = async ({ signal }: ClaimedWork) => {
     await sweepTemporaryFiles(dirname(out));
-    engine = await openEngine({ engine: options.engine, device: device! });
-    const { samples, leftOut, findings } = await read();
-    const { train, val } = holdOut(samples, {
-      seed,
-      share: options.holdOut,
-      ...(options.val && { groups: options.val }),
-    });
-    const groups = { train: groupsOf(train), val: groupsOf(val) };
-    for (const { kind, path, message } of findings) say(`${kind}: ${path}: ${message}`);
-    for (const [why, count] of Object.entries(leftOut)) say(`left out: ${count} slices (${why})`);
-    say(
-      `slices of ${edge}×${edge}: ${train.length} of ${groups.train.length} patients to train on, ${val.length} of ${groups.val.length} held out`,
-    );
-    say(`${architecture} from ${pretrained ?? 'scratch'} on ${engine.description}`);
-    const { best, history } = await trainSliceNetwork({
-      task,
-      architecture,
-      edge,
-      epochs: options.epochs,
-      batchSize: options.batch,
-      learningRate: options.learningRate ?? RATES[pretrained === undefined ? 'scratch' : 'published'],
-      seed,
-      ...(pretrained !== undefined && { pretrained }),
-      train,
-      val,
-      out,
-      onEpoch: (record, { epochs, resumed, seconds }) =>
-        say(
-          `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}${seconds === null ? '' : `, ${seconds.toFixed(1)} s`}`,
-        ),
-      stop: () => signal.aborted,
-    });
-    const slices = { train: train.length, val: val.length };
-    if (json) {
-      const about = { kind: task.kind, architecture, size: edge, out, sha256: await sha256OfFile(out) };
-      print(JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1));
+    const engine = await openEngine({ engine: options.engine, device: device! });
+    try {
+      const { samples, leftOut, findings } = await read();
+      const { train, val } = holdOut(samples, {
+        seed,
+        share: options.holdOut,
+        ...(options.val && { groups: options.val }),
+      });
+      const groups = { train: groupsOf(train), val: groupsOf(val) };
+      for (const { kind, path, message } of findings) say(`${kind}: ${path}: ${message}`);
+      for (const [why, count] of Object.entries(leftOut)) say(`left out: ${count} slices (${why})`);
+      say(
+        `slices of ${edge}×${edge}: ${train.length} of ${groups.train.length} patients to train on, ${val.length} of ${groups.val.length} held out`,
+      );
+      say(`${architecture} from ${pretrained ?? 'scratch'} on ${engine.description}`);
+      const { best, history } = await trainSliceNetwork({
+        task,
+        architecture,
+        edge,
+        epochs: options.epochs,
+        batchSize: options.batch,
+        learningRate: options.learningRate ?? RATES[pretrained === undefined ? 'scratch' : 'published'],
+        seed,
+        ...(pretrained !== undefined && { pretrained }),
+        train,
+        val,
+        out,
+        onEpoch: (record, { epochs, resumed, seconds }) =>
+          say(
+            `${resumed ? 'resumed after ' : ''}epoch ${record.epoch + 1}/${epochs}, loss ${record.loss.toFixed(4)}, ${scoresText(record)}${seconds === null ? '' : `, ${seconds.toFixed(1)} s`}`,
+          ),
+        stop: () => signal.aborted,
+      });
+      const slices = { train: train.length, val: val.length };
+      if (json) {
+        const about = { kind: task.kind, architecture, size: edge, out, sha256: await sha256OfFile(out) };
+        print(JSON.stringify({ ...about, slices, groups, leftOut, findings, best, history }, undefined, 1));
+      }
+      say(`best epoch ${best.epoch + 1}, ${scoresText(best)}: ${out}`);
+      return 0;
+    } finally {
+      engine.close();
     }
-    say(`best epoch ${best.epoch + 1}, ${scoresText(best)}: ${out}`);
-    return 0;
-  } catch (error) {
-    claim?.lost.throwIfAborted();
-    if (!stopping.signal.aborted) throw error;
-    console.error(stoppedNotice);
-    return 130;
-  } finally {
-    engine?.close();
-    await claim?.release();
-    stopping.release();
-  }
+  };
+  return claimedWork(trainingFolder(out), work, {
+    remedy: 'wait for it, stop it, or name another file with --out',
+    say: console.error,
+  });
 }
 
 const groupsOf = (samples: readonly SliceSample[]) => Array.from(new Set(samples.map(({ group }) => group)));

@@ -1,11 +1,9 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Claim, print, UserError } from '@ct-ensemble/core';
-import type { ValuesChoice } from '@ct-ensemble/data';
+import { print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
-  claimRun,
   classTable,
   datasetFile,
   memberFolder,
@@ -20,11 +18,10 @@ import {
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
+import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
   allowLeaksOption,
-  datasetChoice,
-  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
@@ -33,7 +30,8 @@ import {
   masksOption,
   type NumericsOptions,
   numericsOptions,
-  type PreparationNetworkOptions,
+  preparationChoice,
+  type PreparationOptions,
   recipeOption,
   scanDeadlineOption,
   valuesOption,
@@ -41,12 +39,8 @@ import {
 } from '../options.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
-import { type Stopping, stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
-interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, NumericsOptions {
-  scanDeadline: number;
-  /** What the numbers in the files are; undefined: decided for each scan. */
-  values?: ValuesChoice;
+interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -55,8 +49,6 @@ interface AllMembersOptions extends PreparationNetworkOptions, DatasetOptions, N
   devices: string;
   engine: EngineKind;
   volumes?: string;
-  /** Scans that two splits share are reported, and are no error. */
-  allowLeaks?: boolean;
 }
 
 export function allMembersCommand(): Command {
@@ -96,50 +88,28 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
   requirePretrained(recipe, run);
   if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
-  const stopping = stopOnSignal();
-  let claim: Claim | undefined;
-  try {
-    claim = await claimRun(run, { signal: stopping.signal });
-    const signal = AbortSignal.any([stopping.signal, claim.lost]);
+  return claimedWork(run, async (claimed) => {
     const data = options.data ?? (await phantomScans());
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data,
-      ...datasetChoice(options),
+      ...preparationChoice(options),
       recipe,
       run,
       devices: options.devices,
       engine: options.engine,
       store,
-      ...(options.filter !== undefined && { filter: options.filter }),
-      ...(options.masks !== undefined && { masks: options.masks }),
-      allowLeaks: options.allowLeaks === true,
-      scanDeadline: options.scanDeadline,
-      ...(options.values !== undefined && { values: options.values }),
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal,
+      signal: claimed.signal,
     });
-    return await runMembers(prepared, { run, store, signal, stopping, lost: claim.lost });
-  } catch (error) {
-    claim?.lost.throwIfAborted();
-    if (!stopping.signal.aborted) throw error;
-    print(stoppedNotice);
-    return 130;
-  } finally {
-    await claim?.release();
-    stopping.release();
-  }
+    return runMembers(prepared, { run, store, ...claimed });
+  });
 }
 
-export interface RunMembersOptions {
+export interface RunMembersOptions extends ClaimedWork {
   run: string;
   /** Folder of the volume store. */
   store: string;
-  /** Aborted by the user, or when the claim is lost. */
-  signal: AbortSignal;
-  stopping: Pick<Stopping, 'notify'>;
-  /** Aborted when the claim of the run is lost. */
-  lost: AbortSignal;
   /** Trains no member, see `trainMembers`. */
   predictOnly?: boolean;
 }

@@ -1,35 +1,32 @@
 // The command predict: makes the missing probabilities of a run's trained members, such as those of a test set that came later.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Claim, print, UserError } from '@ct-ensemble/core';
+import { print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
-import { claimRun, doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
+import { doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
+import { claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
   allowLeaksOption,
-  datasetChoice,
-  type DatasetOptions,
   dataOption,
   devicesOption,
   engineOption,
   filterOption,
   masksOption,
-  type PreparationNetworkOptions,
+  preparationChoice,
+  type PreparationOptions,
   volumesOption,
 } from '../options.ts';
 import { counter } from '../terminal/progress.ts';
-import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 import { runMembers } from './all-members.ts';
 
-interface PredictOptions extends PreparationNetworkOptions, DatasetOptions {
+interface PredictOptions extends PreparationOptions {
   run: string;
   data?: string;
   devices: string;
   engine: EngineKind;
   volumes?: string;
-  /** Scans that two splits share are reported, and are no error. */
-  allowLeaks?: boolean;
 }
 
 export function predictCommand(): Command {
@@ -64,11 +61,7 @@ async function predict(options: PredictOptions): Promise<number> {
     });
   if (engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
-  const stopping = stopOnSignal();
-  let claim: Claim | undefined;
-  try {
-    claim = await claimRun(run, { signal: stopping.signal });
-    const signal = AbortSignal.any([stopping.signal, claim.lost]);
+  return claimedWork(run, async (claimed) => {
     const count = counter('Preparing volumes');
     const prepared = await prepareRun({
       data: options.data ?? dataset.root,
@@ -77,27 +70,15 @@ async function predict(options: PredictOptions): Promise<number> {
           layout: dataset.layout,
           ...(dataset.labels !== null && { labels: dataset.labels }),
         }),
-      ...datasetChoice(options),
+      ...preparationChoice(options),
       recipe,
       run,
       devices,
       engine,
       store,
-      ...(options.filter !== undefined && { filter: options.filter }),
-      ...(options.masks !== undefined && { masks: options.masks }),
-      allowLeaks: options.allowLeaks === true,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal,
+      signal: claimed.signal,
     });
-    const { lost } = claim;
-    return await runMembers(prepared, { run, store, signal, stopping, lost, predictOnly: true });
-  } catch (error) {
-    claim?.lost.throwIfAborted();
-    if (!stopping.signal.aborted) throw error;
-    print(stoppedNotice);
-    return 130;
-  } finally {
-    await claim?.release();
-    stopping.release();
-  }
+    return runMembers(prepared, { run, store, ...claimed, predictOnly: true });
+  });
 }

@@ -1,7 +1,7 @@
 // The command prepare: reads a data set and prepares its volumes, without training. A second run reuses them.
 import { print, printable } from '@ct-ensemble/core';
 import { join } from 'node:path';
-import type { StoredScan, ValuesChoice } from '@ct-ensemble/data';
+import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { classTable, openRecipe, prepareVolumes } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
@@ -9,12 +9,11 @@ import { installForNetworks } from '../install-for-networks.ts';
 import {
   addDatasetOptions,
   allowLeaksOption,
-  datasetChoice,
-  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
-  type PreparationNetworkOptions,
+  preparationChoice,
+  type PreparationOptions,
   recipeOption,
   scanDeadlineOption,
   valuesOption,
@@ -23,15 +22,10 @@ import {
 import { pace } from '../terminal/progress.ts';
 import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
-interface PrepareOptions extends PreparationNetworkOptions, DatasetOptions {
-  scanDeadline: number;
-  /** What the numbers in the files are; undefined: decided for each scan. */
-  values?: ValuesChoice;
+interface PrepareOptions extends PreparationOptions {
   data: string;
   recipe: string;
   out?: string;
-  /** Scans that two splits share are reported, and are no error. */
-  allowLeaks?: boolean;
   json?: boolean;
 }
 
@@ -67,14 +61,9 @@ async function prepare({ data, json, ...options }: PrepareOptions): Promise<numb
   try {
     const { index, scans, report, networks } = await prepareVolumes({
       data,
-      ...datasetChoice(options),
+      ...preparationChoice(options),
       recipe,
       store,
-      ...(options.filter !== undefined && { filter: options.filter }),
-      ...(options.masks !== undefined && { masks: options.masks }),
-      allowLeaks: options.allowLeaks === true,
-      scanDeadline: options.scanDeadline,
-      ...(options.values !== undefined && { values: options.values }),
       signal: stopping.signal,
       onProgress(progress) {
         fresh = progress.fresh;

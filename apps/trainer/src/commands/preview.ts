@@ -8,7 +8,6 @@ import {
   openVolumeStore,
   viewsOf,
   type StoredScan,
-  type ValuesChoice,
 } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
 import { didYouMean, openRecipe, preparationsOf, prepareVolumes, withNetworks } from '@ct-ensemble/ensemble';
@@ -16,12 +15,12 @@ import { Command } from 'commander';
 import { installForNetworks } from '../install-for-networks.ts';
 import {
   addDatasetOptions,
-  datasetChoice,
-  type DatasetOptions,
   dataOption,
   filterOption,
   masksOption,
-  type PreparationNetworkOptions,
+  networkChoice,
+  preparationChoice,
+  type PreparationOptions,
   recipeOption,
   scanDeadlineOption,
   valuesOption,
@@ -32,10 +31,7 @@ import { scanSheet } from '../preview/scan-sheet.ts';
 import { pace } from '../terminal/progress.ts';
 import { stopOnSignal } from '../terminal/signals.ts';
 
-interface PreviewOptions extends PreparationNetworkOptions, DatasetOptions {
-  scanDeadline: number;
-  /** What the numbers in the files are; undefined: decided for each scan. */
-  values?: ValuesChoice;
+interface PreviewOptions extends PreparationOptions {
   data: string;
   recipe: string;
   out: string;
@@ -75,23 +71,16 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
   const recipe = await openRecipe(options.recipe);
   const folder = options.volumes ?? join(cacheFolder(), 'volumes');
   await installForNetworks(options);
-  const networks = {
-    ...(options.filter !== undefined && { filter: options.filter }),
-    ...(options.masks !== undefined && { masks: options.masks }),
-  };
   const stopping = stopOnSignal();
   const { signal } = stopping;
   try {
     const volumesLine = pace();
     const prepared = await prepareVolumes({
       data,
-      ...datasetChoice(options),
+      ...preparationChoice(options),
       recipe,
       store: folder,
-      ...networks,
       allowLeaks: true, // the page shows them
-      scanDeadline: options.scanDeadline,
-      ...(options.values !== undefined && { values: options.values }),
       signal,
       onProgress({ done, total }) {
         const line = volumesLine(done, total);
@@ -111,7 +100,7 @@ async function preview({ data, out, scans: wanted, ...options }: PreviewOptions)
     const sizes = new Map<string, number>();
     const scans: PreviewScan[] = [];
     const sheetsLine = pace();
-    await withNetworks(networks, async ({ segmenter }) => {
+    await withNetworks(networkChoice(options), async ({ segmenter }) => {
       for (const entry of index.scans) {
         signal.throwIfAborted();
         const stored = preparations[0]!.stored.get(entry.key)!;
