@@ -57,23 +57,21 @@ const configSchema = z.looseObject({
 /** The fields of a member's config.json that are read back. */
 export type ConfigRecord = z.infer<typeof configSchema>;
 
-const scansSchema: z.ZodType<MemberScans[]> = z.array(
-  z.object({
-    members: z.array(z.string()),
-    scans: z.array(
-      z.looseObject({
-        key: z.string().min(1),
-        label: z.int().nonnegative().nullable(),
-        split: z.enum(['train', 'val', 'test']),
-        name: z.string().min(1),
-        volume: z.string().nullable(),
-        failure: z.string().nullable(),
-        slices: z.int().nonnegative(),
-        kept: z.int().nonnegative(),
-      }),
-    ),
-  }),
-);
+/** One prepared scan, as scans.msgpack and dataset.json list it. */
+export const scanSchema = z.looseObject({
+  key: z.string().min(1),
+  label: z.int().nonnegative().nullable(),
+  split: z.enum(['train', 'val', 'test']),
+  name: z.string().min(1),
+  volume: z.string().nullable(),
+  failure: z.string().nullable(),
+  slices: z.int().nonnegative(),
+  kept: z.int().nonnegative(),
+});
+
+const scansSchema: z.ZodType<MemberScans[]> = z
+  .array(z.object({ members: z.array(z.string()), scans: z.array(scanSchema) }))
+  .min(1);
 
 export interface RecordOptions<T> {
   schema: z.ZodType<T>;

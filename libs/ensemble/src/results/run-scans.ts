@@ -1,26 +1,14 @@
 // The run's own list of scans, against which the probabilities of its members are checked.
-import { readJson, UserError } from '@ct-ensemble/core';
+import { UserError } from '@ct-ensemble/core';
+import type { StoredScan } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { digestOf, type Plan } from '../run/plan.ts';
 import { datasetFile, scansFile } from '../run-folder.ts';
-import { readAllScans } from '../run-records.ts';
+import { readAllScans, readRecord, scanSchema } from '../run-records.ts';
+import { asProbabilities } from '../run/member-probabilities.ts';
 import { doubled, list } from './lists.ts';
 import { type FailedScan, predictAnew, type Probabilities, type ScanLabel } from './probabilities.ts';
-import { submissionNames } from './scan-names.ts';
 
-const scanSchema = z.looseObject({
-  key: z.string(),
-  label: z.int().min(0).nullable(),
-  split: z.enum(['train', 'val', 'test']),
-  name: z.string(),
-  volume: z.string().nullable(),
-  failure: z.string().nullable(),
-  slices: z.int().min(0),
-  kept: z.int().min(0),
-});
-type ListedScan = z.infer<typeof scanSchema>;
-
-const scansSchema = z.array(z.object({ members: z.array(z.string()), scans: z.array(scanSchema) })).min(1);
 const datasetSchema = z.looseObject({ classes: z.array(z.string()), scans: z.array(scanSchema) });
 
 /** The scans that a member's probabilities must have: those with a volume and those without. */
@@ -46,16 +34,14 @@ export interface RunScans {
  */
 export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
   const file = scansFile(run);
+  const remedy = 'start the training of this run again with its data set, which writes the file anew';
   const refuse = (file: string, problem: string): never => {
-    throw new UserError(problem, {
-      file,
-      remedy: 'start the training of this run again with its data set, which writes the file anew',
-    });
+    throw new UserError(problem, { file, remedy });
   };
-  const groups = fitting(await readAllScans(run), { schema: scansSchema, file, refuse });
-  const content = await readJson(datasetFile(run));
-  if (content === undefined) refuse(datasetFile(run), 'the file is missing');
-  const dataset = fitting(content, { schema: datasetSchema, file: datasetFile(run), refuse });
+  const groups = await readAllScans(run);
+  const dataset =
+    (await readRecord(datasetFile(run), { schema: datasetSchema, remedy })) ??
+    refuse(datasetFile(run), 'the file is missing');
 
   const { classes } = plan.dataset;
   if (dataset.classes.join('\n') !== classes.join('\n')) {
@@ -70,7 +56,7 @@ export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
   }
   if (others !== undefined) refuse(datasetFile(run), `its scans are not those of scans.msgpack: ${others}`);
   // The scans of members with other masks differ in their volumes, and in which could be prepared.
-  const identity = (scan: ListedScan) => ({ ...scan, volume: true });
+  const identity = (scan: StoredScan) => ({ ...scan, volume: true });
   for (const group of groups.slice(1)) {
     const others = differences(scans.map(identity), group.scans.map(identity), classes);
     if (others !== undefined)
@@ -87,23 +73,8 @@ export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
 
   return {
     of(member, split) {
-      const own = groups.find(({ members }) => members.includes(member))!;
-      const inSplit = own.scans.filter((scan) => scan.split === split);
-      const names = submissionNames(inSplit);
-      const named = inSplit.map(({ key, label, volume, failure }, i) => ({
-        ...{ key, name: names[i]!, label, volume },
-        reason: failure ?? 'has no volume',
-      }));
-      return {
-        split,
-        classes,
-        scans: named
-          .filter(({ volume }) => volume !== null)
-          .map(({ key, name, label }) => ({ key, name, label })),
-        failed: named
-          .filter(({ volume }) => volume === null)
-          .map(({ key, name, label, reason }) => ({ key, name, label, reason })),
-      };
+      const { scans } = groups.find(({ members }) => members.includes(member))!;
+      return asProbabilities([], { split, scans, classes });
     },
     splitToSubmit: scans.some(({ split }) => split === 'test') ? 'test' : 'val',
   };
@@ -197,14 +168,4 @@ function differences(
   if (problems.length > 0) return problems.join('; ');
   const moved = expected.filter(({ key }, i) => found[i]?.key !== key).map(({ key }) => key);
   return list('scans in another order', moved);
-}
-
-function fitting<T>(
-  content: unknown,
-  about: { schema: z.ZodType<T>; file: string; refuse: (file: string, problem: string) => never },
-): T {
-  const parsed = about.schema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  return about.refuse(about.file, `field ${issue?.path.join('.')}: ${issue?.message}`);
 }
