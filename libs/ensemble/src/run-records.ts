@@ -149,7 +149,15 @@ const scansRemedy = 'start the training of this run again, which writes the file
  * @throws {UserError} if scans.msgpack is missing or damaged, or has no scans of the member.
  */
 export async function readScans(run: string, member: string): Promise<StoredScan[]> {
-  const own = (await readAllScans(run)).find(({ members }) => members.includes(member));
+  return scansOf(await readAllScans(run), { run, member });
+}
+
+/** The member's of all scans. @throws {UserError} if there are none. */
+export function scansOf(
+  all: readonly MemberScans[],
+  { run, member }: { run: string; member: string },
+): StoredScan[] {
+  const own = all.find(({ members }) => members.includes(member));
   if (own === undefined) throw unfit(scansFile(run), `has no scans of the member ${member}`, scansRemedy);
   return own.scans;
 }

@@ -13,7 +13,7 @@ import { deviceName } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { doneFile, failedFile, memberFolder } from '../run-folder.ts';
-import { readDone } from '../run-records.ts';
+import { readAllScans, readDone, scansOf } from '../run-records.ts';
 import type { MemberControl, MemberObserver, MemberResult, MemberTask } from './worker.ts';
 
 export interface CoordinatorOptions {
@@ -80,11 +80,18 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const waiting: MemberPlan[] = [];
   /** The splits for which trained members are to predict. */
   const missing = new Map<string, PredictedSplit[]>();
+  const { classes } = plan.dataset;
+  /** Read once for all trained members, when the first one needs it. */
+  let allScans: ReturnType<typeof readAllScans> | undefined;
+  const missingOf = async (member: string) => {
+    const scans = scansOf(await (allScans ??= readAllScans(run)), { run, member });
+    return missingProbabilities(run, member, { scans, classes });
+  };
   for (const member of plan.members) {
     const { name } = member;
     try {
       const done = await doneOf(options, name);
-      const splits = done && (await missingProbabilities(run, name, plan.dataset.classes));
+      const splits = done && (await missingOf(name));
       if (done && splits?.length === 0) report({ member: name, kind: 'skipped', macroF1: done.macroF1 });
       else if (!done && options.predictOnly) report({ member: name, kind: 'untrained' });
       else waiting.push(member);

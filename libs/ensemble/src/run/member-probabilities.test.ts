@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { writeProbabilities } from '../results/probabilities.ts';
 import { probabilitiesFile, writeScans } from '../run-folder.ts';
+import { readScans } from '../run-records.ts';
 import { scan, temporaryRun } from '../testing.fixture.ts';
 import { asProbabilities, missingProbabilities } from './member-probabilities.ts';
 
@@ -15,7 +16,7 @@ const scans = [
 test('missing are files that are absent, damaged, or of other scans, names, classes or failures', async () => {
   const run = await temporaryRun();
   await writeScans(run, [{ members: ['x'], scans }]);
-  const missing = () => missingProbabilities(run, 'x', classes);
+  const missing = async () => missingProbabilities(run, 'x', { scans: await readScans(run, 'x'), classes });
   expect(await missing()).toEqual(['val', 'test']);
   const write = async () => {
     for (const [split, rows] of [
@@ -36,7 +37,12 @@ test('missing are files that are absent, damaged, or of other scans, names, clas
   };
   await write();
   expect(await missing()).toEqual([]);
-  expect(await missingProbabilities(run, 'x', ['covid', 'non-covid'])).toEqual(['val', 'test']);
+  expect(
+    await missingProbabilities(run, 'x', {
+      scans: await readScans(run, 'x'),
+      classes: ['covid', 'non-covid'],
+    }),
+  ).toEqual(['val', 'test']);
 
   await rm(probabilitiesFile(run, 'x', 'val'));
   expect(await missing()).toEqual(['val']);

@@ -5,7 +5,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Probabilities, readProbabilities } from '../results/probabilities.ts';
 import { submissionNames } from '../results/scan-names.ts';
 import { probabilitiesFile } from '../run-folder.ts';
-import { readScans } from '../run-records.ts';
 
 export type PredictedSplit = 'val' | 'test';
 export const PREDICTED_SPLITS: readonly PredictedSplit[] = ['val', 'test'];
@@ -34,9 +33,8 @@ export function asProbabilities(
 export async function missingProbabilities(
   run: string,
   member: string,
-  classes: string[],
+  { scans, classes }: { scans: readonly StoredScan[]; classes: string[] },
 ): Promise<PredictedSplit[]> {
-  const scans = await readScans(run, member);
   const missing: PredictedSplit[] = [];
   for (const split of PREDICTED_SPLITS) {
     const expected = asProbabilities([], { split, scans, classes });
