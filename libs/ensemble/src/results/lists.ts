@@ -1,10 +1,10 @@
 // Lists of names in one line of an error.
+import { listed } from '@ct-ensemble/data';
 
 /** `title: a, b, c and 4 more`, the first ten of the names, or undefined for an empty list. */
 export function list(title: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;
-  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
-  return `${title}: ${names.slice(0, 10).join(', ')}${more}`;
+  return `${title}: ${listed(names, 10)}`;
 }
 
 /** The names that occur more than once, each once. */

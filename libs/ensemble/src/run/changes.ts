@@ -1,10 +1,9 @@
 // What may change between two starts of a run, and what may not: everything that a trained weight depends on.
 import { isDeepStrictEqual } from 'node:util';
-import type { StoredScan } from '@ct-ensemble/data';
+import { listed, type StoredScan } from '@ct-ensemble/data';
 import { canExtend } from '@ct-ensemble/training';
 import type { Recipe } from '../recipes/schema.ts';
 import type { Plan } from './plan.ts';
-import { listed } from './start-checks.ts';
 
 /** Scans that one message names at most. */
 const MOST_SCANS = 10;

@@ -1,14 +1,12 @@
 // What is checked before a member is trained: scan names, memory, and classes that got lost in the preparation.
 import { UserError } from '@ct-ensemble/core';
-import { type DatasetIndex, type Split, type StoredScan, viewsOf } from '@ct-ensemble/data';
+import { type DatasetIndex, listed, type Split, SPLITS, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import type { Device } from '@ct-ensemble/engine';
 import { totalmem } from 'node:os';
 import type { Recipe } from '../recipes/schema.ts';
 import { isWritable } from '../results/submission.ts';
 import { submissionNames } from '../results/scan-names.ts';
 import type { MemberScans } from '../run-folder.ts';
-
-const SPLITS: readonly Split[] = ['train', 'val', 'test'];
 
 /** Names that one message lists at most. */
 const MOST_NAMES = 50;
@@ -170,10 +168,4 @@ export function startNotes({ training }: Recipe, scans: readonly MemberScans[]):
     ...lost,
     `training.batchSize is ${training.batchSize}, but there are ${train} training scans: each epoch is one step of ${train} scans`,
   ];
-}
-
-/** The first names and how many more there are. */
-export function listed(names: readonly string[], most: number): string {
-  const more = names.length - most;
-  return names.slice(0, most).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
