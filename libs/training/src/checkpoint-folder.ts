@@ -60,7 +60,10 @@ async function keepAs(name: string, file: string) {
 }
 
 /** The files that the trainings of earlier starts may have left and that no complete checkpoint is. */
-export const removeIncomplete = (folder: string) => rm(nextLastCheckpoint(folder), { force: true });
+export async function removeIncomplete(folder: string) {
+  const file = nextLastCheckpoint(folder);
+  if (existsSync(file)) await rm(file);
+}
 
 /** Removes what is kept only for the case that the last checkpoint is damaged. */
 export async function removePrevious(folder: string) {

@@ -6,11 +6,7 @@ import type { Tensor1D } from '@tensorflow/tfjs';
 import type { z } from 'zod';
 import { withAverages } from './averages.ts';
 import { type InsideEpoch, restoreCheckpoint, tensorsOf } from './checkpoint.ts';
-import {
-  failedWriteWarning,
-  openCheckpointWriter,
-  removePrevious,
-} from './checkpoint-folder.ts';
+import { failedWriteWarning, openCheckpointWriter, removePrevious } from './checkpoint-folder.ts';
 import { type Durations, historyFile, historyText, UNKNOWN } from './history.ts';
 import { StoppedError } from './predict.ts';
 import { type BoundBest, type LoopState, requireBestOf, resume, type Resumed } from './resume.ts';
@@ -169,8 +165,13 @@ export async function runLoop<
 
 /** Metadata field of the checkpoints: number of scans of a micro-batch. */
 const MICRO_BATCH = 'micro_batch';
-const microBatchOf = ({ batchSize, accumulate = 1 }: { batchSize: number; accumulate?: number | undefined }) =>
-  batchSize / accumulate;
+const microBatchOf = ({
+  batchSize,
+  accumulate = 1,
+}: {
+  batchSize: number;
+  accumulate?: number | undefined;
+}) => batchSize / accumulate;
 
 /** Warns if the steps before the checkpoint were computed in micro-batches of another size. */
 function reportMicroBatches(

@@ -84,9 +84,7 @@ export async function resume<Epoch extends { epoch: number; loss: number }, Best
   await adoptNextBest(options, last.state);
   // Inside the first epoch there is no best one yet.
   const best = hasNoBestYet(last) ? undefined : await requireBestOf(options, last.state);
-  const state = best
-    ? { ...last.state, best: { ...last.state.best!, sha256: best.sha256 } }
-    : last.state;
+  const state = best ? { ...last.state, best: { ...last.state.best!, sha256: best.sha256 } } : last.state;
   const durations = await readDurations(folder, state.history);
   for (const checkpoint of best ? [last, best] : [last])
     await writeIfChanged(stateFile(checkpoint.file), stateText(withInside(checkpoint)));
