@@ -41,13 +41,15 @@ export function toHounsfield(
 ): { data: Int16Array; padded: number; clamped: number } {
   const { table, kinds } = lookupTableOf(format, rescale, lossy);
   const data = new Int16Array(samples.length);
-  const counts = [0, 0, 0];
-  for (let i = 0; i < samples.length; i++) {
-    const sample = samples[i]!;
-    data[i] = table[sample]!;
-    counts[kinds[sample]!]!++;
-  }
-  return { data, padded: counts[PADDING]!, clamped: counts[CLAMPED]! };
+  for (let i = 0; i < samples.length; i++) data[i] = table[samples[i]!]!;
+  let [padded, clamped] = [0, 0];
+  if (kinds !== null)
+    for (let i = 0; i < samples.length; i++) {
+      const kind = kinds[samples[i]!]!;
+      if (kind === PADDING) padded++;
+      else if (kind === CLAMPED) clamped++;
+    }
+  return { data, padded, clamped };
 }
 
 const PADDING = 1;
@@ -56,8 +58,8 @@ const CLAMPED = 2;
 interface LookupTable {
   /** [65536], Hounsfield units by the bits of a sample. */
   table: Int16Array;
-  /** [65536], `PADDING` or `CLAMPED` if a sample of these bits is that, else 0. */
-  kinds: Uint8Array;
+  /** [65536], `PADDING` or `CLAMPED` if a sample of these bits is that, else 0; null if all are 0. */
+  kinds: Uint8Array | null;
 }
 
 /** The slices of a series have the same format and rescaling nearly always: the last table is kept. */
@@ -90,7 +92,7 @@ function makeLookupTable(
     table[bits] = Math.max(-32768, Math.min(32767, hounsfield));
     kinds[bits] = padded ? PADDING : stored === masked ? 0 : CLAMPED;
   }
-  return { table, kinds };
+  return { table, kinds: kinds.some((kind) => kind !== 0) ? kinds : null };
 }
 
 /**
