@@ -92,14 +92,14 @@ export async function openSlices(
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
   );
   const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
-  const { readDicomSeries } = await import('./dicom/dicom.ts'); // loading its decoders takes a fifth of a second
-  const series = await readDicomSeries(whole);
-  const [longest, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
+  const { readChosenSeries } = await import('./dicom/dicom-values.ts'); // loading its decoders takes a fifth of a second
+  const { series, offset } = await readChosenSeries(whole, values);
+  const [longest, ...others] = series;
   requireSeveralSlices(longest!, slices);
   const sizes = listed(series.map(({ slices }) => slices.length));
   const message = `holds ${series.length} series or parts of series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
   const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
-  return scanSlices(plausible(longest!, { file: slices[0]!, values }), [...unread, ...several]);
+  return scanSlices(plausible(longest!, { file: slices[0]!, values, offset }), [...unread, ...several]);
 }
 
 /** Throws if only one of several files became a slice: a volume of one slice, repeated, would look like a scan. */
@@ -114,9 +114,12 @@ function requireSeveralSlices({ slices, findings }: Scan, files: readonly string
 }
 
 /** A DICOM scan by the rule of all formats for what its values are. */
-function plausible(scan: Scan, { file, values }: { file: string; values: ValuesChoice | undefined }): Scan {
+function plausible(
+  scan: Scan,
+  { file, ...options }: { file: string; values: ValuesChoice | undefined; offset: number },
+): Scan {
   try {
-    return plausibleScan(scan, values);
+    return plausibleScan(scan, options);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { problem, remedy } = error;

@@ -6,7 +6,7 @@ import { parseDicom } from './dicom-dataset.ts';
 import { fieldName, frameElements, type Elements } from './dicom-elements.ts';
 import { decodeFrame, requireSupported, sampleFormat } from './dicom-pixels.ts';
 import { encodedFrames } from './encoded-frames.ts';
-import { rescaleOf, toHounsfield } from './hounsfield.ts';
+import { rescaleOf, toHounsfield, type SampleTarget } from './hounsfield.ts';
 
 export type Vector = [x: number, y: number, z: number];
 
@@ -56,7 +56,7 @@ export interface ImageHeader {
 }
 
 export interface DicomImage extends ImageHeader {
-  /** Hounsfield units in the orientation of the file; null if the image is not an axial CT slice. */
+  /** Hounsfield units, or the numbers of the target, in the orientation of the file; null if the image is not an axial CT slice. */
   slice: (Slice & { data: Int16Array }) | null;
   /** Number of samples that were padding. */
   padded: number;
@@ -78,7 +78,11 @@ export type AxialImage = DicomImage & { slice: NonNullable<DicomImage['slice']> 
 export const MAX_SLICES = 4000;
 
 /** The images of a file, one per frame. Throws an Error with the reason, which names the field. */
-export async function readDicomFile(path: string, bytes: Uint8Array): Promise<DicomImage[]> {
+export async function readDicomFile(
+  path: string,
+  bytes: Uint8Array,
+  target?: SampleTarget,
+): Promise<DicomImage[]> {
   const { transferSyntax, dataset, pixelData } = parseDicom(bytes);
   const file = frameElements(dataset, 0);
   if (pixelData === null)
@@ -97,7 +101,7 @@ export async function readDicomFile(path: string, bytes: Uint8Array): Promise<Di
   for (const [frame, bytesOfFrame] of frames.entries()) {
     const elements = frame === 0 ? file : frameElements(dataset, frame);
     const header = headerOf(elements, { path, frame, rows: format.rows, columns: format.columns });
-    const rescale = rescaleOf(elements, format);
+    const rescale = rescaleOf(elements, format, target);
     const image = {
       ...header,
       monochrome1: elements.text('PhotometricInterpretation') === 'MONOCHROME1',

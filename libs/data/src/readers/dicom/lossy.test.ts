@@ -60,7 +60,7 @@ test('without loss the bits above BitsStored do not count, as in uncompressed fi
 describe('the table of Hounsfield units', () => {
   const format = { rows: 1, columns: 8, bitsAllocated: 16, bitsStored: 12, highBit: 11 } as const;
   const values = (samples: number[], signed: boolean, lossy: { bits: number; signed: boolean }) => {
-    const rescale = { slope: 1, intercept: 0, padding: null };
+    const rescale = { slope: 1, intercept: 0, padding: null, paddingValue: -1024 };
     const stored = new Uint16Array(words(...samples).buffer);
     const { data, clamped } = toHounsfield({ samples: stored, lossy }, { ...format, signed }, rescale);
     return [[...data], clamped];
@@ -84,7 +84,7 @@ describe('the table of Hounsfield units', () => {
   });
 
   test('padding outside the stored range stays padding', () => {
-    const rescale = { slope: 1, intercept: 0, padding: { from: 63536, to: 63536 } };
+    const rescale = { slope: 1, intercept: 0, padding: { from: 63536, to: 63536 }, paddingValue: -1024 };
     const samples = Uint16Array.of(63536, 4200, 7);
     expect(
       toHounsfield({ samples, lossy: { bits: 16, signed: false } }, { ...format, signed: false }, rescale),
