@@ -151,7 +151,8 @@ function orderByHeight<Image extends DicomImage>(
   }
   const files = new Map(ordered.map((image) => [image.path, image.instance]));
   const numbers = [...files.values()].filter((number) => number !== null);
-  if (new Set(numbers).size < numbers.length) {
+  const different = new Set(numbers).size; // one number for all says nothing
+  if (different > 1 && different < numbers.length) {
     const message =
       `several of ${ordered.length} slices at different positions have the same InstanceNumber (0020,0013): they may be ` +
       'of several scans';
