@@ -179,7 +179,10 @@ async function imagesOf(folder: string, listing: FolderListing) {
   const taken = [...files.map(({ file }) => file), ...masks];
   reportOthers(listing, { taken, wanted: 'a slice (K.jpg or K.png)', report });
   if (masks.length > 0)
-    report('ignored-masks', `${counted(masks.length, 'mask')} ${masks.some(isNamedPreview) ? 'or previews ' : ''}of other slices ignored: ${listed(masks)}`);
+    report(
+      'ignored-masks',
+      `${counted(masks.length, 'mask')} ${masks.some(isNamedPreview) ? 'or previews ' : ''}of other slices ignored: ${listed(masks)}`,
+    );
   if (unlike.length > 0)
     report(
       'mixed-names',

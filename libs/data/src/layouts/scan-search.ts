@@ -52,9 +52,16 @@ export async function scansBelow(
     return all;
   }
   const folderOf = new Map(found.flatMap((folder) => folder.scans.map((scan) => [scan, folder] as const)));
-  const onlyMasks = new Set(masks.filter(({ format }) => format === 'images').map((mask) => folderOf.get(mask)));
+  const onlyMasks = new Set(
+    masks.filter(({ format }) => format === 'images').map((mask) => folderOf.get(mask)),
+  );
   findings.push(...found.filter((folder) => !onlyMasks.has(folder)).flatMap((folder) => folder.findings));
-  const names = listed(namesBelow(start.path, masks.map(({ path }) => path)));
+  const names = listed(
+    namesBelow(
+      start.path,
+      masks.map(({ path }) => path),
+    ),
+  );
   const message = `${counted(masks.length, 'mask')} ignored, by the names and by the values, which are a few labels: ${names}`;
   findings.push({ kind: 'ignored-masks', path: start.path, message });
   return all.filter((scan) => !masks.includes(scan));

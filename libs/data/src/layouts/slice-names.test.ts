@@ -56,7 +56,16 @@ test('masks beside their slices are no slices; masks alone are', () => {
 });
 
 test('masks and previews of any usual name beside their slices', () => {
-  for (const other of ['mask_2', 'mask2', '2_lung_mask', '2-lesion', '2_thumb', 'preview_2', 'Label 2', 'lungMask2'])
+  for (const other of [
+    'mask_2',
+    'mask2',
+    '2_lung_mask',
+    '2-lesion',
+    '2_thumb',
+    'preview_2',
+    'Label 2',
+    'lungMask2',
+  ])
     expect(orderSliceNames(['1.png', '2.png', '3.png', `${other}.png`])).toMatchObject({
       masks: [`${other}.png`],
       unlike: [],

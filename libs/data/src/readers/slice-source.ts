@@ -110,7 +110,9 @@ function requireSeveralSlices(
   const notSlices = findings.some(({ kind }) => kind === 'not-axial'); // a localizer beside a single slice is sound
   if (slices.length > 1 || files.length <= 1 || (notSlices && files.length === 2)) return;
   const causes = [
-    ...(series > 1 ? [`they are of ${series} series or parts of series, of one slice each or not to be joined`] : []),
+    ...(series > 1
+      ? [`they are of ${series} series or parts of series, of one slice each or not to be joined`]
+      : []),
     ...findings.map(({ message }) => message),
   ];
   const reasons = causes.length > 0 ? `: ${listed(causes)}` : '';

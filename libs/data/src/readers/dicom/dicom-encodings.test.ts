@@ -73,7 +73,9 @@ test('big-endian samples of 8 bits, written as words and as bytes (GDCM and pydi
 });
 
 test('a value representation of two blanks, with a length of four bytes (GDCM)', async () => {
-  expect(await read({ raw: { '00091001': hex('09000110 2020 0000 04000000 01020304') } })).toEqual(hounsfield);
+  expect(await read({ raw: { '00091001': hex('09000110 2020 0000 04000000 01020304') } })).toEqual(
+    hounsfield,
+  );
 });
 
 test('big endian without preamble and meta information', async () => {
@@ -83,7 +85,11 @@ test('big endian without preamble and meta information', async () => {
 
 test('samples of 32 bits, and a HighBit below BitsStored (pydicom)', async () => {
   const wide = new Uint8Array(Int32Array.from(stored).buffer);
-  const bits = (BitsAllocated: number, HighBit: number) => ({ BitsAllocated, BitsStored: BitsAllocated, HighBit });
+  const bits = (BitsAllocated: number, HighBit: number) => ({
+    BitsAllocated,
+    BitsStored: BitsAllocated,
+    HighBit,
+  });
   expect(await read({}, { ...bits(32, 31), PixelData: wide })).toEqual(hounsfield);
   expect(await read({}, bits(16, 11))).toEqual(hounsfield);
   const large = new Uint8Array(Int32Array.of(1, 2, 3, 4, 5, 70000).buffer);

@@ -5,13 +5,7 @@ import { fieldName, type Elements } from './dicom-elements.ts';
 import { viewOf } from './dicom-bytes.ts';
 import { decodeJpegLossless } from './jpeg-lossless.ts';
 import { decodeRle } from './rle.ts';
-import {
-  JPEG_BASELINE,
-  JPEG_EXTENDED,
-  JPEG_LOSSLESS,
-  mayBeLossy,
-  RLE,
-} from './transfer-syntaxes.ts';
+import { JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, mayBeLossy, RLE } from './transfer-syntaxes.ts';
 
 /** How a frame's samples are stored (PS3.3, C.7.6.3). */
 export interface SampleFormat {
@@ -32,7 +26,11 @@ export function sampleFormat(elements: Elements): SampleFormat {
   if (bitsAllocated !== 8 && bitsAllocated !== 16 && bitsAllocated !== 32)
     throw new Error(`field ${fieldName('BitsAllocated')}: ${bitsAllocated} is not 8, 16 or 32`);
   const bitsStored = elements.whole('BitsStored', { from: 1, to: bitsAllocated, missing: bitsAllocated });
-  const statedHighBit = elements.whole('HighBit', { from: 0, to: bitsAllocated - 1, missing: bitsStored - 1 });
+  const statedHighBit = elements.whole('HighBit', {
+    from: 0,
+    to: bitsAllocated - 1,
+    missing: bitsStored - 1,
+  });
   // BitsStored does not fit below a lower HighBit: pydicom and GDCM ignore that HighBit.
   const highBit = Math.max(statedHighBit, bitsStored - 1);
   const signed = elements.whole('PixelRepresentation', { from: 0, to: 1, missing: 0 }) === 1;

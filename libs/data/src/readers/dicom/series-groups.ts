@@ -69,7 +69,9 @@ function joinSingleImages(series: readonly ImageGroup[]): ImageGroup[] {
   };
   const areJoinable = (images: readonly AxialImage[]) =>
     images.length >= MIN_JOINED && !hasSharedPosition(images);
-  const withUids = singles.filter(({ study, frameOfReference }) => study !== null && frameOfReference !== null);
+  const withUids = singles.filter(
+    ({ study, frameOfReference }) => study !== null && frameOfReference !== null,
+  );
   const uidsOf = ({ study, frameOfReference }: AxialImage) => [study, frameOfReference];
   for (const images of partsBy(withUids, (image) => commonKey(image, uidsOf(image))).values())
     if (areJoinable(images)) join(images, 'study, frame of reference, ');
