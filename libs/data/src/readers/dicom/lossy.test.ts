@@ -44,6 +44,17 @@ test('JPEG 2000: no value is near the other end of the range', async () => {
   expect(findings).toEqual(clamped);
 });
 
+test('lossy codestreams under the transfer syntaxes of lossless ones are clamped too', async () => {
+  const near = await jpegLs(stripes, 3);
+  for (const [frame, syntax] of [
+    [await lossyJpeg2000(stripes, 20), '90'],
+    [near, '80'],
+  ] as const) {
+    const { values } = await read(frame, `1.2.840.10008.1.2.4.${syntax}`);
+    expect(mostDifferent(values, stripes.samples)).toBeLessThan(2048);
+  }
+});
+
 test('near-lossless JPEG-LS: every value within the stated error', async () => {
   const samples = stripes.samples.map((sample, i) => (sample === 0 ? i % 5 : 4095 - (i % 5)));
   const { values, findings } = await read(await jpegLs({ ...stripes, samples }, 3), '1.2.840.10008.1.2.4.81');
