@@ -494,7 +494,11 @@ describe('members of folds', () => {
     return run;
   }
 
-  const finishFold = (run: string, name: string, covid: number[], macroF1 = 1) =>
+  const finishFold = (
+    run: string,
+    name: string,
+    { covid, macroF1 = 1 }: { covid: number[]; macroF1?: number },
+  ) =>
     finish(run, name, {
       val: covid,
       test: [0.9, 0.75, 0.1],
@@ -502,10 +506,10 @@ describe('members of folds', () => {
       macroF1,
     });
   async function finishAll(run: string) {
-    await finishFold(run, names[0]!, [0.9, 0.2]);
-    await finishFold(run, names[1]!, [0.8, 0.1]);
-    await finishFold(run, names[2]!, [0.7, 0.4]);
-    await finishFold(run, names[3]!, [0.6, 0.7], 1 / 3);
+    await finishFold(run, names[0]!, { covid: [0.9, 0.2] });
+    await finishFold(run, names[1]!, { covid: [0.8, 0.1] });
+    await finishFold(run, names[2]!, { covid: [0.7, 0.4] });
+    await finishFold(run, names[3]!, { covid: [0.6, 0.7], macroF1: 1 / 3 });
   }
 
   it('are evaluated out of fold, and on test scans whose class is known; the validation scans are not', async () => {
