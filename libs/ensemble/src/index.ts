@@ -49,14 +49,29 @@ export {
   type PrepareRunOptions,
 } from './run/run.ts';
 export {
+  type CoordinatorRecord,
+  type FailedRecord,
+  type FailureKind,
+  type Isolation,
+  isolations,
+  type ProgressRecord,
+  readCoordinator,
+  readFailed,
+  readProgress,
+} from './run-status.ts';
+export {
   claimRun,
+  coordinatorFile,
   datasetFile,
   doneFile,
   failedFile,
+  logFile,
   memberFolder,
   planFile,
   predictionsFile,
   probabilitiesFile,
+  progressFile,
+  rotatedLogFile,
   splitsFile,
   submissionFolder,
 } from './run-folder.ts';

@@ -4,7 +4,9 @@
 //   dataset.json           layout, classes, counts, all findings, every scan
 //   splits.csv             class, patient, split and fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
-//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
+//   coordinator.json       what the coordinator does: devices, members on them, members that wait
+//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, progress.json, log.txt, then done.json or
+//                          failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { readdir } from 'node:fs/promises';
@@ -33,6 +35,11 @@ export const memberFolder = (run: string, member: string) => join(run, 'members'
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
 export const doneFile = (run: string, member: string) => join(memberFolder(run, member), 'done.json');
 export const failedFile = (run: string, member: string) => join(memberFolder(run, member), 'failed.json');
+export const progressFile = (run: string, member: string) => join(memberFolder(run, member), 'progress.json');
+export const logFile = (run: string, member: string) => join(memberFolder(run, member), 'log.txt');
+/** The older part of a log that became too large. */
+export const rotatedLogFile = (run: string, member: string) => join(memberFolder(run, member), 'log.1.txt');
+export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
 
