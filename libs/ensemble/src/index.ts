@@ -37,6 +37,20 @@ export {
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
+export {
+  type Attempt,
+  type DeviceSlot,
+  type Failure,
+  type FailureKind,
+  type Job,
+  type JobOutcome,
+  type Lease,
+  moreMicroBatches,
+  schedule,
+  type ScheduleEvent,
+  type ScheduleOptions,
+} from './run/schedule.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {
