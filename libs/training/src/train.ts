@@ -47,6 +47,13 @@ export interface TrainOptions {
   onProgress?: (progress: Progress) => void;
   /** Called with what a person should know of and what does not stop the member; default: standard error. */
   onWarning?: (message: string) => void;
+  /**
+   * A checkpoint is written at the first step after so many seconds without one, beside those at the ends of epochs;
+   * 0: only at the ends of epochs. Default 300.
+   */
+  checkpointSeconds?: number | undefined;
+  /** The clock that `checkpointSeconds` is measured by, in seconds; default: the process's monotonic clock. */
+  clock?: () => number;
   /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
