@@ -65,7 +65,6 @@ export {
 export {
   type CoordinatorRecord,
   type FailedRecord,
-  type FailureKind,
   type Isolation,
   isolations,
   type ProgressRecord,

@@ -21,6 +21,7 @@ import {
 } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack } from 'msgpackr';
+import { endLeftProcesses } from './run/ports/member-process.ts';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
@@ -56,7 +57,7 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 /**
  * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
- * Temporary files that killed processes left in the folder are deleted.
+ * Processes that a killed coordinator left at members are ended, and temporary files that killed processes left are deleted.
  *
  * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
@@ -67,6 +68,7 @@ export async function claimRun(run: string, options: ClaimOptions = {}): Promise
     onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
+  await endLeftProcesses(join(run, 'members'));
   for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
   return claim;
 }

@@ -194,8 +194,9 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   checkPrepared({ root: data, classes: index.classes, scans });
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
-  const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
-  const { state, notes } = await adoptPlan(run, plan, { scans, isSameVolume: sameVolumes(options.store) });
+  const made = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
+  const isSameVolume = sameVolumes(options.store);
+  const { plan, state, notes } = await adoptPlan(run, made, { scans, isSameVolume });
   await writeJson(datasetFile(run), {
     root: index.root,
     layout: index.layout,

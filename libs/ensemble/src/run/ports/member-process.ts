@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { ownIdentity, type ProcessIdentity, readJson, stateOf, writeFileAtomic } from '@ct-ensemble/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { memberFolder } from '../../run-folder.ts';
 
 const identity: z.ZodType<ProcessIdentity> = z.object({
   host: z.string(),
@@ -20,23 +19,20 @@ const identity: z.ZodType<ProcessIdentity> = z.object({
 
 const noteFile = (folder: string) => join(folder, '.process.json');
 
-/** Notes that this process works on the member. */
-export async function enterMember({ run, member }: { run: string; member: { name: string } }) {
-  const content = JSON.stringify(await ownIdentity());
-  await writeFileAtomic(noteFile(memberFolder(run, member.name)), content, { sync: false });
+/** Notes in the member's folder that this process works on it. */
+export async function enterMember(folder: string) {
+  await writeFileAtomic(noteFile(folder), JSON.stringify(await ownIdentity()), { sync: false });
 }
 
 /** Removes the note of a process that has ended. */
-export const leaveMember = ({ run, member }: { run: string; member: { name: string } }) =>
-  rm(noteFile(memberFolder(run, member.name)), { force: true });
+export const leaveMember = (folder: string) => rm(noteFile(folder), { force: true });
 
 /**
- * Ends the processes that a killed coordinator has left at the members of a run, and waits until they have ended. To be called by
- * the holder of the run's claim. Processes of another machine or container cannot be checked; they end when they notice that their
+ * Ends the processes that a killed coordinator has left at the members of a run, and waits until they have ended; `folder` holds the
+ * folders of the members. To be called by the holder of the run's claim. Processes of another machine or container cannot be checked; they end when they notice that their
  * coordinator has.
  */
-export async function endLeftProcesses(run: string) {
-  const folder = join(run, 'members');
+export async function endLeftProcesses(folder: string) {
   for (const member of await readdir(folder).catch(() => [])) {
     const file = noteFile(join(folder, member));
     const noted = identity.safeParse(await readJson(file).catch(() => undefined));

@@ -1,11 +1,11 @@
 // What runs a member stands behind this interface: a worker thread, a child process, later a job of a cluster. It assumes no shared
 // memory: a task is plain data, and what the worker reports are plain messages.
-import { messageOf, UserError } from '@ct-ensemble/core';
-import { type Device, EngineError } from '@ct-ensemble/engine';
+import type { Device } from '@ct-ensemble/engine';
 import type { Progress } from '@ct-ensemble/training';
-import type { FailureKind, Isolation, ProgressRecord } from '../../run-status.ts';
+import type { Isolation, ProgressRecord } from '../../run-status.ts';
 import type { PredictedSplit } from '../member-probabilities.ts';
 import type { MemberPlan, Plan } from '../plan.ts';
+import type { Failure, FailureKind } from '../schedule.ts';
 
 /** One attempt to train a member, or to predict with a trained one. It can be written as JSON. */
 export interface MemberTask {
@@ -49,7 +49,10 @@ export interface MemberLink extends MemberObserver {
   stop(): boolean;
 }
 
-/** What a worker's module exports by default. It does not know in which thread, process or machine it runs. */
+/**
+ * What a worker's module exports by default. It does not know in which thread, process or machine it runs. An error that it throws is
+ * of the kind `user` if it is a UserError, that of a MemberFailure if it is one, else `exception`.
+ */
 export type MemberWork = (task: MemberTask, link: MemberLink) => Promise<MemberResult>;
 
 export interface MemberPort {
@@ -74,18 +77,23 @@ export type Report =
   | { kind: 'progress'; progress: Progress }
   | { kind: 'note'; note: string }
   | { kind: 'ended'; result: MemberResult }
-  | { kind: 'failed'; reason: string; failure: FailureKind };
+  /** `stack`: where an error that is not the user's was thrown. */
+  | { kind: 'failed'; reason: string; failure: FailureKind; stack: string };
 
 /** What ended an attempt. */
 export interface Cause {
   kind: FailureKind;
   signal?: string | null;
   exitCode?: number | null;
+  /** Last lines of the worker's standard error, or the stack of its error. */
   stderrTail?: string;
+  /** The error that led to this one. */
+  cause?: unknown;
 }
 
-/** The failure of an attempt. `message` is one line. */
-export class MemberFailure extends Error {
+/** The failure of an attempt. `reason` is one line. */
+export class MemberFailure extends Error implements Failure {
+  readonly reason: string;
   readonly kind: FailureKind;
   readonly signal: string | null;
   readonly exitCode: number | null;
@@ -93,11 +101,9 @@ export class MemberFailure extends Error {
   /** Whether the attempt wrote a checkpoint; set by the coordinator. */
   progressed = false;
 
-  constructor(
-    readonly reason: string,
-    { kind, signal = null, exitCode = null, stderrTail = '' }: Cause,
-  ) {
-    super(reason);
+  constructor(reason: string, { kind, signal = null, exitCode = null, stderrTail = '', cause }: Cause) {
+    super(reason, { cause });
+    this.reason = reason;
     this.name = 'MemberFailure';
     this.kind = kind;
     this.signal = signal;
@@ -106,16 +112,12 @@ export class MemberFailure extends Error {
   }
 }
 
-/** Failures of the engine that another attempt may not meet. Other engine errors come again: not-finite, library-missing, … */
-const passingErrors: readonly string[] = ['tensorflow', 'device', 'stopped'];
-
-/** What kind of failure an error is, which the work of a member has thrown. */
-export function kindOf(error: unknown): FailureKind {
-  if (error instanceof UserError) return 'user';
-  if (error instanceof EngineError) {
-    if (error.code === 'out-of-memory') return 'out-of-memory';
-    return passingErrors.includes(error.code) ? 'exception' : 'user';
-  }
-  const isMemory = error instanceof RangeError && /allocation failed/.test(messageOf(error));
-  return isMemory ? 'out-of-memory' : 'exception';
-}
+/** The failure that a worker has reported. */
+export const reportedFailure = (
+  { reason, failure, stack }: Report & { kind: 'failed' },
+  stderrTail: string,
+): MemberFailure =>
+  new MemberFailure(reason, {
+    kind: failure,
+    stderrTail: [stderrTail, stack].filter((part) => part !== '').join('\n'),
+  });

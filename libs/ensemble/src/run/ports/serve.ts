@@ -1,9 +1,9 @@
 // The worker's side of every port: runs one member's task, reports to the coordinator and keeps progress.json and log.txt.
 import { inspect } from 'node:util';
 import { pathToFileURL } from 'node:url';
-import { messageOf } from '@ct-ensemble/core';
+import { messageOf, UserError } from '@ct-ensemble/core';
 import { memberJournal } from '../journal.ts';
-import { kindOf, type MemberTask, type MemberWork, type Report } from './port.ts';
+import { MemberFailure, type MemberTask, type MemberWork, type Report } from './port.ts';
 
 export interface Connection {
   send(report: Report): void;
@@ -40,9 +40,15 @@ export async function serve(task: MemberTask, { send, stop }: Connection): Promi
 
 /** For an error that nothing has caught: a rejection of a promise that nobody awaits, an exception in a callback. */
 export function failureReport(error: unknown, { unhandled = false } = {}): Report & { kind: 'failed' } {
-  const kind = kindOf(error);
-  // The stack of an error that is no user's says where to look: into the log of the member, through standard error.
-  if (kind !== 'user') console.error(inspect(error));
+  const { kind: failure, cause } =
+    error instanceof MemberFailure
+      ? error
+      : { kind: error instanceof UserError ? ('user' as const) : ('exception' as const), cause: error };
   const reason = messageOf(error);
-  return { kind: 'failed', failure: kind, reason: unhandled ? `unhandled error: ${reason}` : reason };
+  return {
+    kind: 'failed',
+    failure,
+    reason: unhandled ? `unhandled error: ${reason}` : reason,
+    stack: failure === 'user' ? '' : inspect(cause),
+  };
 }

@@ -9,8 +9,8 @@ import {
   type MemberObserver,
   type MemberPort,
   type MemberResult,
-  type MemberTask,
   type Report,
+  reportedFailure,
 } from './port.ts';
 import { tailOf } from './stderr-tail.ts';
 import type { ThreadTask } from './thread-entry.ts';
@@ -37,25 +37,20 @@ export function threadPort({ heapLimit }: ThreadPortOptions = {}): MemberPort {
       const { port1, port2 } = new MessageChannel();
       const logs = tailOf(pool.threads[0]!.stderr);
       const run = async () => {
-        const result = await resultOf(pool.run({ task, port: port2 }, { transferList: [port2] }), {
-          port: port1,
-          observer,
-          logs,
-        }).finally(() => port1.close());
-        return result;
-      };
-      const result = run().then(
-        (ended) => {
+        try {
+          const running = pool.run({ task, port: port2 }, { transferList: [port2] });
+          const result = await resultOf(running, { port: port1, observer, logs });
           idle.push(pool);
-          return ended;
-        },
-        async (error: unknown) => {
+          return result;
+        } catch (error) {
           await pool.destroy();
           throw error;
-        },
-      );
+        } finally {
+          port1.close();
+        }
+      };
       return {
-        result,
+        result: run(),
         stop: () => port1.postMessage('stop'),
         status: () => readProgress(task.run, task.member.name),
         logs,
@@ -85,8 +80,8 @@ async function resultOf(
     receive(next.message as Report);
   if (last?.kind === 'ended') return last.result;
   await new Promise(setImmediate); // The thread's standard error arrives after its messages.
+  if (last?.kind === 'failed') throw reportedFailure(last, logs());
   const stderrTail = logs();
-  if (last?.kind === 'failed') throw new MemberFailure(last.reason, { kind: last.failure, stderrTail });
   const { error } = death ?? { error: new Error('the worker thread ended without a result') };
   const exitCode = /^worker exited with code: (\d+)$/.exec(messageOf(error))?.[1];
   if (exitCode !== undefined)
