@@ -36,7 +36,7 @@ export {
 } from './results/submission.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
-export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
 export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
 export {
   type Attempt,

@@ -1,4 +1,5 @@
 // Distributes jobs of known durations over machines so that the last one ends early; bounds for how early that can be.
+import { randomStream } from '@ct-ensemble/core';
 
 export interface Machine {
   /** Seconds until the machine is free. */
@@ -8,25 +9,78 @@ export interface Machine {
 /** Improvements of one assignment at most; each makes the fullest machine less full, and few are ever needed. */
 const MOST_IMPROVEMENTS = 500;
 
+/** Attempts to find a better assignment, and the share above the bound at which they end. */
+const ROUNDS = 150;
+const GOOD_ENOUGH = 0.002;
+
 /**
- * Assigns jobs to machines: the longest job first, each to the machine that is free earliest (LPT), then jobs are moved and
- * exchanged as long as that makes the fullest machine end earlier.
+ * Assigns jobs to machines. The start is the longest job first, each to the machine that is free earliest (LPT), or the given
+ * assignment if it is better. Then jobs are moved and exchanged as long as that makes the fullest machine end earlier; if
+ * the result is above the bound, the jobs of some machines are dealt anew at random, several times. The draws depend on nothing,
+ * so equal input gives an equal assignment.
  *
  * @param seconds duration of each job
+ * @param before for each machine the indices of its jobs
  * @returns for each machine the indices of its jobs, longest first; equal jobs in their order
  */
-export function balance(seconds: readonly number[], machines: readonly Machine[]): number[][] {
-  const loads = machines.map(({ busy }) => busy);
-  const jobs = machines.map((): number[] => []);
+export function balance(
+  seconds: readonly number[],
+  machines: readonly Machine[],
+  before?: readonly (readonly number[])[],
+): number[][] {
+  const busy = machines.map((machine) => machine.busy);
   const order = seconds.map((_, job) => job).sort((a, b) => seconds[b]! - seconds[a]! || a - b);
-  for (const job of order) {
-    const machine = loads.indexOf(Math.min(...loads));
-    jobs[machine]!.push(job);
-    loads[machine]! += seconds[job]!;
+  const empty = (): Assignment => ({ seconds, jobs: machines.map(() => []), loads: [...busy] });
+  let best = improved(deal(empty(), order));
+  if (before !== undefined) {
+    const kept = empty();
+    for (const [machine, jobs] of before.entries()) for (const job of jobs) give(kept, job, machine);
+    improved(kept);
+    if (end(kept) <= end(best)) best = kept;
   }
-  for (let i = 0; i < MOST_IMPROVEMENTS && improve({ seconds, jobs, loads }); i++);
-  for (const own of jobs) own.sort((a, b) => seconds[b]! - seconds[a]! || a - b);
-  return jobs;
+  const soonest = Math.min(...busy) + (seconds[order[0]!] ?? 0);
+  // What a machine is busy with counts as a job.
+  const bound = makespanBound([...seconds, ...busy], machines.length);
+  const enough = Math.max(bound, soonest) * (1 + GOOD_ENOUGH);
+  const random = randomStream({ seed: 0, purpose: 'assignment of members', epoch: 0, sample: 0 });
+  for (let round = 0; round < ROUNDS && end(best) > enough; round++) {
+    const full = best.loads.indexOf(end(best));
+    const others = 1 + random.integer(Math.min(3, machines.length - 1));
+    const mixed = new Set([full, ...Array.from({ length: others }, () => random.integer(machines.length))]);
+    const next: Assignment = {
+      seconds,
+      jobs: best.jobs.map((jobs, machine) => (mixed.has(machine) ? [] : [...jobs])),
+      loads: best.loads.map((load, machine) => (mixed.has(machine) ? busy[machine]! : load)),
+    };
+    const taken = [...mixed].flatMap((machine) => best.jobs[machine]!);
+    const keys = new Map(taken.map((job) => [job, random.uniform()]));
+    deal(next, taken.sort((a, b) => keys.get(a)! - keys.get(b)!), mixed); // prettier-ignore
+    improved(next);
+    if (end(next) <= end(best)) best = next;
+  }
+  for (const own of best.jobs) own.sort((a, b) => seconds[b]! - seconds[a]! || a - b);
+  return best.jobs;
+}
+
+const end = ({ loads }: Assignment) => Math.max(...loads);
+
+function give({ seconds, jobs, loads }: Assignment, job: number, machine: number) {
+  jobs[machine]!.push(job);
+  loads[machine]! += seconds[job]!;
+}
+
+/** Gives each job in this order to the machine, one of these, that is free earliest. */
+function deal(assignment: Assignment, order: readonly number[], among?: ReadonlySet<number>): Assignment {
+  const { loads } = assignment;
+  const machines = among ? [...among] : [...loads.keys()];
+  for (const job of order)
+    give(assignment, job, machines.reduce((a, b) => (loads[b]! < loads[a]! ? b : a))); // prettier-ignore
+  return assignment;
+}
+
+function improved(assignment: Assignment): Assignment {
+  for (let i = 0; i < MOST_IMPROVEMENTS && improve(assignment); i++);
+  return assignment;
 }
 
 interface Assignment {

@@ -15,7 +15,7 @@ import { architectureOf, classifierNames, pretrainedFile } from '@ct-ensemble/mo
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
-import { deviceName, parseDevices, thisMachine } from './devices.ts';
+import { deviceName, divideGpuMemory, parseDevices, thisMachine } from './devices.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import {
   type AdoptedPlan,
@@ -207,7 +207,14 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     scans: one,
   });
   await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
-  return { plan, devices, scans, report, state, notes: [...notes, ...startNotes(recipe, scans)] };
+  return {
+    plan,
+    devices: await divideGpuMemory(devices),
+    scans,
+    report,
+    state,
+    notes: [...notes, ...startNotes(recipe, scans)],
+  };
 }
 
 /** Compares volumes by the SHA-256 in their records; volumes that the store no longer has are not equal to any. */

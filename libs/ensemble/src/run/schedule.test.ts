@@ -64,12 +64,13 @@ const starts = (log: readonly string[]) =>
 
 class Failed extends Error implements Failure {
   readonly reason: string;
-  constructor(
-    readonly kind: Failure['kind'],
-    readonly progressed = false,
-  ) {
+  readonly kind: Failure['kind'];
+  readonly progressed: boolean;
+  constructor(kind: Failure['kind'], progressed = false) {
     super(kind);
     this.reason = kind;
+    this.kind = kind;
+    this.progressed = progressed;
   }
 }
 const failing =

@@ -158,6 +158,8 @@ export async function schedule(options: ScheduleOptions): Promise<JobOutcome[]> 
   const leases = devices.flatMap(({ device, members }, slot) =>
     Array.from({ length: members }, (_, share): Lease => ({ device, slot, share })),
   );
+  /** The assignment that was planned last: for each lease the places of its jobs in `jobs`. */
+  let assigned: number[][] | undefined;
   const errors: unknown[] = [];
   const track = (work: Promise<void>) => {
     const tracked: Promise<void> = work
@@ -244,10 +246,15 @@ export async function schedule(options: ScheduleOptions): Promise<JobOutcome[]> 
     if (ready.length === 0 || free.length === 0) return undefined;
     const seconds = expectedSeconds(ready);
     const now = clock.now();
+    const indexOf = new Map(ready.map((open, job) => [open.order, job]));
+    const before = assigned?.map((orders) => orders.flatMap((order) => indexOf.get(order) ?? []));
+    const isWhole = before !== undefined && new Set(before.flat()).size === ready.length;
     const planned = balance(
       seconds,
       leases.map((lease) => ({ busy: isFree(lease) ? 0 : secondsLeft(lease, now) })),
+      isWhole ? before : undefined,
     );
+    assigned = planned.map((jobs) => jobs.map((job) => ready[job]!.order));
     for (const lease of free) {
       const fits = ({ job }: OpenJob) => bytesOf(job) <= roomIn(lease.slot);
       const byLength = ready.map((_, job) => job).sort((a, b) => seconds[b]! - seconds[a]!);
@@ -256,7 +263,14 @@ export async function schedule(options: ScheduleOptions): Promise<JobOutcome[]> 
       if (first === undefined) continue;
       // Jobs of the same duration are equal to the scheduler, whichever lease the plan gave them.
       const equal = ready.filter((open, job) => seconds[job] === seconds[first] && fits(open));
-      return { open: equal.find(({ job }) => job.device === lease.device) ?? equal[0]!, lease };
+      const chosen = equal.find(({ job }) => job.device === lease.device) ?? equal[0]!;
+      // The plan stays valid for the other leases if the two jobs change their places in it.
+      const places = new Map([
+        [chosen.order, ready[first]!.order],
+        [ready[first]!.order, chosen.order],
+      ]);
+      assigned = assigned.map((orders) => orders.map((order) => places.get(order) ?? order));
+      return { open: chosen, lease };
     }
     return undefined;
   }
