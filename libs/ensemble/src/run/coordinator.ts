@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
 import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
 import { type Clock, realClock } from './clock.ts';
-import { deviceName } from './devices.ts';
+import { slotsOf } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
 import { keepAccumulate, type MemberPlan, type Plan } from './plan.ts';
 import {
@@ -112,7 +112,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     options.onEvent?.(event);
   };
   const { jobs, missing, damaged } = await openMembers(options, report);
-  const slots = devices.map((device) => ({ device: deviceName(device), members: 1 }));
+  const slots = slotsOf(devices);
   const status = statusFiles({ run, isolation, slots, report });
   for (const [member, error] of damaged) {
     status.failed(member, { failure: userFailure(error), attempt: 1, task: undefined });
