@@ -27,7 +27,7 @@ import {
   type ScheduleEvent,
 } from './schedule.ts';
 import { statusFiles } from './status-files.ts';
-import { doneFile, memberFolder } from '../run-folder.ts';
+import { doneFile, memberFolder, sweepMember } from '../run-folder.ts';
 import { readAllScans, readDone, scansOf } from '../run-records.ts';
 import type { Isolation } from '../run-status.ts';
 
@@ -163,6 +163,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       const failure =
         error instanceof MemberFailure ? error : new MemberFailure(messageOf(error), { kind: 'exception' });
       failure.progressed = (await checkpointOf(run, name)) !== before;
+      await sweepMember(run, name);
       failures.set(name, failure);
       throw failure;
     } finally {
