@@ -123,7 +123,7 @@ function probeSettingsOf(
   const together = device.kind === 'cpu' ? same : same.filter(({ index }) => index === device.index);
   return {
     architecture: member.architecture,
-    views: viewsOf(recipe.volume),
+    views: [...viewsOf(recipe.volume)],
     height,
     width,
     classes: index.classes.length,
