@@ -8,6 +8,8 @@ export {
   type SubsetScores,
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
+export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { didYouMean } from './names.ts';
 export {
@@ -55,6 +57,7 @@ export {
   type ScheduleEvent,
   type ScheduleOptions,
 } from './run/schedule.ts';
+export { isFolded } from './run/folds.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {
@@ -67,14 +70,28 @@ export {
   type PrepareRunOptions,
 } from './run/run.ts';
 export {
+  type CoordinatorRecord,
+  type FailedRecord,
+  type Isolation,
+  isolations,
+  type ProgressRecord,
+  readCoordinator,
+  readFailed,
+  readProgress,
+} from './run-status.ts';
+export {
   claimRun,
+  coordinatorFile,
   datasetFile,
   doneFile,
   failedFile,
+  logFile,
   memberFolder,
   planFile,
   predictionsFile,
   probabilitiesFile,
+  progressFile,
+  rotatedLogFile,
   splitsFile,
   submissionFolder,
 } from './run-folder.ts';

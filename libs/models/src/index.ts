@@ -36,6 +36,7 @@ export {
   type Parameters,
 } from './weights/parameters.ts';
 export {
+  encodeSafetensors,
   readSafetensors,
   writeSafetensors,
   type Dtype,
@@ -45,5 +46,5 @@ export {
   type StoredTensorOf,
   type StoredTensors,
 } from './weights/safetensors.ts';
-export { digestOfTensors, hasDigests, withDigests } from './weights/digest.ts';
+export { digestedParts, digestOfTensors, hasDigests, withDigests } from './weights/digest.ts';
 export { exportTensors, importTensors, loadWeights, saveWeights } from './weights/weights.ts';

@@ -12,7 +12,7 @@ export interface Durations {
   waited: number | null;
 }
 
-const UNKNOWN: Durations = { seconds: null, waited: null };
+export const UNKNOWN: Durations = { seconds: null, waited: null };
 
 const lineSchema = z.object({
   epoch: z.int(),

@@ -100,6 +100,8 @@ export function describe(event: MemberEvent): string {
       return 'stopped';
     case 'failed':
       return `FAILED: ${event.reason}`;
+    case 'retrying':
+      return `attempt ${event.attempt} failed, the next one starts in ${event.wait} s: ${event.reason}`;
     case 'note':
       return event.note;
     case 'progress': {

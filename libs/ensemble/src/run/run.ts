@@ -4,10 +4,12 @@ import {
   type DatasetIndex,
   type DatasetReport,
   guardSplits,
+  NEAR_EQUAL_IN_FOLDS,
   openVolumeStore,
   prepareDataset,
   type PreparationNetworks,
   type PreparationProgress,
+  type StoredScan,
   type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
@@ -16,6 +18,7 @@ import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, divideGpuMemory, parseDevices, thisMachine } from './devices.ts';
+import { checkFolds, foldsOf, isFolded, withFolds } from './folds.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import {
   type AdoptedPlan,
@@ -35,6 +38,7 @@ import {
 } from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
+import type { Isolation } from '../run-status.ts';
 import { datasetFile, doneFile, memberFolder, type MemberScans, splitsFile } from '../run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
@@ -58,6 +62,8 @@ export interface PrepareRunOptions extends PrepareVolumesOptions {
   /** As written in `--devices`. */
   devices: string;
   engine: EngineKind;
+  /** Default: thread. */
+  isolation?: Isolation;
 }
 
 export interface PreparedRun {
@@ -136,10 +142,14 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
       ...(onProgress && { onProgress }),
       ...(signal && { signal }),
     });
-    const scans = preparations.map(({ members }, i) => ({ members, scans: prepared.scans[i]! }));
+    const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
+    const scans = preparations.map(({ members }, i) =>
+      memberScans(recipe, { members, scans: prepared.scans[i]!, folds }),
+    );
     const near = await guardSplits({
       root: index.root,
       scans: scans[0]!.scans,
+      ...(folds && { folds }),
       fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
       allow: allowLeaks,
     });
@@ -149,6 +159,24 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
     return { index, scans, report, networks: found };
   });
+}
+
+/** The scans of these members; where members are trained by fold, with the folds of both. */
+function memberScans(
+  recipe: Recipe,
+  {
+    members,
+    scans,
+    folds,
+  }: { members: string[]; scans: readonly StoredScan[]; folds: ReadonlyMap<string, number> | undefined },
+): MemberScans {
+  if (folds === undefined) return { members, scans: [...scans] };
+  const own = recipe.members.filter(({ name }) => members.includes(name));
+  return {
+    members,
+    scans: withFolds(scans, folds),
+    folds: Object.fromEntries(own.map(({ name, fold }) => [name, fold!])),
+  };
 }
 
 /** @throws {UserError} for a network that the recipe's volumes do not use. */
@@ -169,8 +197,9 @@ function requireUse({ name, volume }: Recipe, { filter, segmenter }: Preparation
  * @throws UserError for a data set, device list or run folder that cannot be used.
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
-  const { data, recipe, run, engine } = options;
-  const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
+  const { data, recipe, run, engine, isolation } = options;
+  const machine = { ...thisMachine(engine), processes: isolation === 'process' };
+  const devices = parseDevices(options.devices, recipe.members.length, machine);
   if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
     throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {
       remedy: 'leave --engine out, or name cpu:1',
@@ -183,19 +212,24 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   const { index, scans, report } = await volumesOf(options, {
     anyFolder: false,
     async check(index) {
-      checkBeforePreparation({ recipe, index, devices });
+      const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
+      const scans = withFolds(index.scans, folds);
+      checkBeforePreparation({ recipe, index: { root: index.root, scans }, devices });
       if (old === undefined) return;
       const members = recipe.members.map(({ name }) => name);
       const { classes } = index;
-      await requireSameScans(old, { run, classes, scans: [{ members, scans: index.scans }] });
+      await requireSameScans(old, { run, classes, scans: [{ members, scans }] });
     },
   });
   const one = scans[0]!.scans;
-  checkPrepared({ root: data, classes: index.classes, scans });
+  const { classes } = index;
+  checkPrepared({ root: data, classes, scans });
+  const foldNotes = checkFolds(scans, { root: data, classes, folds: recipe.folds });
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
-  const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
-  const { state, notes } = await adoptPlan(run, plan, { scans, isSameVolume: sameVolumes(options.store) });
+  const made = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
+  const isSameVolume = sameVolumes(options.store);
+  const { plan, state, notes } = await adoptPlan(run, made, { scans, isSameVolume });
   await writeJson(datasetFile(run), {
     root: index.root,
     layout: index.layout,
@@ -206,13 +240,23 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     scans: one,
   });
   await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
+  const nearInFolds = report.findings.filter(({ kind }) => kind === NEAR_EQUAL_IN_FOLDS).length;
   return {
     plan,
     devices: await divideGpuMemory(devices),
     scans,
     report,
     state,
-    notes: [...notes, ...startNotes(recipe, scans)],
+    notes: [
+      ...notes,
+      ...startNotes(recipe, scans),
+      ...foldNotes,
+      ...(nearInFolds === 0
+        ? []
+        : [
+            `${nearInFolds} pairs of nearly equal scans are in two folds each, which makes out-of-fold scores too good: see ${datasetFile(run)}`,
+          ]),
+    ],
   };
 }
 
