@@ -4,6 +4,8 @@ import { type DatasetIndex, viewsOf } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { readEpochSeconds } from '@ct-ensemble/training';
 import { deviceName } from '../run/devices.ts';
+import { foldsOf } from '../run/folds.ts';
+import { readPlanIfPresent } from '../run/plan.ts';
 import type { Recipe } from '../recipes/schema.ts';
 import { memberFolder } from '../run-folder.ts';
 import { readDone } from '../run-records.ts';
@@ -75,6 +77,7 @@ export async function expectMembers(options: ExpectationOptions): Promise<Expect
       );
       if (seconds.length > 0) learnt.set(architecture, median(seconds));
     }
+  const accumulates = await accumulatesOf(run);
   const expectations: Expectation[] = [];
   for (const [i, member] of recipe.members.entries()) {
     const { state, epochs, epochSeconds } = pasts[i]!;
@@ -84,7 +87,13 @@ export async function expectMembers(options: ExpectationOptions): Promise<Expect
       for (const kind of names)
         probes.push({
           kind,
-          found: await probeOf(probeSettingsOf(options, { member, device: kinds.get(kind)! })),
+          found: await probeOf(
+            probeSettingsOf(options, {
+              member,
+              device: kinds.get(kind)!,
+              accumulate: accumulates.get(member.name),
+            }),
+          ),
         });
     const epoch = epochSeconds.length > 0 ? median(epochSeconds) : learnt.get(member.architecture);
     const needs = probes.map(({ kind, found }): Need => {
@@ -115,7 +124,7 @@ export async function expectMembers(options: ExpectationOptions): Promise<Expect
 
 function probeSettingsOf(
   { recipe, index, devices, engine }: ExpectationOptions,
-  { member, device }: { member: Member; device: Device },
+  { member, device, accumulate }: { member: Member; device: Device; accumulate: number | undefined },
 ): ProbeSettings {
   const { height, width } = recipe.volume;
   const same = devices.filter((other) => kindOfDevice(other) === kindOfDevice(device));
@@ -127,7 +136,7 @@ function probeSettingsOf(
     height,
     width,
     classes: index.classes.length,
-    training: recipe.training,
+    training: { ...recipe.training, ...(accumulate !== undefined && { accumulate }) },
     engine,
     engineSettings: recipe.engine ?? {},
     device: { ...device, ...(device.kind === 'cpu' && { index: 0 }) },
@@ -135,15 +144,26 @@ function probeSettingsOf(
   };
 }
 
-/** Scans of a member: those of the splits, or for a member of a fold its share of those for training and validation. */
+/** Micro-batches of members whose plan has learnt that the recipe's need too much memory. */
+async function accumulatesOf(run: string | undefined): Promise<Map<string, number>> {
+  const plan = run === undefined ? undefined : await readPlanIfPresent(run).catch(() => undefined);
+  return new Map(
+    plan?.members.flatMap(({ name, accumulate }) =>
+      accumulate === undefined ? [] : [[name, accumulate] as const],
+    ),
+  );
+}
+
+/** Scans of a member: those of the splits, or of its fold and the other folds. */
 function scansOfMember({ index, recipe }: ExpectationOptions, member: Member): Expectation['scans'] {
   const usable = index.scans.filter(({ failure }) => failure === null);
   const count = (split: string) => usable.filter((scan) => scan.split === split).length;
   const [train, val, test] = [count('train'), count('val'), count('test')];
-  const { fold } = member as { fold?: number };
+  const { fold } = member;
   if (fold === undefined) return { train, val, test };
-  const held = Math.round((train + val) / (recipe.folds ?? 2));
-  return { train: train + val - held, val: held, test };
+  const folds = foldsOf(usable, recipe) ?? new Map<string, number>();
+  const held = usable.filter(({ key }) => folds.get(key) === fold).length;
+  return { train: folds.size - held, val: held, test };
 }
 
 interface Past {
