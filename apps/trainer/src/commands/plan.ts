@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { print, printError } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
-import { openRecipe, planRun, planText } from '@ct-ensemble/ensemble';
+import { type Isolation, openRecipe, planRun, planText } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import {
   addDatasetOptions,
@@ -25,7 +25,7 @@ export interface PlanOptions extends PreparationOptions, NumericsOptions {
   run?: string;
   devices: string;
   engine: EngineKind;
-  isolation?: 'thread' | 'process';
+  isolation: Isolation;
   json?: boolean;
 }
 
@@ -37,7 +37,10 @@ export function planCommand(): Command {
     .addOption(dataOption('folder of the data set'));
   addDatasetOptions(command)
     .addOption(recipeOption('detection-paper'))
-    .option('--run <dir>', 'folder of the run, whose finished epochs count (default: runs/<name of the recipe>)')
+    .option(
+      '--run <dir>',
+      'folder of the run, whose finished epochs count (default: runs/<name of the recipe>)',
+    )
     .addOption(devicesOption())
     .addOption(isolationOption())
     .addOption(engineOption())
@@ -66,10 +69,10 @@ export async function plan(options: PlanOptions): Promise<number> {
       run: options.run ?? join('runs', recipe.name),
       devices: options.devices,
       engine: options.engine,
-      ...(options.isolation && { isolation: options.isolation }),
+      isolation: options.isolation,
       signal: stopping.signal,
       onMeasure: ({ architecture, device, atOnce }) => {
-        const kind = device.kind === 'gpu' ? 'a GPU' : `${device.threads} CPU threads`;
+        const kind = device.kind === 'gpu' ? 'a GPU' : `${device.threads} CPU ${device.threads === 1 ? 'thread' : 'threads'}`;
         const together = atOnce > 1 ? `, alone and ${atOnce} at once` : '';
         printError(`Measuring ${architecture} on ${kind}${together} …`);
       },
