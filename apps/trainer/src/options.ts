@@ -173,7 +173,7 @@ export function allowLeaksOption(): Option {
 export function devicesOption(): Option {
   return new Option(
     '--devices <list>',
-    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
+    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU; gpu:0,gpu:0: two members on it, each with half of its memory), cpu:2 (two CPU threads); or auto',
   ).default('auto');
 }
 

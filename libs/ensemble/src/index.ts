@@ -36,6 +36,11 @@ export {
   type Submission,
   type SubmissionOptions,
 } from './results/submission.ts';
+export { describePlan, type DescribeOptions, jobOf, type PlanDescription } from './planning/describe.ts';
+export { type Expectation, expectMembers, requireMemory } from './planning/expectations.ts';
+export { planRun, type PlanRunOptions } from './planning/plan-run.ts';
+export { planText } from './planning/plan-text.ts';
+export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';

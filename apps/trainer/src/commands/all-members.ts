@@ -41,6 +41,7 @@ import {
   valuesOption,
   volumesOption,
 } from '../options.ts';
+import { plan } from './plan.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 
@@ -55,6 +56,8 @@ interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   volumes?: string;
   isolation: Isolation;
   checkpointMinutes: number;
+  /** Prints the plan, and trains nothing. */
+  dryRun?: boolean;
 }
 
 export function allMembersCommand(): Command {
@@ -75,6 +78,7 @@ export function allMembersCommand(): Command {
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
+    .option('--dry-run', 'print the plan as trainer:plan does, and train nothing')
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
@@ -91,6 +95,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     throw new UserError('--labels names a table of scans, but there is no data set', {
       remedy: 'name the folder of the scans with --data',
     });
+  if (options.dryRun) return plan({ ...options, data: options.data ?? phantomsForPlan() });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -129,7 +134,7 @@ export interface RunMembersOptions extends ClaimedWork {
 
 /** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
 export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
-  const { plan, devices, state } = prepared;
+  const { plan, devices, expected, state } = prepared;
   const { stopping, lost, ...train } = options;
   const { run } = options;
   describeRun(run, prepared);
@@ -139,11 +144,20 @@ export async function runMembers(prepared: PreparedRun, options: RunMembersOptio
     ...train,
     plan,
     devices,
+    expected,
     onEvent: display.event,
   });
   await display.end();
   lost.throwIfAborted();
   return summarise(run, outcomes);
+}
+
+/** A dry run makes no scans. */
+function phantomsForPlan(): string {
+  if (existsSync(join(phantoms.folder, 'phantoms.json'))) return phantoms.folder;
+  throw new UserError('--dry-run plans for the scans of a data set, and there is none yet', {
+    remedy: 'name the folder of the scans with --data',
+  });
 }
 
 async function phantomScans(): Promise<string> {

@@ -8,6 +8,8 @@ import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
 import { type Clock, realClock } from './clock.ts';
 import { slotsOf } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
+import { jobOf } from '../planning/describe.ts';
+import type { Expectation } from '../planning/expectations.ts';
 import { keepAccumulate, type MemberPlan, type Plan } from './plan.ts';
 import {
   MemberFailure,
@@ -35,6 +37,8 @@ export interface CoordinatorOptions {
   run: string;
   plan: Plan;
   devices: readonly Device[];
+  /** What members need; see `expectMembers`. Default: nothing is known, and they are trained in the plan's order. */
+  expected?: readonly Expectation[];
   /** Folder of the volume store. */
   store: string;
   /** Whether members run in threads of this process or in processes of their own. Default: thread. */
@@ -272,7 +276,14 @@ async function openMembers(
         open.missing.set(name, splits);
       }
       const { batchSize } = plan.recipe.training;
-      open.jobs.push({ name, device, batchSize, accumulate: accumulateOf(plan, member) });
+      const expected = options.expected?.find((each) => each.member === name);
+      open.jobs.push({
+        ...(expected && jobOf(expected)),
+        name,
+        device,
+        batchSize,
+        accumulate: accumulateOf(plan, member),
+      });
     } catch (error) {
       open.damaged.set(name, error);
     }
