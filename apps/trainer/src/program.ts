@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
 import { filterCommand } from './commands/filter.ts';
+import { planCommand } from './commands/plan.ts';
 import { predictCommand } from './commands/predict.ts';
 import { prepareCommand } from './commands/prepare.ts';
 import { previewCommand } from './commands/preview.ts';
@@ -13,6 +14,7 @@ export function trainerProgram(): Command {
   );
   for (const command of [
     allMembersCommand,
+    planCommand,
     predictCommand,
     prepareCommand,
     previewCommand,

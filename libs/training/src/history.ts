@@ -43,6 +43,19 @@ export async function readDurations(
   });
 }
 
+/** Seconds of each finished epoch in the file; null where they were lost, nothing without a file or after a line that is no epoch. */
+export async function readEpochSeconds(folder: string): Promise<(number | null)[]> {
+  const file = historyFile(folder);
+  if (!existsSync(file)) return [];
+  const seconds: (number | null)[] = [];
+  for (const line of (await readRegularText(file)).split('\n')) {
+    const parsed = lineSchema.safeParse(valueOf(line));
+    if (!parsed.success) break;
+    seconds.push(parsed.data.seconds);
+  }
+  return seconds;
+}
+
 /** The content of history.jsonl. */
 export function historyText(history: readonly object[], durations: readonly Durations[]): string {
   return history

@@ -6,6 +6,8 @@ import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/en
 import {
   classTable,
   datasetFile,
+  type Isolation,
+  logFile,
   memberFolder,
   type MemberOutcome,
   openRecipe,
@@ -22,11 +24,13 @@ import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
   allowLeaksOption,
+  checkpointMinutesOption,
   dataOption,
   devicesOption,
   engineOption,
   filterOption,
   fromScratchOption,
+  isolationOption,
   masksOption,
   type NumericsOptions,
   numericsOptions,
@@ -37,6 +41,7 @@ import {
   valuesOption,
   volumesOption,
 } from '../options.ts';
+import { plan } from './plan.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 
@@ -49,6 +54,10 @@ interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
+  isolation: Isolation;
+  checkpointMinutes: number;
+  /** Prints the plan, and trains nothing. */
+  dryRun?: boolean;
 }
 
 export function allMembersCommand(): Command {
@@ -61,12 +70,15 @@ export function allMembersCommand(): Command {
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
     .addOption(devicesOption())
     .addOption(engineOption())
+    .addOption(isolationOption())
+    .addOption(checkpointMinutesOption())
     .addOption(volumesOption('--volumes'))
     .addOption(scanDeadlineOption())
     .addOption(valuesOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
+    .option('--dry-run', 'print the plan as trainer:plan does, and train nothing')
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
@@ -83,6 +95,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     throw new UserError('--labels names a table of scans, but there is no data set', {
       remedy: 'name the folder of the scans with --data',
     });
+  if (options.dryRun) return plan({ ...options, data: options.data ?? phantomsForPlan() });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -98,11 +111,14 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       run,
       devices: options.devices,
       engine: options.engine,
+      isolation: options.isolation,
       store,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: claimed.signal,
     });
-    return runMembers(prepared, { run, store, ...claimed });
+    const checkpointSeconds = 60 * options.checkpointMinutes;
+    const { isolation } = options;
+    return runMembers(prepared, { run, store, isolation, checkpointSeconds, ...claimed });
   });
 }
 
@@ -110,29 +126,38 @@ export interface RunMembersOptions extends ClaimedWork {
   run: string;
   /** Folder of the volume store. */
   store: string;
-  /** Trains no member, see `trainMembers`. */
+  /** As in `trainMembers`. */
   predictOnly?: boolean;
+  isolation?: Isolation;
+  checkpointSeconds?: number;
 }
 
 /** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
 export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
-  const { plan, devices, state } = prepared;
-  const { run, store, signal, stopping, lost, predictOnly = false } = options;
+  const { plan, devices, expected, state } = prepared;
+  const { stopping, lost, ...train } = options;
+  const { run } = options;
   describeRun(run, prepared);
   const display = memberDisplay(plan, state);
   stopping.notify = display.notify;
   const outcomes = await trainMembers({
-    run,
+    ...train,
     plan,
     devices,
-    store,
+    expected,
     onEvent: display.event,
-    signal,
-    predictOnly,
   });
   await display.end();
   lost.throwIfAborted();
   return summarise(run, outcomes);
+}
+
+/** A dry run makes no scans. */
+function phantomsForPlan(): string {
+  if (existsSync(join(phantoms.folder, 'phantoms.json'))) return phantoms.folder;
+  throw new UserError('--dry-run plans for the scans of a data set, and there is none yet', {
+    remedy: 'name the folder of the scans with --data',
+  });
 }
 
 async function phantomScans(): Promise<string> {
@@ -165,19 +190,33 @@ function describeRun(run: string, { plan, scans, report, state, notes }: Prepare
 function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
   print('');
-  for (const { member, macroF1 } of of('done')) {
+  for (const { member, macroF1, attempts } of of('done')) {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
-    print(`done     ${member}${score}: ${memberFolder(run, member)}`);
+    const needed = attempts > 1 ? `, needed ${attempts} attempts` : '';
+    print(`done     ${member}${score}${needed}: ${memberFolder(run, member)}`);
   }
   for (const { member } of of('stopped'))
     print(`stopped  ${member}: the same command continues its training`);
   for (const { member } of of('untrained'))
     print(`not trained  ${member}: nx run trainer:all-members trains it`);
   for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
-  for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
+  for (const outcome of of('failed')) printFailure(run, outcome);
   print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
-  if (of('failed').length > 0) return 1;
+  if (of('failed').length > 0) {
+    if (of('done').length > 0)
+      print(
+        `nx run evaluator:submit -- --run ${run} evaluates those that are done and says which are missing`,
+      );
+    return 1;
+  }
   if (of('stopped').length > 0) return 130;
   print(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
+}
+
+/** A failed member with its cause last. */
+function printFailure(run: string, { member, reason, attempts, stderrTail }: MemberOutcome) {
+  const needed = attempts > 1 ? ` (${attempts} attempts, log: ${logFile(run, member)})` : '';
+  print(`FAILED   ${member}: ${reason}${needed}`);
+  if (stderrTail !== undefined) for (const line of stderrTail.split('\n')) print(`         ${line}`);
 }
