@@ -88,7 +88,18 @@ async function foldersOf(run: string): Promise<string[]> {
   const below = async (name: string) =>
     (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
   const members = await below('members');
-  const inMembers = members.flatMap((member) => [join(member, 'checkpoints'), join(member, 'probabilities')]);
   const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
-  return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
+  return [run, join(run, 'checkpoints'), ...members.flatMap(foldersOfMember), ...submissions];
+}
+
+const foldersOfMember = (folder: string) => [
+  folder,
+  join(folder, 'checkpoints'),
+  join(folder, 'probabilities'),
+];
+
+/** Deletes the temporary files that an attempt left which was ended while it wrote. Nothing may write in the member's folder. */
+export async function sweepMember(run: string, member: string) {
+  for (const folder of foldersOfMember(memberFolder(run, member)))
+    await sweepTemporaryFiles(folder, { isIdle: true });
 }

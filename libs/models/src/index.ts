@@ -30,6 +30,7 @@ export type { Layer, Mode } from './layers.ts';
 export {
   fromPyTorch,
   pytorchShape,
+  tfjsAxes,
   toPyTorch,
   type Layout,
   type Parameter,

@@ -122,9 +122,10 @@ export function openCheckpointWriter(options: {
     check,
     settled,
     async writeInside(state, inside) {
-      const tensors = await copyTensors({ parameters, optimizer }, space);
+      const { tensors, untransposed } = await copyTensors({ parameters, optimizer }, space);
       const write = async () => {
         thread ??= openFileThread();
+        await thread.transpose(untransposed);
         const content = { sha256: await thread.digest(digestedParts(tensors)), optimizer: optimizer.name };
         const complete = metadataOf(content, { state, inside, metadata });
         await thread.write(nextLastCheckpoint(folder), encodeSafetensors(tensors, complete));

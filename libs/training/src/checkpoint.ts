@@ -10,6 +10,7 @@ import {
   type Metadata,
   type Parameters,
   pytorchShape,
+  tfjsAxes,
   readSafetensors,
   type StoredTensor,
   type StoredTensorOf,
@@ -75,20 +76,44 @@ export async function tensorsOf(from: {
   parameters: Parameters;
   optimizer?: Optimizer;
 }): Promise<CheckpointTensors> {
-  const tensors = await copyTensors(from);
-  const { optimizer } = from;
+  const { parameters, optimizer } = from;
+  const tensors: Map<string, StoredTensor> = await exportTensors(parameters);
+  for (const { name, variable, layout } of optimizer ? kept(optimizer, parameters) : [])
+    tensors.set(name, await storedOf(variable, layout));
   return { tensors, sha256: digestOfTensors(tensors), ...(optimizer && { optimizer: optimizer.name }) };
 }
 
-/** `tensorsOf` without the digest. `space` gives the array that a tensor's values are copied to; default: a new one. */
+/** Values whose axes are still in tfjs's order. */
+export interface Untransposed {
+  data: Float32Array;
+  /** tfjs's shape. */
+  shape: readonly number[];
+  /** For each axis of the tensor's shape in the file, in order, the corresponding axis here. */
+  axes: readonly number[];
+}
+
+/**
+ * What `tensorsOf` copies, but as fast as possible: nothing is digested, and the values of the tensors in `untransposed` are
+ * still in tfjs's order. They must be transposed in place before the tensors are used.
+ *
+ * @param space gives the array that a tensor's values are copied to
+ */
 export async function copyTensors(
-  { parameters, optimizer }: { parameters: Parameters; optimizer?: Optimizer },
-  space?: (name: string, length: number) => Float32Array,
-): Promise<Map<string, StoredTensor>> {
-  const tensors: Map<string, StoredTensor> = await exportTensors(parameters, space);
-  for (const { name, variable, layout } of optimizer ? kept(optimizer, parameters) : [])
-    tensors.set(name, await storedOf(variable, layout, space && ((length) => space(name, length))));
-  return tensors;
+  { parameters, optimizer }: { parameters: Parameters; optimizer: Optimizer },
+  space: (name: string, length: number) => Float32Array,
+): Promise<{ tensors: Map<string, StoredTensor>; untransposed: Untransposed[] }> {
+  const tensors = new Map<string, StoredTensor>();
+  const untransposed: Untransposed[] = [];
+  for (const { name, variable, layout } of [...parameters.byName.values(), ...kept(optimizer, parameters)]) {
+    const data = space(name, variable.size);
+    data.set(await variable.data<'float32'>());
+    const shape = variable.rank === 0 ? [] : pytorchShape(variable.shape, layout);
+    tensors.set(name, { dtype: 'F32', shape, data: data as StoredTensorOf<'F32'>['data'] });
+    if (variable.rank > 1) untransposed.push({ data, shape: variable.shape, axes: tfjsAxes(layout) });
+  }
+  for (const [name, count] of parameters.counters)
+    tensors.set(name, { dtype: 'I64', shape: [], data: BigInt64Array.of(count) });
+  return { tensors, untransposed };
 }
 
 /** How far an epoch is, at the end of one of its steps. */
@@ -285,12 +310,8 @@ export function restoreCheckpoint(
   }
 }
 
-async function storedOf(
-  variable: Variable,
-  layout: Layout,
-  space?: (length: number) => Float32Array,
-): Promise<StoredTensor> {
-  if (variable.rank > 0) return toPyTorch(variable, layout, space);
+async function storedOf(variable: Variable, layout: Layout): Promise<StoredTensor> {
+  if (variable.rank > 0) return toPyTorch(variable, layout);
   return { dtype: 'F32', shape: [], data: Float32Array.from(await variable.data()) };
 }
 

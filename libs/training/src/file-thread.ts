@@ -1,9 +1,11 @@
-// A worker thread that digests and writes checkpoints while the training goes on in its own thread.
+// A worker thread that transposes, digests and writes checkpoints while the training goes on in its own thread.
 import { UserError } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { Untransposed } from './checkpoint.ts';
 
 export type Request = { id: number } & (
+  | { kind: 'transpose'; tensors: readonly Untransposed[] }
   | { kind: 'digest'; parts: readonly (string | Uint8Array)[] }
   | { kind: 'write'; path: string; parts: readonly Uint8Array[] }
 );
@@ -14,6 +16,8 @@ export interface Answer {
 }
 
 export interface FileThread {
+  /** Transposes values in shared memory, in place. */
+  transpose(tensors: readonly Untransposed[]): Promise<void>;
   /** SHA-256 over the parts, 64 hexadecimal digits. Bytes in shared memory are not copied. */
   digest(parts: readonly (string | Uint8Array)[]): Promise<string>;
   /** Writes a file as `writeFileAtomic` does, and throws what it throws. Bytes in shared memory are not copied. */
@@ -40,13 +44,14 @@ export function openFileThread(): FileThread {
   };
   worker.on('error', failAll);
   worker.on('exit', () => failAll());
-  const ask = (request: { kind: Request['kind']; path?: string; parts: readonly unknown[] }) =>
+  const ask = (request: { kind: Request['kind'] } & Record<string, unknown>) =>
     new Promise<string>((resolve, reject) => {
       if (ended !== undefined) return reject(ended);
       waiting.set(next, { resolve, reject });
       worker.postMessage({ ...request, id: next++ });
     });
   return {
+    transpose: async (tensors) => void (await ask({ kind: 'transpose', tensors })),
     digest: (parts) => ask({ kind: 'digest', parts }),
     write: async (path, parts) => void (await ask({ kind: 'write', path, parts })),
     close: async () => void (await worker.terminate()),

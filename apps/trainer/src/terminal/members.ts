@@ -106,7 +106,11 @@ export function describe(event: MemberEvent): string {
       return event.note;
     case 'progress': {
       const { kind, epoch, epochs, step, stepsPerEpoch, loss, macroF1, best, seconds } = event.progress;
-      if (kind === 'resumed') return `resumed from its checkpoint after epoch ${epoch} of ${epochs}`;
+      if (kind === 'resumed')
+        return (
+          `resumed from its checkpoint after epoch ${epoch} of ${epochs}` +
+          (step > 0 ? ` and step ${step} of ${stepsPerEpoch} of the next` : '')
+        );
       const steps = (epochs - epoch) * stepsPerEpoch + (kind === 'step' ? stepsPerEpoch - step : 0);
       const left = duration(kind === 'step' ? steps * seconds : (epochs - epoch) * seconds);
       const where =

@@ -30,7 +30,7 @@ import {
 } from './schedule.ts';
 import { paces } from './seconds-left.ts';
 import { statusFiles } from './status-files.ts';
-import { doneFile, memberFolder } from '../run-folder.ts';
+import { doneFile, memberFolder, sweepMember } from '../run-folder.ts';
 import { readAllScans, readDone, scansOf } from '../run-records.ts';
 import type { Isolation } from '../run-status.ts';
 
@@ -173,6 +173,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       const failure =
         error instanceof MemberFailure ? error : new MemberFailure(messageOf(error), { kind: 'exception' });
       failure.progressed = (await checkpointOf(run, name)) !== before;
+      await sweepMember(run, name);
       failures.set(name, failure);
       throw failure;
     } finally {

@@ -57,12 +57,17 @@ export function memberJournal(task: MemberTask, onFault: (fault: string) => void
     },
     progress(progress) {
       const { epoch, epochs, step, stepsPerEpoch, loss, macroF1, best } = progress;
-      const now = { epoch, epochs, step, stepsPerEpoch, loss, macroF1, best };
+      const isInside = progress.kind === 'resumed' && step > 0;
+      const now = { epoch: isInside ? epoch + 1 : epoch, epochs, step, stepsPerEpoch, loss, macroF1, best };
       const { secondsPerStep, secondsLeft } = rate(progress);
       const samplesPerSecond = secondsPerStep ? batchSize / secondsPerStep : null;
       change({ state: 'training', ...now, secondsPerStep, secondsLeft, samplesPerSecond });
       if (progress.kind === 'resumed')
-        log('info', `resumed from its checkpoint after epoch ${epoch} of ${epochs}`);
+        log(
+          'info',
+          `resumed from its checkpoint after epoch ${epoch} of ${epochs}` +
+            (isInside ? ` and step ${step} of ${stepsPerEpoch} of the next` : ''),
+        );
       if (progress.kind === 'epoch')
         log(
           'info',
@@ -129,7 +134,9 @@ function stepRate() {
       ofEpoch = 0;
     }
     const secondsPerStep = steps === 0 ? null : seconds / steps;
-    const stepsLeft = (epochs - epoch) * stepsPerEpoch + (kind === 'step' ? stepsPerEpoch - step : 0);
+    const isInside = kind === 'resumed' && step > 0;
+    const stepsLeft =
+      (epochs - epoch) * stepsPerEpoch + (kind === 'step' ? stepsPerEpoch - step : isInside ? -step : 0);
     const epochsLeft = epochs - epoch + (kind === 'step' ? 1 : 0);
     const secondsLeft = secondsPerStep === null ? null : stepsLeft * secondsPerStep + epochsLeft * beside;
     return { secondsPerStep, secondsLeft };

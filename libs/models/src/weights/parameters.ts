@@ -97,21 +97,11 @@ export function fromPyTorch<R extends Rank>(
   );
 }
 
-/**
- * Converts a tensor in tfjs's layout (a parameter, or an optimizer's moment) to stored values in PyTorch's layout, as a copy.
- *
- * @param space gives the array of so many values that the copy is made in; default: a new one
- */
-export async function toPyTorch(
-  tensor: Tensor,
-  layout: Layout,
-  space: (length: number) => Float32Array = (length) => new Float32Array(length),
-): Promise<StoredTensorOf<'F32'>> {
+/** Converts a tensor in tfjs's layout (a parameter, or an optimizer's moment) to stored values in PyTorch's layout, as a copy. */
+export async function toPyTorch(tensor: Tensor, layout: Layout): Promise<StoredTensorOf<'F32'>> {
   const transposed = tf.tidy(() => tf.transpose(tensor, tfjsAxes(layout)));
   try {
-    const data = space(transposed.size);
-    data.set(await transposed.data<'float32'>());
-    return { dtype: 'F32', shape: transposed.shape, data: data as StoredTensorOf<'F32'>['data'] };
+    return { dtype: 'F32', shape: transposed.shape, data: (await transposed.data<'float32'>()).slice() };
   } finally {
     transposed.dispose();
   }
@@ -123,7 +113,7 @@ export function pytorchShape(shape: readonly number[], layout: Layout): number[]
 }
 
 /** For each PyTorch axis, in order, the corresponding tfjs axis. */
-function tfjsAxes(layout: Layout): number[] {
+export function tfjsAxes(layout: Layout): number[] {
   const axes: readonly number[] = pytorchAxes[layout];
   return axes.map((_, axis) => axes.indexOf(axis));
 }

@@ -27,18 +27,11 @@ export async function loadWeights(parameters: Parameters, path: string): Promise
   return metadata;
 }
 
-/**
- * Returns copies of all parameters and counters as a state dict with PyTorch's names and layouts.
- *
- * @param space gives the array that the values of a parameter are copied to; default: a new one
- */
-export async function exportTensors(
-  parameters: Parameters,
-  space?: (name: string, length: number) => Float32Array,
-): Promise<Map<string, StoredTensor>> {
+/** Returns copies of all parameters and counters as a state dict with PyTorch's names and layouts. */
+export async function exportTensors(parameters: Parameters): Promise<Map<string, StoredTensor>> {
   const tensors = new Map<string, StoredTensor>();
   for (const { name, layout, variable } of parameters.byName.values()) {
-    tensors.set(name, await toPyTorch(variable, layout, space && ((length) => space(name, length))));
+    tensors.set(name, await toPyTorch(variable, layout));
   }
   for (const [name, count] of parameters.counters) {
     tensors.set(name, { dtype: 'I64', shape: [], data: BigInt64Array.of(count) });
