@@ -44,6 +44,9 @@ export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
+export { type ExportedEnsemble, type ExportOptions } from './export/exported-members.ts';
+export { exportOnnx } from './export/onnx-export.ts';
+export { exportPyTorch } from './export/pytorch-export.ts';
 export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
 export {
   type Attempt,
