@@ -1,8 +1,8 @@
 // A network with the weights of a file, ready to be converted: its traced graph and its state dict, in PyTorch's layouts.
 import { openEngine } from '@ct-ensemble/engine';
 import { buildNetwork } from '../registry.ts';
-import { readSafetensors, type StoredTensors } from '../weights/safetensors.ts';
-import { exportTensors, importTensors } from '../weights/weights.ts';
+import { asFloat32, readSafetensors, type StoredTensors } from '../weights/safetensors.ts';
+import { requireFitting } from '../weights/weights.ts';
 import { type Graph, traceNetwork } from './trace.ts';
 
 export interface NetworkOfFile {
@@ -29,9 +29,12 @@ export async function graphOfWeights(
   const engine = await openEngine({ engine: 'cpu' });
   try {
     const { parameters } = buildNetwork(architecture, shape);
-    importTensors(parameters, stored, file);
+    requireFitting(parameters, stored, file);
     const graph = await traceNetwork(architecture, { ...shape, size });
-    return { graph, tensors: await exportTensors(parameters) };
+    const floats = [...parameters.byName.keys()].map(
+      (name) => [name, asFloat32(stored.get(name)!)!] as const,
+    );
+    return { graph, tensors: new Map(floats) };
   } finally {
     engine.close();
   }
