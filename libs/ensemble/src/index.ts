@@ -82,3 +82,17 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type EpochLine } from './watching/history.ts';
+export {
+  isActive,
+  type MemberState,
+  memberStates,
+  type MemberStatus,
+  readLogTail,
+  type RunReader,
+  runReader,
+  type RunState,
+  type RunStatus,
+  runStatus,
+} from './watching/status.ts';
+export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
