@@ -13,22 +13,35 @@ const ofArchitecture = new Map([
   ['b', 6],
 ]);
 
-test.each([
-  ['nothing left', [], [], 2, 0],
-  ['one at work', [member({ secondsLeft: 7 })], [], 1, 7],
-  ['at work without an estimate of its own: 10 epochs of 2 s', [member({})], [], 1, 20],
-  ['its own epochs count more than its architecture', [member({ secondsPerEpoch: 3 })], [], 1, 30],
-  ['an architecture that has not trained yet: mean of all', [], [member({ architecture: 'c' })], 1, 40],
-  // Slots are free after 5 s and 0 s: 60 s go to the second, 20 s to the first, 20 s to the first again.
-  [
-    'longest first',
-    [member({ secondsLeft: 5 })],
-    [member({}), member({ architecture: 'b' }), member({})],
-    2,
-    60,
-  ],
-  ['one slot, one after the other', [member({ secondsLeft: 5 })], [member({}), member({})], 1, 45],
-])('%s', (_, active, waiting, slots, expected) => {
+const schedules: {
+  name: string;
+  active?: UnfinishedMember[];
+  waiting?: UnfinishedMember[];
+  slots?: number;
+  expected: number;
+}[] = [
+  { name: 'nothing left', expected: 0 },
+  { name: 'one at work', active: [member({ secondsLeft: 7 })], expected: 7 },
+  { name: 'at work without an estimate of its own: 10 epochs of 2 s', active: [member({})], expected: 20 },
+  { name: 'its own epochs before its architecture', active: [member({ secondsPerEpoch: 3 })], expected: 30 },
+  { name: 'a new architecture: mean of all', waiting: [member({ architecture: 'c' })], expected: 40 },
+  {
+    // Slots are free after 5 s and 0 s: 60 s go to the second, 20 s to the first, 20 s to the first again.
+    name: 'longest first',
+    active: [member({ secondsLeft: 5 })],
+    waiting: [member({}), member({ architecture: 'b' }), member({})],
+    slots: 2,
+    expected: 60,
+  },
+  {
+    name: 'one slot, one after the other',
+    active: [member({ secondsLeft: 5 })],
+    waiting: [member({}), member({})],
+    expected: 45,
+  },
+];
+
+test.each(schedules)('$name', ({ active = [], waiting = [], slots = 1, expected }) => {
   expect(timeLeft({ active, waiting, slots, secondsPerEpoch: ofArchitecture })).toBe(expected);
 });
 
