@@ -96,3 +96,4 @@ export {
   runStatus,
 } from './watching/status.ts';
 export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
+export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';
