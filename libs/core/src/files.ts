@@ -62,16 +62,16 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 /**
  * Deletes the temporary files that killed processes left in the folder (not in folders below it): at once if the writer
- * ran on this machine and has ended, after a day if it cannot be checked. Returns how many were deleted. Files that
- * cannot be deleted and a missing folder are ignored.
+ * ran on this machine and has ended, after a day if it cannot be checked. With `isIdle` all are deleted: the caller knows that
+ * nothing writes in the folder. Returns how many were deleted. Files that cannot be deleted and a missing folder are ignored.
  */
-export async function sweepTemporaryFiles(folder: string): Promise<number> {
+export async function sweepTemporaryFiles(folder: string, { isIdle = false } = {}): Promise<number> {
   let deleted = 0;
   for (const name of await readdir(folder).catch(() => [])) {
     const writer = temporaryName.exec(name)?.[1];
     if (writer === undefined) continue;
     const file = join(folder, name);
-    const state = writer.includes('-') ? await stateOfTag(writer) : 'unknown';
+    const state = isIdle ? 'dead' : writer.includes('-') ? await stateOfTag(writer) : 'unknown';
     const about = await stat(file).catch(() => undefined);
     if (about === undefined || state === 'alive') continue;
     if (state !== 'dead' && Math.abs(Date.now() - about.mtimeMs) < dayMs) continue;

@@ -8,6 +8,8 @@ export {
   type SubsetScores,
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
+export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { didYouMean } from './names.ts';
 export {
@@ -34,9 +36,29 @@ export {
   type Submission,
   type SubmissionOptions,
 } from './results/submission.ts';
+export { describePlan, type DescribeOptions, jobOf, type PlanDescription } from './planning/describe.ts';
+export { type Expectation, expectMembers, requireMemory } from './planning/expectations.ts';
+export { planRun, type PlanRunOptions } from './planning/plan-run.ts';
+export { planText } from './planning/plan-text.ts';
+export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
-export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
+export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
+export {
+  type Attempt,
+  type DeviceSlot,
+  type Failure,
+  type FailureKind,
+  type Job,
+  type JobOutcome,
+  type Lease,
+  moreMicroBatches,
+  schedule,
+  type ScheduleEvent,
+  type ScheduleOptions,
+} from './run/schedule.ts';
+export { isFolded } from './run/folds.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {
@@ -51,7 +73,6 @@ export {
 export {
   type CoordinatorRecord,
   type FailedRecord,
-  type FailureKind,
   type Isolation,
   isolations,
   type ProgressRecord,

@@ -2,7 +2,7 @@
 //
 //   plan.json              recipe, data set, members, devices
 //   dataset.json           layout, classes, counts, all findings, every scan
-//   splits.csv             class, patient, split and fold of every scan
+//   splits.csv             class, patient, split and, with folds, fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   coordinator.json       what the coordinator does: devices, members on them, members that wait
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, tensorboard/, progress.json, log.txt,
@@ -21,6 +21,7 @@ import {
 } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack } from 'msgpackr';
+import { endLeftProcesses } from './run/ports/member-process.ts';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
@@ -30,6 +31,8 @@ export const submissionFolder = (run: string, name: string) => join(run, 'submis
 /** Which submissions and tables there are; written after all of them. */
 export const summaryFile = (run: string) => join(run, 'submissions', 'summary.json');
 export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
+/** Name of the table of a run's out-of-fold probabilities among the tables of submissions. */
+export const OUT_OF_FOLD = 'out-of-fold';
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
@@ -46,10 +49,18 @@ export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
 
-/** The scans with the volumes that these members see. */
+/** A prepared scan of a run. */
+export interface RunScan extends StoredScan {
+  /** Where members are trained by fold, the scan's fold, from 1; null: it is in none, for it is for test or has no label. */
+  fold?: number | null;
+}
+
+/** The scans with the volumes that these members see, in the splits of the data set. */
 export interface MemberScans {
   members: string[];
-  scans: StoredScan[];
+  scans: RunScan[];
+  /** Where members are trained by fold, the fold of each. */
+  folds?: Record<string, number>;
 }
 
 export async function writeScans(run: string, scans: readonly MemberScans[]) {
@@ -59,7 +70,7 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 /**
  * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
- * Temporary files that killed processes left in the folder are deleted.
+ * Processes that a killed coordinator left at members are ended, and temporary files that killed processes left are deleted.
  *
  * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
@@ -70,6 +81,7 @@ export async function claimRun(run: string, options: ClaimOptions = {}): Promise
     onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
+  await endLeftProcesses(join(run, 'members'));
   for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
   return claim;
 }
@@ -79,11 +91,20 @@ async function foldersOf(run: string): Promise<string[]> {
   const below = async (name: string) =>
     (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
   const members = await below('members');
-  const inMembers = members.flatMap((member) => [
-    join(member, 'checkpoints'),
-    join(member, 'probabilities'),
-    join(member, 'tensorboard'),
-  ]);
   const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
-  return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
+  const inMembers = members.flatMap((member) => [...foldersOfMember(member), join(member, 'tensorboard')]);
+  return [run, join(run, 'checkpoints'), ...inMembers, ...submissions];
+}
+
+/** The folders in which a member's worker writes. */
+const foldersOfMember = (folder: string) => [
+  folder,
+  join(folder, 'checkpoints'),
+  join(folder, 'probabilities'),
+];
+
+/** Deletes the temporary files that an attempt left which was ended while it wrote. Nothing may write in the member's folder. */
+export async function sweepMember(run: string, member: string) {
+  for (const folder of foldersOfMember(memberFolder(run, member)))
+    await sweepTemporaryFiles(folder, { isIdle: true });
 }

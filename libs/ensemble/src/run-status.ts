@@ -12,14 +12,19 @@ import {
   rotatedLogFile,
 } from './run-folder.ts';
 import { readRecord } from './run-records.ts';
+import type { FailureKind } from './run/schedule.ts';
 
 export const isolations = ['thread', 'process'] as const;
 /** Whether members run in worker threads of the coordinator's process or in child processes. */
 export type Isolation = (typeof isolations)[number];
 
-export const failureKinds = ['exception', 'out-of-memory', 'signal', 'exit', 'user'] as const;
-/** What ended a member's attempt; `user`: an error that the user must fix, which no retry can. */
-export type FailureKind = (typeof failureKinds)[number];
+const failureKinds = [
+  'exception',
+  'out-of-memory',
+  'signal',
+  'exit',
+  'user',
+] as const satisfies FailureKind[];
 
 const seconds = z.number().nonnegative().nullable();
 const count = z.int().nonnegative().nullable();

@@ -143,6 +143,12 @@ export function memberRows(plan: Plan): MemberRows {
         return change({ ...rest, state: event.splits ? 'predicting' : 'starting', device: event.device });
       case 'stopped':
         return change({ ...rest, state: 'stopped' });
+      case 'retrying':
+        return change({
+          ...rest,
+          state: 'waiting-to-retry',
+          message: `attempt ${event.attempt + 1} in ${event.wait} s: ${event.reason}`,
+        });
       case 'failed':
         return change({ ...rest, state: 'failed', message: event.reason });
       case 'note':
@@ -154,7 +160,7 @@ export function memberRows(plan: Plan): MemberRows {
           tracked.secondsPerStep = before + STEP_WEIGHT * (seconds - before);
           tracked.finishedEpochs = epoch - 1 + step / stepsPerEpoch;
         } else {
-          tracked.finishedEpochs = epoch;
+          tracked.finishedEpochs = epoch + (kind === 'resumed' ? step / stepsPerEpoch : 0);
           if (kind === 'epoch') tracked.secondsPerEpoch = seconds;
         }
         const { secondsPerEpoch, secondsPerStep } = tracked;
@@ -240,11 +246,17 @@ export function describe(event: MemberEvent, row: MemberRow): string {
       return 'stopped';
     case 'failed':
       return `FAILED: ${event.reason}`;
+    case 'retrying':
+      return `attempt ${event.attempt} failed, the next one starts in ${event.wait} s: ${event.reason}`;
     case 'note':
       return event.note;
     case 'progress': {
-      const { kind, epoch, epochs, loss, macroF1, best } = event.progress;
-      if (kind === 'resumed') return `resumed from its checkpoint after epoch ${epoch} of ${epochs}`;
+      const { kind, epoch, epochs, step, stepsPerEpoch, loss, macroF1, best } = event.progress;
+      if (kind === 'resumed')
+        return (
+          `resumed from its checkpoint after epoch ${epoch} of ${epochs}` +
+          (step > 0 ? ` and step ${step} of ${stepsPerEpoch} of the next` : '')
+        );
       const { samplesPerSecond, secondsLeft } = row;
       return [
         `epoch ${epoch}/${epochs}`,

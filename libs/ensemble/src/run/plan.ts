@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 import { type MemberScans, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
-import { readRecord, readScans } from '../run-records.ts';
+import { readAllScans, readRecord } from '../run-records.ts';
 import { classChanges, type ComparedScan, inWords, recipeChanges, scanChanges } from './changes.ts';
 
 const memberPlan = z.object({
@@ -17,10 +17,17 @@ const memberPlan = z.object({
   seed: z.int(),
   /** Starts from published weights. */
   pretrained: z.boolean().default(false),
+  /** Validated on this fold of the scans for training and validation, from 1, and trained on the others; absent: by the splits. */
+  fold: z.int().positive().optional(),
   /** The volumes the network sees; in the store their slices stand one after the other. */
   views: z.array(z.object({ depth: z.int(), height: z.int(), width: z.int() })),
   /** Where it is to be trained; a device that is free earlier may take it. Its config.json says where it was. */
   device: z.string(),
+  /**
+   * Micro-batches in a step, if memory was too small for as many scans at once as the recipe says. A later start begins with
+   * this number.
+   */
+  accumulate: z.int().positive().optional(),
 });
 
 const planSchema = z.object({
@@ -38,7 +45,7 @@ const planSchema = z.object({
     classes: z.array(z.string()),
     /** Usable scans of each split. */
     scans: z.object({ train: z.int(), val: z.int(), test: z.int() }),
-    /** SHA-256 over names, labels and contents of all scans. */
+    /** SHA-256 over names, labels, contents and folds of all scans. */
     digest: z.string(),
   }),
   engine: z.enum(['tensorflow', 'cpu']),
@@ -82,11 +89,12 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
     },
     engine,
     devices: [...devices],
-    members: recipe.members.map(({ name, architecture, seed, pretrained }, i) => ({
+    members: recipe.members.map(({ name, architecture, seed, pretrained, fold }, i) => ({
       name,
       architecture,
       seed,
       pretrained,
+      ...(fold !== undefined && { fold }),
       views: viewsOf(recipe.volume).map((depth) => ({ depth, height, width })),
       device: devices[i % devices.length]!,
     })),
@@ -120,6 +128,8 @@ export interface AdoptOptions {
 
 /** How a run was entered: as a new one, or continued. */
 export interface AdoptedPlan {
+  /** The plan with what an earlier start has learnt about the members. */
+  plan: Plan;
   state: 'new' | 'continued';
   /** One line for each thing that differs from the last start and is allowed to. */
   notes: string[];
@@ -161,7 +171,8 @@ export async function requireSameScans(
   for (const now of scans) {
     const member = now.members.find((name) => earlier.includes(name));
     if (member === undefined) continue;
-    const before = await readScans(run, member).catch(() => undefined);
+    const all = await readAllScans(run).catch(() => undefined);
+    const before = all?.find(({ members }) => members.includes(member))?.scans;
     if (before === undefined) {
       isCompared = false;
       continue;
@@ -236,7 +247,7 @@ export async function adoptPlan(
   if (old === undefined) {
     await writeScans(run, scans);
     await writeJson(planFile(run), plan);
-    return { state: 'new', notes: [] };
+    return { plan, state: 'new', notes: [] };
   }
   const { recipe } = plan;
   requireSameRecipe(old, { run, recipe });
@@ -259,8 +270,20 @@ export async function adoptPlan(
     for (const { name } of [...recipe.members, ...retired])
       await rm(probabilitiesFile(run, name, 'test'), { force: true });
   await writeScans(run, scans);
-  await writeJson(planFile(run), { ...plan, retired });
-  return { state: 'continued', notes: notesOn(old, { plan, test }) };
+  const members = plan.members.map((member) => {
+    const learnt = old.members.find(({ name }) => name === member.name)?.accumulate;
+    return learnt === undefined ? member : { ...member, accumulate: learnt };
+  });
+  const adopted = { ...plan, members, retired };
+  await writeJson(planFile(run), adopted);
+  return { plan: adopted, state: 'continued', notes: notesOn(old, { plan: adopted, test }) };
+}
+
+/** Notes in the plan of a run how many micro-batches the memory of a device asks of a member. */
+export async function keepAccumulate(run: string, member: string, accumulate: number) {
+  const plan = await readPlan(run);
+  const members = plan.members.map((each) => (each.name === member ? { ...each, accumulate } : each));
+  await writeJson(planFile(run), { ...plan, members });
 }
 
 function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[] }): string[] {
@@ -279,13 +302,20 @@ function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[
           `training.epochs was ${epochs} and is now ${plan.recipe.training.epochs}: all members are trained on`,
         ]
       : []),
+    ...plan.members.flatMap(({ name, accumulate }) =>
+      accumulate === undefined
+        ? []
+        : [
+            `${name} trains with ${accumulate} micro-batches in a step, as memory was too small at an earlier start`,
+          ],
+    ),
   ];
 }
 
-/** SHA-256 over keys, labels and volumes of all scans, in order: what `dataset.digest` of a plan holds. */
+/** SHA-256 over keys, labels, volumes and folds of all scans, in order: what `dataset.digest` of a plan holds. */
 export function digestOf(scans: readonly Pick<MemberScans, 'scans'>[]): string {
   const hash = createHash('sha256');
-  for (const { key, label, volume } of scans.flatMap(({ scans }) => scans))
-    hash.update(`${JSON.stringify([key, label, volume])}\n`);
+  for (const { key, label, volume, fold } of scans.flatMap(({ scans }) => scans))
+    hash.update(`${JSON.stringify([key, label, volume, ...(fold === undefined ? [] : [fold])])}\n`);
   return hash.digest('hex');
 }

@@ -249,7 +249,7 @@ function memberStatus(
     name: member.name,
     architecture: member.architecture,
     seed: member.seed,
-    fold: (member as { fold?: number }).fold ?? null,
+    fold: member.fold ?? null,
     state,
     device,
     attempt: progress?.attempt ?? null,
@@ -292,7 +292,8 @@ function stateOf(
   if (isPresent && progress.state === 'waiting-to-retry') return 'waiting-to-retry';
   if (live?.waiting.includes(member.name)) return 'waiting';
   if (done !== undefined) return 'done';
-  if (failed !== undefined) return 'failed';
+  // Before a further attempt there is a failed.json too.
+  if (failed !== undefined && progress?.state !== 'waiting-to-retry') return 'failed';
   if (isPresent && progress.state === 'stopped') return 'stopped';
   if (live !== undefined) return 'waiting';
   if (progress !== undefined)

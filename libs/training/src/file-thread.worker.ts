@@ -1,0 +1,29 @@
+// The worker thread of file-thread.ts: transposes, digests and writes what it is given, one request after the other. It loads
+// neither tfjs nor TensorFlow.
+import { createHash } from 'node:crypto';
+import { parentPort } from 'node:worker_threads';
+import { messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import type { Answer, Request } from './file-thread.ts';
+import { transposeInPlace } from './transpose.ts';
+
+parentPort!.on('message', (request: Request) => {
+  void answerTo(request).then((answer) => parentPort!.postMessage({ ...answer, id: request.id }));
+});
+
+async function answerTo(request: Request): Promise<Omit<Answer, 'id'>> {
+  try {
+    if (request.kind === 'write') return { value: void (await writeFileAtomic(request.path, request.parts)) };
+    if (request.kind === 'transpose') {
+      for (const tensor of request.tensors) transposeInPlace(tensor);
+      return {};
+    }
+    const hash = createHash('sha256');
+    for (const part of request.parts) hash.update(part);
+    return { value: hash.digest('hex') };
+  } catch (error) {
+    // An error that is sent to another thread loses its class and its fields.
+    if (!(error instanceof UserError)) return { error: { problem: messageOf(error), isUserError: false } };
+    const { problem, file, remedy } = error;
+    return { error: { problem, ...(file && { file }), ...(remedy && { remedy }), isUserError: true } };
+  }
+}
