@@ -23,7 +23,7 @@ test('a table of an interrupted run', async () => {
   const { code, output } = await runCommand(run, ['status', '--run', run]);
   expect(code).toBe(0);
   const lines = output.trimEnd().split('\n');
-  expect(lines[0]).toBe('tiny: 1 of 3 members done, 1 interrupted, 1 not started · 41 %');
+  expect(lines[0]).toBe('tiny: 1 of 3 members done · 41 % · 1 interrupted, 1 not started');
   expect(lines[1]).toMatch(
     /: process \d+ on .* has ended without finishing; the same trainer:all-members command/,
   );

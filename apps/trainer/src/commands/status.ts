@@ -39,7 +39,8 @@ const WATCH_EVERY = 2;
 async function watch(reader: RunReader, options: StatusOptions) {
   const stopped = new AbortController();
   const stop = () => stopped.abort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  // Not once(): log-update's own listener ends the process if it is the only one that is left.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   const live = process.stdout.isTTY && !options.json ? liveLines() : undefined;
   try {
     for (;;) {

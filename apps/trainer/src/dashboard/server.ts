@@ -64,7 +64,8 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
   let reading: Promise<void> | undefined;
   const send = () => (reading ??= sendState(reader, pages).finally(() => (reading = undefined)));
   const follow = (response: ServerResponse) => {
-    if (pages.size >= MOST_PAGES) return void answer(response, 503, 'Too many pages are open.');
+    if (pages.size >= MOST_PAGES)
+      return void answer(response, { code: 503, text: 'Too many pages are open.' });
     response.writeHead(200, { ...headers, 'Content-Type': 'text/event-stream' });
     response.flushHeaders();
     const page: Page = { response, stamps: new Map() };
@@ -84,13 +85,17 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
     if (path === undefined) return;
     const { pathname, searchParams } = new URL(path, 'http://localhost');
     if (pathname === '/')
-      answer(response, 200, html, {
-        'Content-Type': 'text/html; charset=utf-8',
-        'Content-Security-Policy': policyOf(html),
+      answer(response, {
+        code: 200,
+        text: html,
+        more: {
+          'Content-Type': 'text/html; charset=utf-8',
+          'Content-Security-Policy': policyOf(html),
+        },
       });
     else if (pathname === '/events') follow(response);
     else if (pathname === '/log') void sendLog(response, { run, member: searchParams.get('member') });
-    else answer(response, 404, 'There is no such page.');
+    else answer(response, { code: 404, text: 'There is no such page.' });
   });
   server.maxConnections = 4 * MOST_PAGES;
   server.on('clientError', (_, socket) => socket.destroy());
@@ -151,7 +156,7 @@ function allowed(request: IncomingMessage, response: ServerResponse, token: stri
 }
 
 function refuse(response: ServerResponse, code: number, text: string): undefined {
-  answer(response, code, text, code === 405 ? { Allow: 'GET' } : {});
+  answer(response, { code, text, ...(code === 405 && { more: { Allow: 'GET' } }) });
 }
 
 const headers = {
@@ -161,7 +166,13 @@ const headers = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-function answer(response: ServerResponse, code: number, text: string, more: Record<string, string> = {}) {
+interface Answer {
+  code: number;
+  text: string;
+  more?: Record<string, string>;
+}
+
+function answer(response: ServerResponse, { code, text, more = {} }: Answer) {
   response.writeHead(code, { ...headers, 'Content-Type': 'text/plain; charset=utf-8', ...more }).end(text);
 }
 
@@ -215,10 +226,10 @@ async function sendLog(response: ServerResponse, { run, member }: { run: string;
     const { members } = await readPlan(run);
     // The name becomes part of a path: only names of the plan do.
     if (!members.some(({ name }) => name === member))
-      return answer(response, 404, 'There is no such member.');
+      return answer(response, { code: 404, text: 'There is no such member.' });
     const lines = await readLogTail(run, { member: member!, lines: LOG_LINES });
-    answer(response, 200, lines.join('\n'));
+    answer(response, { code: 200, text: lines.join('\n') });
   } catch (error) {
-    answer(response, 500, messageOf(error));
+    answer(response, { code: 500, text: messageOf(error) });
   }
 }

@@ -114,7 +114,7 @@ test('one line about the whole', () => {
   expect(
     wholeLine({ title: 'quick', counts, finished: 0.419, samplesPerSecond: 4.125, secondsLeft: 100 }),
   ).toBe(
-    'quick: 1 of 4 members done, 2 training, 1 waiting to retry · 41 % · 4.13 scans/s · about 2 min left',
+    'quick: 1 of 4 members done · 41 % · about 2 min left · 4.13 scans/s · 2 training, 1 waiting to retry',
   );
   expect(
     wholeLine({ title: 'q', counts: { done: 3 }, finished: 1, samplesPerSecond: null, secondsLeft: 0 }),

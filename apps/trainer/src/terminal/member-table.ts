@@ -205,17 +205,18 @@ export interface Whole {
   secondsLeft: number | null;
 }
 
-/** One line about the whole run: `quick: 1 of 3 members done, 2 training · 41 % · 12 scans/s · about 3 min left`. */
+/** One line about the whole run: `quick: 1 of 3 members done · 41 % · about 3 min left · 12 scans/s · 2 training`. */
 export function wholeLine({ title, counts, finished, samplesPerSecond, secondsLeft }: Whole): string {
   const all = memberStates.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const others = memberStates
     .filter((state) => state !== 'done' && (counts[state] ?? 0) > 0)
     .map((state) => `${counts[state]} ${stateText[state]}`);
   return [
-    `${title}: ${[`${counts.done ?? 0} of ${all} members done`, ...others].join(', ')}`,
+    `${title}: ${counts.done ?? 0} of ${all} members done`,
     `${Math.floor(100 * finished)} %`,
-    ...(samplesPerSecond === null ? [] : [`${rate(samplesPerSecond)} scans/s`]),
     ...(secondsLeft === null || counts.done === all ? [] : [`about ${duration(secondsLeft)} left`]),
+    ...(samplesPerSecond === null ? [] : [`${rate(samplesPerSecond)} scans/s`]),
+    ...(others.length === 0 ? [] : [others.join(', ')]),
   ].join(' · ');
 }
 

@@ -48,7 +48,7 @@ test('from waiting to done', () => {
   members.event({ member: 'one', kind: 'done', macroF1: 0.9 });
   expect(members.row('one')).toMatchObject({ state: 'done', epoch: 4, best: 0.9, samplesPerSecond: null });
   // Two members with 4 epochs of 30 s each, on two devices.
-  expect(members.whole()).toBe('tiny: 1 of 3 members done, 2 waiting · 33 % · about 2 min left');
+  expect(members.whole()).toBe('tiny: 1 of 3 members done · 33 % · about 2 min left · 2 waiting');
 });
 
 test('a longer step counts for a fifth of the rate', () => {
@@ -65,7 +65,7 @@ test('resumed inside an epoch, failed, tried again, failed at last', () => {
   expect(textOf(resumed, members.row('one'))).toBe(
     'resumed from its checkpoint after epoch 2 of 4 and step 5 of 10 of the next',
   );
-  expect(members.whole()).toMatch(/ 1 training, 1 waiting · 31 %/); // 2.5 of 8 epochs
+  expect(members.whole()).toMatch(/ done · 31 % · 1 training, 1 waiting$/); // 2.5 of 8 epochs
   members.event({ member: 'one', kind: 'retrying', reason: 'out of memory', attempt: 1, wait: 4 });
   expect(members.row('one')).toMatchObject({
     state: 'waiting-to-retry',
