@@ -1,8 +1,8 @@
 // Members in child processes: a native crash ends one member only, and the number of threads may differ by member.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { readRegularText } from '@ct-ensemble/core';
 import { memberFolder } from '../../run-folder.ts';
 import { readProgress } from '../../run-status.ts';
 import { leaveMember } from './member-process.ts';
@@ -91,6 +91,6 @@ function deathOf({ code, signal, stderrTail, isKernel }: Death): MemberFailure {
 
 /** How many processes the kernel has ended for lack of memory since the machine started; 0 where it does not say. */
 async function kernelKills(): Promise<number> {
-  const text = await readFile('/proc/vmstat', 'utf8').catch(() => '');
+  const text = await readRegularText('/proc/vmstat').catch(() => '');
   return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
 }
