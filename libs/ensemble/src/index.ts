@@ -103,3 +103,18 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type EpochLine } from './watching/history.ts';
+export {
+  isActive,
+  type MemberState,
+  memberStates,
+  type MemberStatus,
+  readLogTail,
+  type RunReader,
+  runReader,
+  type RunState,
+  type RunStatus,
+  runStatus,
+} from './watching/status.ts';
+export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
+export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';
