@@ -68,26 +68,24 @@ test.each([1, 4, 7, 9, 11, 14])('stopped after step %i of 15 and resumed: equal 
 });
 
 describe('a damaged last checkpoint', () => {
-  test('inside an epoch gives way to the one before, with a warning', async () => {
-    for (const damage of [
-      flipLastBit,
-      async (file: string) => writeFile(file, (await readFile(file)).subarray(0, -7)),
-      (file: string) => writeFile(file, ''),
-      (file: string) => rm(file),
-    ]) {
-      const at = newFolder();
-      await begin(at, { checkpoints: [6, 8], stopAfter: 8 });
-      // The write at step 6 may not have ended when step 8 was due: both are checkpoints of this epoch or its beginning.
-      expect(existsSync(previousCheckpoint(at))).toBe(true);
-      await damage(lastCheckpoint(at));
-      const { warnings } = await resume(at);
-      expect(warnings).toEqual([
-        expect.stringMatching(
-          /last\.safetensors is (not a valid safetensors file: .*|missing): training goes on from the checkpoint before it, after 1 epochs/,
-        ),
-      ]);
-      await expectUndisturbed(at);
-    }
+  test.each<[string, (file: string) => Promise<void>]>([
+    ['with a changed bit', flipLastBit],
+    ['truncated', async (file) => writeFile(file, (await readFile(file)).subarray(0, -7))],
+    ['empty', (file) => writeFile(file, '')],
+    ['missing', (file) => rm(file)],
+  ])('inside an epoch gives way to the one before, with a warning: %s', async (_, damage) => {
+    const at = newFolder();
+    // Whether the write at step 6 has ended when step 8 is due or not: the previous one is of this epoch or of its beginning.
+    await begin(at, { checkpoints: [6, 8], stopAfter: 8 });
+    expect(existsSync(previousCheckpoint(at))).toBe(true);
+    await damage(lastCheckpoint(at));
+    const { warnings } = await resume(at, { score: scored(1) });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /last\.safetensors is (not a valid safetensors file: .*|missing): training goes on from the checkpoint before it, after 1 epochs/,
+      ),
+    ]);
+    await expectUndisturbed(at);
   });
 
   test('that names a new best one gives way together with it', async () => {

@@ -41,6 +41,8 @@ interface Block {
   withCheckpoint: boolean;
   /** Seconds of each step, from the end of the step before. */
   steps: number[];
+  /** Seconds of processor time of the whole process in each step, over all threads. */
+  cpu: number[];
 }
 
 async function measure(settings: Settings) {
@@ -60,7 +62,7 @@ async function measure(settings: Settings) {
     /** The checkpoint of a block is due at the block's start: the clock has then gone on by a second. */
     let checkpoints = 0;
     let isWarm = false;
-    let [begun, last] = [0, 0];
+    let [begun, last, lastCpu] = [0, 0, 0];
     const onProgress: TrainOptions['onProgress'] = ({ kind, step }) => {
       if (kind !== 'step') return;
       const now = performance.now() / 1000;
@@ -69,12 +71,15 @@ async function measure(settings: Settings) {
         if (step === 2) checkpoints++;
         isWarm = step > 3 && now - begun > block;
         if (step <= 3) begun = now;
-      } else blocks.at(-1)!.steps.push(now - last);
-      last = now;
+      } else {
+        blocks.at(-1)!.steps.push(now - last);
+        blocks.at(-1)!.cpu.push(cpuSeconds() - lastCpu);
+      }
+      [last, lastCpu] = [now, cpuSeconds()];
       if (isWarm && (blocks.length === 0 || now - begun > block)) {
         // Pairs are in turn without–with and with–without, so that a machine that becomes slower favours neither.
         const withCheckpoint = blocks.length % 4 === 1 || blocks.length % 4 === 2;
-        blocks.push({ withCheckpoint, steps: [] });
+        blocks.push({ withCheckpoint, steps: [], cpu: [] });
         if (withCheckpoint) checkpoints++;
         begun = now;
       }
@@ -126,24 +131,30 @@ async function measure(settings: Settings) {
   }
 }
 
+function cpuSeconds() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 /** What a checkpoint costs: seconds more in a block with one than without, for the same number of steps. */
 export function costsOf(blocks: readonly Block[]) {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const pairs = Array.from({ length: Math.floor(blocks.length / 2) }, (_, i) =>
     blocks.slice(2 * i, 2 * i + 2),
   );
-  const extra = pairs.map((pair) => {
-    const [without, withOne] = [false, true].map(
-      (has) => pair.find((block) => block.withCheckpoint === has)!.steps,
-    );
-    return sum(withOne!) - withOne!.length * (sum(without!) / without!.length);
-  });
+  const more = (of: 'steps' | 'cpu') =>
+    pairs.map((pair) => {
+      const [without, withOne] = [false, true].map((has) =>
+        pair.find((block) => block.withCheckpoint === has)!,
+      );
+      return sum(withOne![of]) - withOne![of].length * mean(without![of]);
+    });
   const plain = blocks.filter(({ withCheckpoint }) => !withCheckpoint).flatMap(({ steps }) => steps);
   // The first step after the checkpoint was due waits for the copy of weights and optimizer state.
   const blocked = blocks
     .filter(({ withCheckpoint }) => withCheckpoint)
     .map(({ steps }) => steps[0]! - median(plain));
-  return { extra, blocked, step: median(plain) };
+  return { extra: more('steps'), cpu: more('cpu'), blocked, step: median(plain) };
 }
 
 async function main() {
@@ -180,7 +191,7 @@ async function main() {
     folder: values.folder,
   };
   const { blocks, bytes } = await measure(settings);
-  const { extra, blocked, step } = costsOf(blocks);
+  const { extra, cpu: cpuTime, blocked, step } = costsOf(blocks);
   const ms = (seconds: number) => `${Math.round(seconds * 1000)} ms`;
   const spread = (all: readonly number[]) =>
     `median ${ms(median(all))}, quartiles ${ms(quantile(all, 0.25))} … ${ms(quantile(all, 0.75))}, mean ${ms(mean(all))}`;
@@ -189,6 +200,7 @@ async function main() {
   console.log(`a checkpoint of ${Math.round(bytes / 1e6)} MB; a step without: median ${ms(step)}`);
   console.log(`the training waits for the copy: ${spread(blocked)}`);
   console.log(`a checkpoint costs altogether:   ${spread(extra)} (${extra.length} pairs of blocks)`);
+  console.log(`processor time of all threads:   ${spread(cpuTime)}`);
   const share = (seconds: number) => `${((seconds / 60) * 100).toFixed(2)} %`;
   console.log(
     `of a training with one each minute: median ${share(median(extra))}, mean ${share(mean(extra))}`,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeJson } from '@ct-ensemble/core';
+import { usableMemory, writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { type Clock, realClock } from './clock.ts';
@@ -59,6 +59,31 @@ test('trains every member, one at a time on each device, and hands on its progre
   expect(epochs).toEqual([1, 2, 3]);
   const placed = new Set(events.flatMap((event) => (event.kind === 'progress' ? [event.progress.loss] : [])));
   expect([...placed].sort()).toEqual([0, 1]); // the fake worker reports the index of its device
+});
+
+test('starts the members that take longest first, and none beside another if the memory holds only one', async () => {
+  const memoryBytes = 0.6 * usableMemory();
+  const expected = ['a', 'b', 'c'].map((member, i) => ({
+    member,
+    architecture: 'densenet_small',
+    state: 'new' as const,
+    scans: { train: 1, val: 1, test: 1 },
+    needs: [{ device: 'cpu:1', seconds: [2, 9, 5][i]!, memoryBytes }],
+  }));
+  let running = 0;
+  const { events, outcomes } = await train(['a', 'b', 'c'], {
+    expected,
+    onEvent({ kind }) {
+      if (kind === 'started') expect(++running).toBe(1);
+      if (kind === 'done') running--;
+    },
+  });
+  expect(outcomes.map(({ status }) => status)).toEqual(['done', 'done', 'done']);
+  expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual([
+    'b',
+    'c',
+    'a',
+  ]);
 });
 
 test('a member that fails does not stop the others; the reason is reported and kept', async () => {

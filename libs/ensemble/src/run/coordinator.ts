@@ -28,6 +28,7 @@ import {
   schedule,
   type ScheduleEvent,
 } from './schedule.ts';
+import { paces } from './seconds-left.ts';
 import { statusFiles } from './status-files.ts';
 import { doneFile, memberFolder, sweepMember } from '../run-folder.ts';
 import { readAllScans, readDone, scansOf } from '../run-records.ts';
@@ -100,10 +101,15 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const notes = new Map(plan.members.map(({ name }): [string, string[]] => [name, []]));
   const attempts = new Map<string, number>();
   const failures = new Map<string, MemberFailure>();
+  const pace = paces(() => clock.now());
   const report = (event: MemberEvent) => {
     const { member } = event;
     if (event.kind === 'note') notes.get(member)!.push(event.note);
-    if (event.kind === 'started') attempts.set(member, event.attempt);
+    if (event.kind === 'progress') pace.progress(member, event.progress);
+    if (event.kind === 'started') {
+      attempts.set(member, event.attempt);
+      pace.started(member);
+    }
     const outcome = outcomeOf(event);
     const stderrTail = event.kind === 'failed' ? failures.get(member)?.stderrTail : undefined;
     if (outcome)
@@ -229,6 +235,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       clock,
       run: runJob,
       onEvent,
+      secondsLeft: (name) => pace.secondsLeft(name),
       ...(signal && { signal }),
       ...(options.retry && { retry: options.retry }),
     });

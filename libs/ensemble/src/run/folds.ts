@@ -87,16 +87,25 @@ export function checkFolds(
     const problem = `no scan of fold ${[...new Set(empty)].join(', ')} could be prepared`;
     throw new UserError(problem, { file: root, remedy });
   }
-  for (const { fold, train } of counts) {
-    const lost = classes.filter((_, label) => train[label] === 0);
+  for (const [label, name] of classes.entries()) {
+    const ofClass = scans[0]!.scans.filter((scan) => scan.fold && scan.label === label);
+    if (ofClass.length === 0 || counts.some(({ val }) => val[label]! > 0)) continue;
+    const { key, failure } = ofClass[0]!;
+    throw new UserError(
+      `the class ${name} has no scan left for training and validation: none of its ${ofClass.length} could be prepared`,
+      { file: root, remedy: `mend or remove the scans; the first of them, ${key}: ${failure}` },
+    );
+  }
+  for (const { fold, train, val } of counts) {
+    const lost = classes.filter((_, label) => train[label] === 0 && val[label]! > 0);
     if (lost.length === 0) continue;
     throw new UserError(
       `a member of fold ${fold} would be trained without any scan of class ${lost.join(', ')}: all usable ones are in this fold`,
       { file: root, remedy },
     );
   }
-  const without = counts.flatMap(({ fold, val }) => {
-    const lost = classes.filter((_, label) => val[label] === 0);
+  const without = counts.flatMap(({ fold, train, val }) => {
+    const lost = classes.filter((_, label) => val[label] === 0 && train[label]! > 0);
     return lost.length === 0 ? [] : [`fold ${fold} has no scan of ${lost.join(', ')}`];
   });
   const development = scans[0]!.scans.filter(({ fold, volume }) => fold && volume !== null);
