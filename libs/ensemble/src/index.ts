@@ -9,6 +9,7 @@ export {
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
+export { csvOf } from './results/csv.ts';
 export { didYouMean } from './names.ts';
 export {
   majorityClass,

@@ -50,14 +50,14 @@ export function combinationOf(
   const threshold = ({ threshold: t, positive, gain }: FittedThreshold) =>
     `${classes[positive]} from ${t.toFixed(3)}; on the scans of the choice it gains ${gain.toFixed(3)}`;
   const tried = [
-    run('mean', { strategy: strategies.mean, words: () => 'nothing is chosen' }),
-    run('weights of least log loss', { strategy: strategies.weighted, words: weighted }),
-    run('greedy by macro F1', { strategy: strategies.greedyMacroF1, words: weighted }),
-    run('greedy by log loss', { strategy: strategies.greedyLogLoss, words: weighted }),
-    run('mean with a temperature', { strategy: strategies.meanTemperature, words: temperature }),
+    run('Mean', { strategy: strategies.mean, words: () => 'nothing is chosen' }),
+    run('Weights of least log loss', { strategy: strategies.weighted, words: weighted }),
+    run('Greedy by macro F1', { strategy: strategies.greedyMacroF1, words: weighted }),
+    run('Greedy by log loss', { strategy: strategies.greedyLogLoss, words: weighted }),
+    run('Mean with a temperature', { strategy: strategies.meanTemperature, words: temperature }),
     ...(classes.length === 2
       ? [
-          run('mean with a threshold', {
+          run('Mean with a threshold', {
             strategy: strategies.meanThreshold,
             words: threshold,
             decisions: true,

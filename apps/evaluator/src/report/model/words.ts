@@ -29,7 +29,7 @@ export const splitTitles: Record<ReportSplit, string> = {
 
 /** In the middle of a sentence. */
 export const splitScans: Record<ReportSplit, string> = {
-  'out-of-fold': 'scan that is answered out of fold',
+  'out-of-fold': 'out-of-fold scan',
   test: 'test scan',
   val: 'validation scan',
 };
