@@ -26,7 +26,7 @@ export { withBorder } from './volumes/masking.ts';
 export { viewsOf, type Preparation, type PreparationNetworks } from './volumes/preparation-settings.ts';
 export { masksOf } from './lungs/lungs.ts';
 export type { LungSegmenter, SliceFilter } from './lungs/slice-networks.ts';
-export { guardSplits } from './splits/split-guard.ts';
+export { guardSplits, NEAR_EQUAL_IN_FOLDS } from './splits/split-guard.ts';
 export { readLabelledSlices } from './lungs/labelled-slices.ts';
 export { readMaskedSlices } from './lungs/lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './lungs/slice-samples.ts';

@@ -8,6 +8,8 @@ export {
   type SubsetScores,
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
+export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { csvOf } from './results/csv.ts';
 export { didYouMean } from './names.ts';
@@ -38,6 +40,7 @@ export {
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { isFolded } from './run/folds.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {

@@ -2,7 +2,7 @@
 //
 //   plan.json              recipe, data set, members, devices
 //   dataset.json           layout, classes, counts, all findings, every scan
-//   splits.csv             class, patient, split and fold of every scan
+//   splits.csv             class, patient, split and, with folds, fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
@@ -28,6 +28,8 @@ export const submissionFolder = (run: string, name: string) => join(run, 'submis
 /** Which submissions and tables there are; written after all of them. */
 export const summaryFile = (run: string) => join(run, 'submissions', 'summary.json');
 export const predictionsFile = (run: string, name: string) => join(run, 'predictions', `${name}.csv`);
+/** Name of the table of a run's out-of-fold probabilities among the tables of submissions. */
+export const OUT_OF_FOLD = 'out-of-fold';
 
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
@@ -36,10 +38,18 @@ export const failedFile = (run: string, member: string) => join(memberFolder(run
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
 
-/** The scans with the volumes that these members see. */
+/** A prepared scan of a run. */
+export interface RunScan extends StoredScan {
+  /** Where members are trained by fold, the scan's fold, from 1; null: it is in none, for it is for test or has no label. */
+  fold?: number | null;
+}
+
+/** The scans with the volumes that these members see, in the splits of the data set. */
 export interface MemberScans {
   members: string[];
-  scans: StoredScan[];
+  scans: RunScan[];
+  /** Where members are trained by fold, the fold of each. */
+  folds?: Record<string, number>;
 }
 
 export async function writeScans(run: string, scans: readonly MemberScans[]) {

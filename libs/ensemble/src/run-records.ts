@@ -12,6 +12,7 @@ import {
 import type { StoredScan } from '@ct-ensemble/data';
 import { unpack } from 'msgpackr';
 import { z } from 'zod';
+import { scansOfFold } from './run/folds.ts';
 import { configFile, doneFile, type MemberScans, scansFile } from './run-folder.ts';
 
 const doneSchema = z.looseObject({
@@ -67,10 +68,17 @@ export const scanSchema = z.looseObject({
   failure: z.string().nullable(),
   slices: z.int().nonnegative(),
   kept: z.int().nonnegative(),
+  fold: z.int().positive().nullable().optional(),
 });
 
-const scansSchema: z.ZodType<MemberScans[]> = z
-  .array(z.object({ members: z.array(z.string()), scans: z.array(scanSchema) }))
+const scansSchema = z
+  .array(
+    z.object({
+      members: z.array(z.string()),
+      scans: z.array(scanSchema),
+      folds: z.record(z.string(), z.int().positive()).optional(),
+    }),
+  )
   .min(1);
 
 export interface RecordOptions<T> {
@@ -139,27 +147,28 @@ export async function readAllScans(run: string): Promise<MemberScans[]> {
       });
     throw asUserError(error, file);
   }
-  return fitting(content, { file, schema: scansSchema, remedy: scansRemedy });
+  return fitting(content, { file, schema: scansSchema as z.ZodType<MemberScans[]>, remedy: scansRemedy });
 }
 
 const scansRemedy = 'start the training of this run again, which writes the file anew';
 
 /**
- * The scans with the volumes that the member sees.
+ * The scans with the volumes that the member sees; for a member of a fold, in the splits that it is trained with.
  * @throws {UserError} if scans.msgpack is missing or damaged, or has no scans of the member.
  */
 export async function readScans(run: string, member: string): Promise<StoredScan[]> {
   return scansOf(await readAllScans(run), { run, member });
 }
 
-/** The member's of all scans. @throws {UserError} if there are none. */
+/** The member's of all scans, as `readScans` returns them. @throws {UserError} if there are none. */
 export function scansOf(
   all: readonly MemberScans[],
   { run, member }: { run: string; member: string },
 ): StoredScan[] {
   const own = all.find(({ members }) => members.includes(member));
   if (own === undefined) throw unfit(scansFile(run), `has no scans of the member ${member}`, scansRemedy);
-  return own.scans;
+  const fold = own.folds?.[member];
+  return fold === undefined ? own.scans : scansOfFold(own.scans, fold);
 }
 
 /** What an engine with this description trains with; `device` as in `--devices`. */

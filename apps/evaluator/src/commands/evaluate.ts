@@ -1,6 +1,6 @@
 // The command evaluate: tables of scores of every member, submission and subset, as in tables 3 and 5 of the paper.
 import { print, printError } from '@ct-ensemble/core';
-import { evaluateRun, renderEvaluation } from '@ct-ensemble/ensemble';
+import { evaluateRun, renderEvaluation, renderOutOfFold } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
 interface EvaluateOptions {
@@ -10,7 +10,9 @@ interface EvaluateOptions {
 
 export function evaluateCommand(): Command {
   return new Command('evaluate')
-    .description('Scores every member and every subset of the members of a run.')
+    .description(
+      'Scores every member and every subset of the members of a run; members of folds out of fold.',
+    )
     .requiredOption('--run <dir>', 'folder of the run')
     .option('--json', 'print the scores as JSON')
     .action(async (options: EvaluateOptions) => {
@@ -21,7 +23,7 @@ export function evaluateCommand(): Command {
 /** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
-  const { recipe, val, test, missing, unusable, notScored, findings } = evaluation;
+  const { recipe, val, outOfFold, test, missing, unusable, notScored, findings } = evaluation;
   if (json) {
     print(JSON.stringify(evaluation, null, 2));
   } else {
@@ -29,10 +31,19 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
     if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
     if (unusable.length > 0)
       print(`Not usable, so not in the tables: ${unusable.map(({ member }) => member).join(', ')}`);
+    const tables = outOfFold ? 'table of test scans' : 'tables';
     for (const { submission, members } of notScored)
-      print(`The submission ${submission} is not in the tables: it needs ${members.join(', ')}`);
-    print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
-    print(renderEvaluation(val));
+      print(`The submission ${submission} is not in the ${tables}: it needs ${members.join(', ')}`);
+    if (val) {
+      print(`\nValidation scans (the best epoch of each member was chosen on these scans)\n`);
+      print(renderEvaluation(val));
+    }
+    if (outOfFold) {
+      print(
+        `\nOut-of-fold scores (the best epoch of each member was chosen on its own fold, so they are slightly too good)\n`,
+      );
+      print(renderOutOfFold(outOfFold));
+    }
     if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
   }
   for (const finding of findings) printError(`warning: ${finding}`);

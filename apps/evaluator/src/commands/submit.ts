@@ -9,6 +9,9 @@ import { Command } from 'commander';
 
 const defaultRun = join('runs', 'quick');
 
+/** A submission of more members is printed with their number. */
+const MOST_NAMED = 8;
+
 interface SubmitOptions {
   run?: string;
 }
@@ -35,9 +38,13 @@ async function submit(options: SubmitOptions): Promise<number> {
     const code = await trainAllMembers(run);
     if (code !== 0) return code;
   }
-  const { split, submissions, unusable, findings, unknownFiles } = await submitRun(run);
+  const { split, outOfFold, submissions, unusable, findings, unknownFiles } = await submitRun(run);
   if (split === 'val')
-    print('The data set has no test scans, so these submissions name its validation scans.');
+    print(
+      outOfFold === null
+        ? 'The data set has no test scans, so these submissions name its validation scans.'
+        : 'The data set has no test scans, so these submissions name the scans of all folds, with out-of-fold probabilities.',
+    );
   for (const submission of submissions) {
     const { name, members, files, predictions, counts, failed } = submission;
     if (files.length === 0) {
@@ -45,11 +52,13 @@ async function submit(options: SubmitOptions): Promise<number> {
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
-    print(`${name} (mean of ${members.join(', ')}): ${classes.join(', ')}`);
+    const parts = members.length > MOST_NAMED ? `${members.length} members` : members.join(', ');
+    print(`${name} (mean of ${parts}): ${classes.join(', ')}`);
     for (const file of files) print(`  ${file}`);
     print(`  ${predictions}`);
     for (const line of failed) print(`  no volume: ${line}`);
   }
+  if (outOfFold !== null) print(`Out-of-fold probabilities of all finished members: ${outOfFold}`);
   if (unknownFiles.length > 0)
     print(`Left in place, because this command has not written them: ${unknownFiles.join(', ')}`);
   for (const finding of findings) printError(`warning: ${finding}`);
@@ -58,11 +67,14 @@ async function submit(options: SubmitOptions): Promise<number> {
 }
 
 /** Why a submission is not written. */
-function reasonsOf({ missing, unusable }: SubmissionResult): string[] {
+function reasonsOf({ missing, unusable, uncoveredFolds }: SubmissionResult): string[] {
   return [
     ...(missing.length > 0 ? [`these members are not trained yet: ${missing.join(', ')}`] : []),
     ...(unusable.length > 0
       ? [`the probabilities of these members cannot be used: ${unusable.join(', ')}`]
+      : []),
+    ...(uncoveredFolds.length > 0
+      ? [`none of its members was validated on fold ${uncoveredFolds.join(', ')}`]
       : []),
   ];
 }

@@ -1,5 +1,5 @@
 import type { Split } from '../layouts/dataset-index.ts';
-import { guardSplits } from './split-guard.ts';
+import { guardSplits, NEAR_EQUAL_IN_FOLDS } from './split-guard.ts';
 import type { StoredScan } from '../scan-entry.ts';
 
 const root = '/data';
@@ -47,6 +47,25 @@ test('within a split they are a finding; failed scans are not looked at', async 
       kind: 'near-equal-scans',
       path: root,
       message: 'nearly equal: train/covid/a0 and train/covid/a1 (distance 0.00)',
+    },
+  ]);
+});
+
+test('in two folds they are a finding of its own kind, within one fold the usual one', async () => {
+  const scans = [scan('train', 'a0'), scan('train', 'a1'), scan('train', 'b0'), scan('train', 'b1')];
+  const folds = new Map(scans.map(({ key }, i) => [key, [1, 2, 3, 3][i]!]));
+  const findings = await guardSplits({ root, scans, fingerprint, folds, allow: false });
+  expect(findings).toEqual([
+    {
+      kind: NEAR_EQUAL_IN_FOLDS,
+      path: root,
+      message:
+        'nearly equal scans are in two folds: train/covid/a0 and train/covid/a1 (distance 0.00), folds 1 and 2',
+    },
+    {
+      kind: 'near-equal-scans',
+      path: root,
+      message: 'nearly equal: train/covid/b0 and train/covid/b1 (distance 0.00)',
     },
   ]);
 });

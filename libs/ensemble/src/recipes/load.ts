@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { codeOf, MAX_BYTES, messageOf, readRegularText, UserError } from '@ct-ensemble/core';
 import { type CST, LineCounter, parseDocument, Parser } from 'yaml';
 import { didYouMean } from '../names.ts';
+import { expandRecipe } from './grid.ts';
 import { lineOf, problemsIn, recipeRefusal, type RecipeOptions, fieldName } from './problems.ts';
 import { type Recipe, recipeSchema } from './schema.ts';
 
@@ -81,8 +82,9 @@ export function parseRecipe(content: string, source: string, options: RecipeOpti
       cause: error,
     });
   }
-  const parsed = recipeSchema.safeParse(value);
-  const problems = problemsIn(value, parsed.error?.issues ?? [], options);
+  const expanded = expandRecipe(value);
+  const parsed = recipeSchema.safeParse(expanded.value);
+  const problems = problemsIn({ written: value, expanded }, parsed.error?.issues ?? [], options);
   if (parsed.success && problems.length === 0) return parsed.data;
   throw recipeRefusal(
     source,

@@ -3,6 +3,8 @@ import { UserError } from '@ct-ensemble/core';
 import { isMap, isNode, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 import { z } from 'zod';
 import { didYouMean } from '../names.ts';
+import { OUT_OF_FOLD } from '../run-folder.ts';
+import { type ExpandedRecipe, recipeWithGrid } from './grid.ts';
 import { classesOf, RECIPE_BOUNDS, recipeSchema, voxelsOf } from './schema.ts';
 
 export interface RecipeOptions {
@@ -35,20 +37,45 @@ export function recipeRefusal(source: string, problems: { line: number; text: st
     : new UserError(`${lines.length} problems\n  ${listed.join('\n  ')}`, { file: source });
 }
 
-/** All problems of a recipe: `issues` are those that the schema found in `value`. */
+/** A value and the schema that describes it. */
+interface Root {
+  value: unknown;
+  schema: unknown;
+}
+
+/**
+ * All problems of a recipe, with the paths of the fields as they are written: `issues` are those that the schema found in the
+ * expanded recipe.
+ */
 export function problemsIn(
-  value: unknown,
+  { written, expanded }: { written: unknown; expanded: ExpandedRecipe },
   issues: readonly z.core.$ZodIssue[],
   options: RecipeOptions,
 ): Problem[] {
-  return [...issues.flatMap((issue) => describe(issue, value)), ...crossProblems(value, options)];
+  const { value, sourceOf } = expanded;
+  const root = { value, schema: recipeSchema };
+  const grid = { value: written, schema: recipeWithGrid };
+  const found = [...issues.flatMap((issue) => describe(issue, root)), ...crossProblems(expanded, options)];
+  const ofFields = found.flatMap(({ path, text }) => {
+    const source = sourceOf(path);
+    return source === undefined ? [] : [{ path: source, text }];
+  });
+  const problems = [
+    ...expanded.issues.flatMap((issue) => describe(issue, grid)),
+    ...expanded.problems,
+    ...ofFields,
+  ];
+  // Every member of an entry of a grid has the same problem.
+  return [
+    ...new Map(problems.map((each) => [JSON.stringify([fieldName(each.path), each.text]), each])).values(),
+  ];
 }
 
 /** What the competition takes. */
 const MOST_SUBMISSIONS = 5;
 
 /** Rules that involve several fields. A field that breaks the schema is reported by the schema and skipped here. */
-function crossProblems(value: unknown, options: RecipeOptions): Problem[] {
+function crossProblems({ value, aliases, isGrid }: ExpandedRecipe, options: RecipeOptions): Problem[] {
   const { architectures, published, minimumEdges = {} } = options;
   const { classes, members, split, submissions, training } = recipeSchema.shape;
   const read = <Schema extends z.ZodType>(schema: Schema, path: Path) =>
@@ -119,11 +146,19 @@ function crossProblems(value: unknown, options: RecipeOptions): Problem[] {
       const text = pixels !== undefined && tooSmall(pixels, architectures, minimumEdges);
       if (text) problems.push({ path: ['volume', edge], text });
     }
-    problems.push(...twins(memberList, volumeMask));
+    problems.push(
+      ...twins(memberList, { volumeMask, isGrid }),
+      ...foldProblems(memberList, at(value, ['folds'])),
+    );
   }
   memberList?.forEach(({ mask }, i) => {
     if (mask === undefined || volumeMask !== null) return;
     problems.push({ path: ['members', i, 'mask'], text: "is given, but the volume's is none" });
+  });
+  submissionList.forEach(({ name }, i) => {
+    if (name.toLowerCase() !== OUT_OF_FOLD || !memberList?.some(({ fold }) => fold !== undefined)) return;
+    const text = `cannot be ${OUT_OF_FOLD}: the table of out-of-fold probabilities has this name; choose another`;
+    problems.push({ path: ['submissions', i, 'name'], text });
   });
   submissionList.forEach(({ members }, i) => {
     const twice = doubled(members);
@@ -131,7 +166,10 @@ function crossProblems(value: unknown, options: RecipeOptions): Problem[] {
       const path = ['submissions', i, 'members', j];
       if (twice.includes(j)) problems.push({ path, text: `"${name}" is named twice` });
       if (memberNames !== undefined && !memberNames.includes(name)) {
-        problems.push({ path, text: `"${name}" is no member${didYouMean(name, memberNames)}` });
+        problems.push({
+          path,
+          text: `"${name}" is no member${didYouMean(name, [...aliases, ...memberNames])}`,
+        });
       }
     });
   });
@@ -159,15 +197,41 @@ function tooSmall(
 }
 
 /** Members that would be trained to the same weights as an earlier member: everything that their weights depend on is equal. */
-function twins(members: z.infer<typeof recipeSchema.shape.members>, volumeMask: unknown): Problem[] {
-  const inputs = members.map(({ architecture, pretrained, seed, mask }) =>
-    JSON.stringify([architecture, pretrained, seed, mask ?? volumeMask ?? null]),
+function twins(
+  members: Members,
+  { volumeMask, isGrid }: { volumeMask: unknown; isGrid: boolean },
+): Problem[] {
+  const inputs = members.map(({ architecture, pretrained, seed, mask, fold }) =>
+    JSON.stringify([architecture, pretrained, seed, mask ?? volumeMask ?? null, fold ?? null]),
   );
   return inputs.flatMap((input, i) => {
     const first = inputs.indexOf(input);
     if (first === i) return [];
-    const text = `is members[${first}] once more: same architecture, mask, start and seed; give it another seed`;
+    const text = isGrid
+      ? 'is another of the architectures once more: same architecture, mask and start; give it another mask or start, or remove it'
+      : `is members[${first}] once more: same architecture, mask, start${members[i]!.fold === undefined ? ' and seed' : ', seed and fold'}; give it another seed`;
     return [{ path: ['members', i], text }];
+  });
+}
+
+type Members = z.infer<typeof recipeSchema.shape.members>;
+
+/** Either all members are trained by fold or none, so that all are validated on the same scans. */
+function foldProblems(members: Members, folds: unknown): Problem[] {
+  const withFold = members.findIndex(({ fold }) => fold !== undefined);
+  if (withFold < 0) return [];
+  return members.flatMap(({ fold }, i) => {
+    const path = ['members', i, 'fold'];
+    if (fold === undefined) {
+      const text = `is missing, but members[${withFold}] has one: either all members are trained by fold or none`;
+      return [{ path, text }];
+    }
+    if (folds === undefined) {
+      const text = 'is given, but not how many folds there are: add the field folds to the recipe';
+      return [{ path, text }];
+    }
+    if (typeof folds !== 'number' || fold <= folds) return [];
+    return [{ path, text: `must be at most folds, ${folds}, not ${fold}` }];
   });
 }
 
@@ -178,7 +242,7 @@ function doubled(names: readonly string[]): number[] {
 }
 
 /** What zod found, in our words: several problems when several fields of one mapping are unknown. */
-function describe(issue: z.core.$ZodIssue, root: unknown): Problem[] {
+function describe(issue: z.core.$ZodIssue, root: Root): Problem[] {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {
     const known = fieldsOf(path, root);
@@ -189,7 +253,7 @@ function describe(issue: z.core.$ZodIssue, root: unknown): Problem[] {
   }
   const branch = issue.code === 'invalid_union' ? branchOf(issue) : undefined;
   if (branch) return branch.flatMap((inner) => describe({ ...inner, path: [...path, ...inner.path] }, root));
-  const value = at(root, path);
+  const value = at(root.value, path);
   if (value === undefined) return [{ path, text: `is missing: it ${issue.message}` }];
   const shown = Array.isArray(value) && issue.code !== 'invalid_type' ? '' : `, not ${show(value)}`;
   return [
@@ -210,13 +274,13 @@ function branchOf({ errors, message }: z.core.$ZodIssueInvalidUnion): z.core.$Zo
 }
 
 /** The values that a field may have, where they are names. */
-function choicesOf(issue: z.core.$ZodIssue, path: Path, root: unknown): string[] {
+function choicesOf(issue: z.core.$ZodIssue, path: Path, root: Root): string[] {
   if (issue.code === 'invalid_value') return issue.values.map(String);
   if (issue.code !== 'invalid_union') return [];
   const nested = issue.errors.flat().flatMap((inner) => choicesOf(inner, path, root));
   if (nested.length > 0) return nested;
   const around = path.slice(0, -1);
-  const union = ofKind(schemaAt(around, root), at(root, around));
+  const union = ofKind(schemaAt(around, root), at(root.value, around));
   return union instanceof z.ZodDiscriminatedUnion ? choicesIn(union, path.at(-1)!) : [];
 }
 
@@ -234,18 +298,18 @@ function show(value: unknown): string {
 }
 
 /** The fields that the mapping at a path of the recipe has. */
-function fieldsOf(path: Path, root: unknown): string[] {
-  const schema = chosen(schemaAt(path, root), at(root, path));
+function fieldsOf(path: Path, root: Root): string[] {
+  const schema = chosen(schemaAt(path, root), at(root.value, path));
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
 /** The schema at a path; of unions on the way the branch that the recipe chose. */
-function schemaAt(path: Path, root: unknown): unknown {
+function schemaAt(path: Path, root: Root): unknown {
   return path.reduce<unknown>((around, step, depth) => {
-    const schema = chosen(around, at(root, path.slice(0, depth)));
+    const schema = chosen(around, at(root.value, path.slice(0, depth)));
     if (schema instanceof z.ZodArray) return schema.element;
     return schema instanceof z.ZodObject ? (schema.shape as Record<PropertyKey, unknown>)[step] : undefined;
-  }, recipeSchema);
+  }, root.schema);
 }
 
 /** Without what stands around it: optional, default, nullable, preprocessing. */

@@ -35,7 +35,10 @@ const splitSchema = mapping({
 
 const foldsMessage = 'must be a whole number, 2 or more';
 
-const maskSchema = mapping({
+/** How many folds there are. */
+export const foldCount = whole.min(2, foldsMessage);
+
+export const maskSchema = mapping({
   dilate: z
     .int('must be an odd number')
     .min(1, 'must be an odd number')
@@ -57,16 +60,27 @@ const memberSchema = mapping({
     .default(false)
     .describe('Starts from the weights published for ImageNet; nx run weights:fetch brings them.'),
   mask: maskSchema.optional().describe("In the place of the volume's mask, for this member."),
+  fold: count
+    .optional()
+    .describe(
+      'From 1: validated on this fold of the scans for training and validation, trained on the others; the field folds says how many there are.',
+    ),
 });
 
 const submissionSchema = mapping({
   name: safeName.describe('Names the folder of the submission.'),
-  members: sequence(text)
+  members: z
+    .array(text, 'must be a list of members, or all')
     .min(1, 'needs at least one member')
-    .describe('Names of members; the mean of their softmax outputs is submitted.'),
+    .describe(
+      'Names of members, or of groups of them in a grid, or all; the mean of their softmax outputs is submitted.',
+    ),
 });
 
-/** The fields of a recipe. `parseRecipe` also checks rules that involve several fields. */
+/**
+ * The fields of a recipe, written out: `parseRecipe` makes lists of members from grids, and checks rules that involve several
+ * fields.
+ */
 export const recipeSchema = mapping({
   name: safeName.describe('Name of the recipe and of its runs.'),
   task: z
@@ -88,11 +102,10 @@ export const recipeSchema = mapping({
   split: splitSchema
     .optional()
     .describe('How scans are split, by patient and stratified by class, if the data set does not say.'),
-  folds: whole
-    .min(2, foldsMessage)
+  folds: foldCount
     .optional()
     .describe(
-      'Folds for cross-validation, by patient and stratified by class. Planned and written, not trained.',
+      'Number of folds, by patient and stratified by class, of the scans for training and validation; drawn by split.seed. Members with a field fold are trained by fold. A grid of members has it as members.folds.',
     ),
   description: text.describe('What the recipe is for, one or two sentences.'),
   volume: mapping({
@@ -126,7 +139,8 @@ export const recipeSchema = mapping({
       .describe('none, or: slices keep nothing but the lung.'),
     equalize: flag.default(false).describe('The histogram of each slice is equalised, after the mask.'),
   }).describe('What a scan is resampled to.'),
-  members: sequence(memberSchema)
+  members: z
+    .array(memberSchema, 'must be a list of members, or a grid with architectures and seeds')
     .min(1, 'needs at least one member')
     .max(RECIPE_BOUNDS.members, `has more than ${RECIPE_BOUNDS.members} members`)
     .describe('The networks that are trained.'),
@@ -134,7 +148,9 @@ export const recipeSchema = mapping({
   engine: engineSettingsSchema.optional(),
   submissions: sequence(submissionSchema)
     .min(1, 'needs at least one submission')
-    .describe('What is submitted: single members and ensembles; with task, five at most.'),
+    .describe(
+      'What is submitted: single members and ensembles; with task, five at most. Left out: ensemble, of all members.',
+    ),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;

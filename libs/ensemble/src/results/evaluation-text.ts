@@ -5,7 +5,7 @@ import type { Scores } from './metrics.ts';
 /** With more members the text shows single members, the recipe's submissions and all members, but no other subset. */
 const MOST_MEMBERS_WITH_SUBSETS = 4;
 /** Tables wider than this many characters number the members, and then the classes, instead of naming them. */
-const WIDEST = 100;
+export const WIDEST = 100;
 
 /** How members and classes are written in the tables. */
 interface Naming {
@@ -125,10 +125,10 @@ function ranges(numbers: readonly number[]): string {
   return parts.map(([from, to]) => (from === to ? String(from) : `${from}–${to}`)).join(', ');
 }
 
-const percent = (score: number) => (100 * score).toFixed(2);
+export const percent = (score: number) => (100 * score).toFixed(2);
 
 /** Aligned columns: the first to the left, the others to the right. */
-function table(rows: string[][]): string {
+export function table(rows: string[][]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows
     .map((row) =>

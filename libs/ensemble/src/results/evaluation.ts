@@ -47,7 +47,7 @@ export interface Evaluation {
 
 /**
  * Scores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
- * whole. With more than eight members: the single members, the pairs, the submissions and the whole only. Every submission
+ * whole. With more than eight members: the single members, up to 40 members the pairs, the submissions and the whole only. Every submission
  * has an entry, whatever the number of members; its members are averaged in its own order, as when it is written.
  *
  * Scored are the scans with a label. One that failed is answered as a submission answers it, with the class that the
@@ -98,6 +98,19 @@ function namedSubsets(names: readonly string[], submissions: readonly NamedSubse
   return [...subsets, whole];
 }
 
+/** The best that answering one class for every scan can do. */
+export function bestConstant(truth: readonly number[], classes: readonly string[]): Evaluation['constant'] {
+  const constants = classes.map((name, label) => ({
+    class: name,
+    scores: scoresOf(
+      truth,
+      truth.map(() => label),
+      classes.length,
+    ),
+  }));
+  return constants.reduce((best, next) => (next.scores.macroF1 > best.scores.macroF1 ? next : best));
+}
+
 /** {@link evaluateSubsets}, and what its numbers are to be held against. */
 export function evaluate(
   members: readonly EvaluatedMember[],
@@ -106,28 +119,25 @@ export function evaluate(
   const subsets = evaluateSubsets(members, submissions);
   const first = members[0]!.probabilities;
   const { truth } = answers(first);
-  const constants = first.classes.map((name, label) => ({
-    class: name,
-    scores: scoresOf(
-      truth,
-      truth.map(() => label),
-      first.classes.length,
-    ),
-  }));
   return {
     split: first.split,
     classes: [...first.classes],
     scans: truth.length,
     failed: first.failed.filter(isLabelled).map(({ key, reason }) => ({ key, reason })),
     unlabelled: first.scans.length + first.failed.length - truth.length,
-    constant: constants.reduce((best, next) => (next.scores.macroF1 > best.scores.macroF1 ? next : best)),
+    constant: bestConstant(truth, first.classes),
     submissions: submissions.map(({ name }) => name),
     subsets,
   };
 }
 
+/** With more members no pairs are scored: of 200 members there are 19,900. */
+const MOST_IN_PAIRS = 40;
+
 function subsetsOf<T>(members: readonly T[]): T[][] {
-  const sizes = members.length <= 8 ? members.map((_, i) => i + 1) : [1, 2, members.length];
+  const { length } = members;
+  const sizes =
+    length <= 8 ? members.map((_, i) => i + 1) : length <= MOST_IN_PAIRS ? [1, 2, length] : [1, length];
   return sizes.flatMap((size) => combinations(members, size));
 }
 
@@ -143,7 +153,7 @@ function combinations<T>(items: readonly T[], size: number): T[][] {
 const isLabelled = (scan: { label: number | null }) => scan.label !== null;
 
 /** Truth and answer of every scan with a label, the failed ones last; the first `counted` have probabilities. */
-function answers(p: Probabilities): { truth: number[]; predicted: number[]; counted: number } {
+export function answers(p: Probabilities): { truth: number[]; predicted: number[]; counted: number } {
   const predicted = [...predictions(p), ...p.failed.map(() => majorityClass(p))];
   const pairs = [...p.scans, ...p.failed].flatMap(({ label }, i) =>
     label === null ? [] : [{ label, answer: predicted[i]! }],

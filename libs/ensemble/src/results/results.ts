@@ -1,11 +1,20 @@
 // The results of a run: its members' probabilities, checked against the run's scans, scored, submitted and written as tables.
 import { UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { evaluate, type EvaluatedMember, type Evaluation } from './evaluation.ts';
-import { findingsIn, readMembers, type RunMembers, type Split, type UnusableMember } from './members.ts';
+import {
+  findingsIn,
+  readMembers,
+  type RunMembers,
+  type Split,
+  type UnusableMember,
+  type UsableMember,
+} from './members.ts';
+import { evaluateOutOfFold, type FoldedMember, type OutOfFold, outOfFold } from './out-of-fold.ts';
+import { isFolded } from '../run/folds.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import { predictionsTable } from './predictions.ts';
-import { predictionsFile, submissionFolder } from '../run-folder.ts';
+import { OUT_OF_FOLD, predictionsFile, submissionFolder } from '../run-folder.ts';
 import { readRunScans, type RunScans } from './run-scans.ts';
 import { updateSubmissions } from './submission-folder.ts';
 import {
@@ -22,13 +31,19 @@ import {
 export interface RunEvaluation {
   run: string;
   recipe: string;
-  val: Evaluation;
+  /** Null if members are trained by fold: see `outOfFold`. */
+  val: Evaluation | null;
+  /** Null if members are not trained by fold. */
+  outOfFold: OutOfFold | null;
   test: Evaluation | null;
   /** Members that are not done and so not scored. */
   missing: string[];
   /** Members that are done, but cannot be scored: a file is missing, damaged or not of this run's scans. */
   unusable: UnusableMember[];
-  /** Submissions of the recipe that are not scored, each with its members that are missing or unusable. */
+  /**
+   * Submissions of the recipe that are not in `val` and `test`, each with its members that are missing or unusable. In
+   * `outOfFold` they are scored with the members that there are.
+   */
   notScored: { submission: string; members: string[] }[];
   /** What suggests that a file is not the member's own, one line each. */
   findings: string[];
@@ -48,14 +63,18 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
   const test = ofSplit('test');
   const { scans: predicted, failed } = test[0]!.probabilities;
   const hasClasses = [...predicted, ...failed].some(({ label }) => label !== null);
+  const hasFolds = isFolded(plan.recipe);
   return {
     run,
     recipe: plan.recipe.name,
-    val: evaluate(ofSplit('val'), scored),
+    val: hasFolds ? null : evaluate(ofSplit('val'), scored),
+    outOfFold: hasFolds
+      ? evaluateOutOfFold(plan, { members: foldedMembers(plan, usable), scans: scans.inFolds })
+      : null,
     test: hasClasses ? evaluate(test, scored) : null,
     missing,
     unusable,
-    notScored: submissions
+    notScored: (hasFolds && !hasClasses ? [] : submissions)
       .filter((submission) => !scored.includes(submission))
       .map(({ name, members }) => ({
         submission: name,
@@ -63,6 +82,16 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
       })),
     findings: findingsIn(usable),
   };
+}
+
+/** The members with their folds and the probabilities of these. */
+function foldedMembers(plan: Plan, usable: readonly UsableMember[]): FoldedMember[] {
+  const folds = new Map(plan.members.map(({ name, fold }) => [name, fold!]));
+  return usable.map(({ name, probabilities }) => ({
+    name,
+    fold: folds.get(name)!,
+    probabilities: probabilities.val!,
+  }));
 }
 
 function nothingToScore(run: string, unusable: readonly UnusableMember[]): UserError {
@@ -91,6 +120,11 @@ export interface SubmissionResult {
   missing: string[];
   /** Members that are done, but whose probabilities cannot be used: nothing was written. */
   unusable: string[];
+  /**
+   * Without test scans a submission of members of folds names the scans of all folds. Folds that none of its members was
+   * validated on: nothing was written.
+   */
+  uncoveredFolds: number[];
   /** One line for each scan that has no probabilities and was put into a class all the same. */
   failed: string[];
 }
@@ -98,6 +132,8 @@ export interface SubmissionResult {
 export interface RunSubmission {
   /** `val` if the data set has no test scans. */
   split: Split;
+  /** The table of out-of-fold probabilities of all members that can be used; null if members are not trained by fold. */
+  outOfFold: string | null;
   submissions: SubmissionResult[];
   /** Members of the recipe that are done, but cannot be used. */
   unusable: UnusableMember[];
@@ -117,7 +153,8 @@ interface ReadySubmission {
 
 /**
  * Writes the recipe's submissions: the mean of the members' probabilities, one CSV file a class, every scan of the run
- * exactly once; and for each a table of the probabilities. A submission whose members are not all done and usable is not
+ * exactly once; and for each a table of the probabilities. Where members are trained by fold, there is also a table of their
+ * out-of-fold probabilities, and without test scans the submissions name the scans of all folds and are made of these. A submission whose members are not all done and usable is not
  * written, and the result says so. Afterwards the folders hold these files and none of an earlier submission.
  *
  * @throws UserError when there is no run, its list of scans is not consistent, or a submission would be invalid; then no
@@ -128,27 +165,44 @@ export async function submitRun(run: string): Promise<RunSubmission> {
   const { classes } = plan.dataset;
   const scans = await readRunScans(run, plan);
   const split = scans.splitToSubmit;
-  const members = await readMembers(run, plan, { scans, splits: [split] });
+  const hasFolds = isFolded(plan.recipe);
+  const splits: Split[] = hasFolds && split === 'test' ? ['val', 'test'] : [split];
+  const members = await readMembers(run, plan, { scans, splits });
   const planned = plan.recipe.submissions.map((each) => prepared(run, each, { plan, scans, members }));
   const ready = planned.filter((each) => 'submission' in each);
   const submissions = planned.map(({ result }) => result);
+  const folded = hasFolds ? foldedMembers(plan, members.usable) : [];
+  const table = folded.length > 0 ? predictionsFile(run, OUT_OF_FOLD) : null;
   const unknownFiles = await updateSubmissions({
     run,
-    wanted: ready.map(({ result }) => ({
-      name: result.name,
-      files: [...result.files, predictionsFile(run, result.name)],
-    })),
-    recipe: { submissions: submissions.map(({ name }) => name), classes },
+    wanted: [
+      ...ready.map(({ result }) => ({
+        name: result.name,
+        files: [...result.files, predictionsFile(run, result.name)],
+      })),
+      ...(table === null ? [] : [{ name: OUT_OF_FOLD, files: [table] }]),
+    ],
+    recipe: {
+      submissions: [...submissions.map(({ name }) => name), ...(hasFolds ? [OUT_OF_FOLD] : [])],
+      classes,
+    },
     async write() {
       for (const { result, submission, mean, expected } of ready) {
         await writeSubmission(submissionFolder(run, result.name), submission, expected);
         await writeFileAtomic(predictionsFile(run, result.name), predictionsTable(mean));
       }
+      if (table !== null) await writeFileAtomic(table, outOfFoldTable(folded, scans));
     },
     summary: { split, submissions },
   });
   const { usable, unusable } = members;
-  return { split, submissions, unusable, findings: findingsIn(usable), unknownFiles };
+  return { split, outOfFold: table, submissions, unusable, findings: findingsIn(usable), unknownFiles };
+}
+
+/** The table of out-of-fold probabilities: as a submission's, with the scan's fold in the place of the split. */
+function outOfFoldTable(members: readonly FoldedMember[], { inFolds }: RunScans): string {
+  const folds = new Map(inFolds.map(({ key, fold }) => [key, String(fold)]));
+  return predictionsTable(outOfFold(members, inFolds), { title: 'fold', of: (key) => folds.get(key)! });
 }
 
 /** What a submission of the recipe will be; only its result if it cannot be written. */
@@ -160,16 +214,28 @@ function prepared(
   const missing = names.filter((member) => members.missing.includes(member));
   const unusable = names.filter((member) => members.unusable.some((other) => other.member === member));
   const nothing = { files: [], predictions: null, counts: {}, failed: [] };
-  if (missing.length + unusable.length > 0)
-    return { result: { name, members: names, ...nothing, missing, unusable } };
-  const parts = names.map(
-    (member) => members.usable.find((other) => other.name === member)!.probabilities[scans.splitToSubmit]!,
-  );
-  const mean = meanProbabilities(parts, names);
+  const { splitToSubmit, inFolds } = scans;
+  const isOutOfFold = splitToSubmit === 'val' && isFolded(plan.recipe);
+  const folds = plan.members.filter((member) => names.includes(member.name)).map(({ fold }) => fold);
+  const uncoveredFolds = isOutOfFold
+    ? [...new Set(inFolds.map(({ fold }) => fold))]
+        .filter((fold) => !folds.includes(fold))
+        .sort((a, b) => a - b)
+    : [];
+  if (missing.length + unusable.length + uncoveredFolds.length > 0)
+    return { result: { name, members: names, ...nothing, missing, unusable, uncoveredFolds } };
+  const parts = names.map((member) => members.usable.find((other) => other.name === member)!);
+  const mean = isOutOfFold
+    ? outOfFold(foldedMembers(plan, parts), inFolds)
+    : meanProbabilities(
+        parts.map(({ probabilities }) => probabilities[splitToSubmit]!),
+        names,
+      );
   const submission = makeSubmission(mean);
   const { classes } = plan.dataset;
-  const ofRun = scans.of(names[0]!, scans.splitToSubmit);
-  const expected = { classes, scans: [...ofRun.scans, ...ofRun.failed].map((scan) => scan.name) };
+  const ofRun = scans.of(names[0]!, splitToSubmit);
+  const listed = isOutOfFold ? inFolds : [...ofRun.scans, ...ofRun.failed];
+  const expected = { classes, scans: listed.map((scan) => scan.name) };
   checkSubmission(submission, expected);
   const result: SubmissionResult = {
     name,
@@ -179,6 +245,7 @@ function prepared(
     counts: Object.fromEntries(Object.entries(submission).map(([label, scans]) => [label, scans.length])),
     missing,
     unusable,
+    uncoveredFolds,
     failed: failedReport(mean),
   };
   return { result, submission, mean, expected };

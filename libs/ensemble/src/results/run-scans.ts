@@ -4,7 +4,8 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { digestOf, type Plan } from '../run/plan.ts';
 import { datasetFile, scansFile } from '../run-folder.ts';
-import { readAllScans, readRecord, scanSchema } from '../run-records.ts';
+import { readAllScans, readRecord, scanSchema, scansOf } from '../run-records.ts';
+import { developmentNames } from './scan-names.ts';
 import { asProbabilities } from '../run/member-probabilities.ts';
 import { doubled, list } from './lists.ts';
 import { type FailedScan, predictAnew, type Probabilities, type ScanLabel } from './probabilities.ts';
@@ -24,6 +25,14 @@ export interface RunScans {
   of(member: string, split: 'val' | 'test'): ExpectedScans;
   /** The split that submissions name: `val` if the data set has no test scans. */
   splitToSubmit: 'val' | 'test';
+  /** The scans that are in folds, in the run's order, with their folds; empty if members are not trained by fold. */
+  inFolds: FoldedScan[];
+}
+
+/** A scan that is in a fold, named among the scans of all folds. */
+export interface FoldedScan extends ScanLabel {
+  /** From 1. */
+  fold: number;
 }
 
 /**
@@ -71,12 +80,19 @@ export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
   const unlisted = plan.members.find(({ name }) => !groups.some(({ members }) => members.includes(name)));
   if (unlisted !== undefined) refuse(file, `has no scans of the member ${unlisted.name}`);
 
+  const foldIn = (name: string) => groups.find(({ members }) => members.includes(name))!.folds?.[name];
+  const otherFold = plan.members.find(({ name, fold }) => foldIn(name) !== fold);
+  if (otherFold !== undefined)
+    refuse(file, `has another fold of the member ${otherFold.name} than plan.json`);
+  const inFolds = scans.filter(({ fold }) => fold);
+  const names = developmentNames(inFolds);
+
   return {
     of(member, split) {
-      const { scans } = groups.find(({ members }) => members.includes(member))!;
-      return asProbabilities([], { split, scans, classes });
+      return asProbabilities([], { split, scans: scansOf(groups, { run, member }), classes });
     },
     splitToSubmit: scans.some(({ split }) => split === 'test') ? 'test' : 'val',
+    inFolds: inFolds.map(({ key, label, fold }, i) => ({ key, name: names[i]!, label, fold: fold! })),
   };
 }
 

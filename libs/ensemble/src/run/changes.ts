@@ -1,8 +1,10 @@
 // What may change between two starts of a run, and what may not: everything that a trained weight depends on.
 import { isDeepStrictEqual } from 'node:util';
-import { listed, type StoredScan } from '@ct-ensemble/data';
+import { listed } from '@ct-ensemble/data';
 import { canExtend } from '@ct-ensemble/training';
 import type { Recipe } from '../recipes/schema.ts';
+import type { RunScan } from '../run-folder.ts';
+import { foldSeed, isFolded } from './folds.ts';
 import type { Plan } from './plan.ts';
 
 /** Scans that one message names at most. */
@@ -24,7 +26,17 @@ export function recipeChanges(old: Plan, recipe: Recipe): string[] {
     ...differences(old.recipe.volume, recipe.volume, 'volume'),
     ...(isOther ? [`none of its members (${listed(names, MOST_SCANS)}) is in the recipe`] : []),
     ...kept,
+    ...foldChanges(old.recipe, recipe),
     ...trainingChanges(old.recipe.training, recipe.training),
+  ];
+}
+
+/** How the folds are drawn otherwise, if members are trained by fold. */
+function foldChanges(old: Recipe, now: Recipe): string[] {
+  if (!isFolded(old) || !isFolded(now)) return [];
+  return [
+    ...differences(old.folds, now.folds, 'folds'),
+    ...differences(foldSeed(old), foldSeed(now), 'split.seed'),
   ];
 }
 
@@ -43,7 +55,8 @@ export function classChanges(old: readonly string[], now: readonly string[]): st
 }
 
 /** A scan before its volume is prepared, or with it. */
-export type ComparedScan = Pick<StoredScan, 'key' | 'label' | 'split'> & Partial<Pick<StoredScan, 'volume'>>;
+export type ComparedScan = Pick<RunScan, 'key' | 'label' | 'split' | 'fold'> &
+  Partial<Pick<RunScan, 'volume'>>;
 
 export interface ScanChanges {
   /** A phrase for each scan that is or was for training or validation, such as `train/a/scan_1 has changed`. */
@@ -52,7 +65,7 @@ export interface ScanChanges {
   test: string[];
 }
 
-/** What differs between two lists of scans: added, removed, of another class, split or content. Volumes are compared if both are known. */
+/** What differs between two lists of scans: added, removed, of another class, split, fold or content. Volumes are compared if both are known. */
 export function scanChanges(
   old: readonly ComparedScan[],
   now: readonly ComparedScan[],
@@ -82,6 +95,9 @@ function changeOf(
   if (was.split !== is.split) return `was in split ${was.split} and is now in ${is.split}`;
   const name = (label: number | null) => (label === null ? 'without a class' : `of class ${classes[label]}`);
   if (was.label !== is.label) return `was ${name(was.label)} and is now ${name(is.label)}`;
+  const inFold = (fold: number | null | undefined) => (fold ? `in fold ${fold}` : 'in no fold');
+  if ((was.fold ?? null) !== (is.fold ?? null))
+    return `was ${inFold(was.fold)} and is now ${inFold(is.fold)}`;
   if (is.volume === undefined || was.volume === is.volume) return undefined;
   if (is.volume === null) return 'could be prepared and cannot be now';
   return was.volume === null ? 'could not be prepared and now can be' : 'has changed';

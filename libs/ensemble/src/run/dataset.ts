@@ -3,13 +3,13 @@ import { UserError } from '@ct-ensemble/core';
 import {
   type DatasetIndex,
   type DatasetOptions,
-  makeFolds,
   readDatasetIndex,
   type ScanTable,
   type StoredScan,
   type TableField,
 } from '@ct-ensemble/data';
 import { csvOf } from '../results/csv.ts';
+import { foldsOf } from './folds.ts';
 import { classesOf, type Recipe } from '../recipes/schema.ts';
 
 /** How a person says what the data set is: options of the command line, each as it was written. */
@@ -67,8 +67,8 @@ function layoutFor({ layout, labels, recipe }: OpenDatasetOptions): string {
   return recipe.layout ?? (recipe.task === undefined ? 'folders' : 'cov19-ct-db');
 }
 
-/** The text of splits.csv: a row for each scan; with folds, the fold of each scan that is not for test. */
-export function splitsTable({ scans, classes }: DatasetIndex, { folds, split }: Recipe): string {
+/** The text of splits.csv: a row for each scan; with folds, the fold of each labelled scan that is not for test. */
+export function splitsTable({ scans, classes }: DatasetIndex, recipe: Recipe): string {
   const header = ['scan', 'label', 'patient', 'split'];
   const rows = scans.map(({ key, label, patient, split }) => [
     key,
@@ -76,11 +76,8 @@ export function splitsTable({ scans, classes }: DatasetIndex, { folds, split }: 
     patient ?? '',
     split,
   ]);
-  if (folds === undefined) return csvOf([header, ...rows]);
-  const foldOf = makeFolds(
-    scans.filter((scan) => scan.split !== 'test'),
-    { folds, seed: split?.seed ?? 1 },
-  );
+  const foldOf = foldsOf(scans, recipe);
+  if (foldOf === undefined) return csvOf([header, ...rows]);
   return csvOf([
     [...header, 'fold'],
     ...rows.map((row, i) => [...row, String(foldOf.get(scans[i]!.key) ?? '')]),

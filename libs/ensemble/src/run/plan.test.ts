@@ -2,10 +2,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
-import { adoptPlan as adopt, type Plan, readPlan } from './plan.ts';
-import { planFile, probabilitiesFile, scansFile } from '../run-folder.ts';
+import { foldsOf, withFolds } from './folds.ts';
+import { adoptPlan as adopt, makePlan, type Plan, readPlan } from './plan.ts';
+import { parseRecipe } from '../recipes/load.ts';
+import type { Recipe } from '../recipes/schema.ts';
+import { planFile, probabilitiesFile, type RunScan, scansFile } from '../run-folder.ts';
 import { readScans } from '../run-records.ts';
-import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
+import { planOf, recipeText, scan, temporaryRun } from '../testing.fixture.ts';
 
 const scansOf = (plan: Plan, scans: readonly StoredScan[]) => [
   { members: plan.members.map(({ name }) => name), scans: [...scans] },
@@ -279,4 +282,91 @@ test('a plan of an earlier version, which names a task and no layout, is read an
   await writeFile(planFile(run), JSON.stringify({ ...plan, dataset }));
   expect(await readPlan(run)).toEqual(plan);
   expect(await adoptPlan(run, plan)).toBe('continued');
+});
+
+describe('members of folds', () => {
+  const grid = (folds: number, seed = 1, seeds = '[1, 2]') =>
+    parseRecipe(
+      recipeText(['x'])
+        .replace('task: detection', `task: detection\nsplit: { val: 0.2, seed: ${seed} }`)
+        .replace(
+          /members: \[\{.*/,
+          `members: { architectures: [densenet_small], seeds: ${seeds}, folds: ${folds} }`,
+        )
+        .replace(/submissions:[^]*/, ''),
+      'test',
+    );
+  const patients = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  const indexed = patients.map((name, i) => ({
+    ...scan(`${i < 6 ? 'train' : 'val'}/${i % 2 === 0 ? 'covid' : 'non-covid'}/${name}`, i % 2),
+    patient: name,
+  }));
+  const begin = (recipe: Recipe, run: string, change: (scans: RunScan[]) => RunScan[] = (scans) => scans) => {
+    const members = recipe.members.map(({ name }) => name);
+    const folds = Object.fromEntries(recipe.members.map(({ name, fold }) => [name, fold!]));
+    const scans = [{ members, scans: change(withFolds(indexed, foldsOf(indexed, recipe))), folds }];
+    const dataset = {
+      root: '/',
+      layout: 'folders',
+      classes: ['non-covid', 'covid'],
+      splits: 'data',
+      labels: null,
+    } as const;
+    const plan = makePlan({
+      recipe,
+      dataset: { ...dataset, classes: [...dataset.classes] },
+      scans,
+      engine: 'cpu',
+      devices: ['cpu:1'],
+    });
+    return adopt(run, plan, { scans });
+  };
+
+  it('are planned with their fold, and each reads the splits of its own', async () => {
+    const run = await temporaryRun();
+    await begin(grid(2), run);
+    const { members } = await readPlan(run);
+    expect(members.map(({ name, fold }) => [name, fold])).toEqual([
+      ['densenet_small-seed1-fold1', 1],
+      ['densenet_small-seed1-fold2', 2],
+      ['densenet_small-seed2-fold1', 1],
+      ['densenet_small-seed2-fold2', 2],
+    ]);
+    const val = async (member: string) =>
+      (await readScans(run, member)).filter(({ split }) => split === 'val').map(({ key }) => key);
+    const [one, two] = [await val('densenet_small-seed1-fold1'), await val('densenet_small-seed2-fold2')];
+    expect([...one, ...two].sort()).toEqual(indexed.map(({ key }) => key).sort());
+    const train = (await readScans(run, 'densenet_small-seed2-fold2')).filter(
+      ({ split }) => split === 'train',
+    );
+    expect(train.map(({ key }) => key)).toEqual(one);
+  });
+
+  it('continue as they were; seeds may be added, and the number of folds and their draw may not change', async () => {
+    const run = await temporaryRun();
+    await begin(grid(2), run);
+    expect(await begin(grid(2), run)).toEqual({ state: 'continued', notes: [] });
+    await expect(begin(grid(3), run)).rejects.toThrow(/made with other settings: folds was 2 and is now 3/);
+    await expect(begin(grid(2, 2), run)).rejects.toThrow(/other settings: split.seed was 1 and is now 2/);
+    expect((await begin(grid(2, 1, '[1, 2, 3]'), run)).notes).toEqual([
+      'new in the recipe: densenet_small-seed3-fold1, densenet_small-seed3-fold2',
+    ]);
+  });
+
+  it('cannot change their fold by hand, and scans cannot change theirs', async () => {
+    const run = await temporaryRun();
+    await begin(grid(2), run);
+    const other = grid(2);
+    other.members[0]!.fold = 2;
+    await expect(begin(other, run)).rejects.toThrow(
+      /members.densenet_small-seed1-fold1.fold was 1 and is now 2/,
+    );
+    const moved = (scans: RunScan[]) =>
+      scans.map((each, i) => (i === 0 ? { ...each, fold: 3 - each.fold! } : each));
+    await expect(begin(grid(2), run, moved)).rejects.toThrow(
+      /other scans for training and validation: train\/covid\/a was in fold [12] and is now in fold [12] since/,
+    );
+    await rm(scansFile(run));
+    await expect(begin(grid(2), run, moved)).rejects.toThrow(/made with other scans/);
+  });
 });

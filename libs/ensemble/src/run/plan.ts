@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 import { type MemberScans, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
-import { readRecord, readScans } from '../run-records.ts';
+import { readAllScans, readRecord } from '../run-records.ts';
 import { classChanges, type ComparedScan, inWords, recipeChanges, scanChanges } from './changes.ts';
 
 const memberPlan = z.object({
@@ -17,6 +17,8 @@ const memberPlan = z.object({
   seed: z.int(),
   /** Starts from published weights. */
   pretrained: z.boolean().default(false),
+  /** Validated on this fold of the scans for training and validation, from 1, and trained on the others; absent: by the splits. */
+  fold: z.int().positive().optional(),
   /** The volumes the network sees; in the store their slices stand one after the other. */
   views: z.array(z.object({ depth: z.int(), height: z.int(), width: z.int() })),
   /** Where it is to be trained; a device that is free earlier may take it. Its config.json says where it was. */
@@ -38,7 +40,7 @@ const planSchema = z.object({
     classes: z.array(z.string()),
     /** Usable scans of each split. */
     scans: z.object({ train: z.int(), val: z.int(), test: z.int() }),
-    /** SHA-256 over names, labels and contents of all scans. */
+    /** SHA-256 over names, labels, contents and folds of all scans. */
     digest: z.string(),
   }),
   engine: z.enum(['tensorflow', 'cpu']),
@@ -82,11 +84,12 @@ export function makePlan({ recipe, dataset, scans, engine, devices }: PlanOption
     },
     engine,
     devices: [...devices],
-    members: recipe.members.map(({ name, architecture, seed, pretrained }, i) => ({
+    members: recipe.members.map(({ name, architecture, seed, pretrained, fold }, i) => ({
       name,
       architecture,
       seed,
       pretrained,
+      ...(fold !== undefined && { fold }),
       views: viewsOf(recipe.volume).map((depth) => ({ depth, height, width })),
       device: devices[i % devices.length]!,
     })),
@@ -161,7 +164,8 @@ export async function requireSameScans(
   for (const now of scans) {
     const member = now.members.find((name) => earlier.includes(name));
     if (member === undefined) continue;
-    const before = await readScans(run, member).catch(() => undefined);
+    const all = await readAllScans(run).catch(() => undefined);
+    const before = all?.find(({ members }) => members.includes(member))?.scans;
     if (before === undefined) {
       isCompared = false;
       continue;
@@ -282,10 +286,10 @@ function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[
   ];
 }
 
-/** SHA-256 over keys, labels and volumes of all scans, in order: what `dataset.digest` of a plan holds. */
+/** SHA-256 over keys, labels, volumes and folds of all scans, in order: what `dataset.digest` of a plan holds. */
 export function digestOf(scans: readonly Pick<MemberScans, 'scans'>[]): string {
   const hash = createHash('sha256');
-  for (const { key, label, volume } of scans.flatMap(({ scans }) => scans))
-    hash.update(`${JSON.stringify([key, label, volume])}\n`);
+  for (const { key, label, volume, fold } of scans.flatMap(({ scans }) => scans))
+    hash.update(`${JSON.stringify([key, label, volume, ...(fold === undefined ? [] : [fold])])}\n`);
   return hash.digest('hex');
 }

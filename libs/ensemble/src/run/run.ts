@@ -4,10 +4,12 @@ import {
   type DatasetIndex,
   type DatasetReport,
   guardSplits,
+  NEAR_EQUAL_IN_FOLDS,
   openVolumeStore,
   prepareDataset,
   type PreparationNetworks,
   type PreparationProgress,
+  type StoredScan,
   type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
@@ -16,6 +18,7 @@ import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, parseDevices, thisMachine } from './devices.ts';
+import { checkFolds, foldsOf, isFolded, withFolds } from './folds.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import {
   type AdoptedPlan,
@@ -136,10 +139,14 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
       ...(onProgress && { onProgress }),
       ...(signal && { signal }),
     });
-    const scans = preparations.map(({ members }, i) => ({ members, scans: prepared.scans[i]! }));
+    const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
+    const scans = preparations.map(({ members }, i) =>
+      memberScans(recipe, { members, scans: prepared.scans[i]!, folds }),
+    );
     const near = await guardSplits({
       root: index.root,
       scans: scans[0]!.scans,
+      ...(folds && { folds }),
       fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
       allow: allowLeaks,
     });
@@ -149,6 +156,24 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
     return { index, scans, report, networks: found };
   });
+}
+
+/** The scans of these members; where members are trained by fold, with the folds of both. */
+function memberScans(
+  recipe: Recipe,
+  {
+    members,
+    scans,
+    folds,
+  }: { members: string[]; scans: readonly StoredScan[]; folds: ReadonlyMap<string, number> | undefined },
+): MemberScans {
+  if (folds === undefined) return { members, scans: [...scans] };
+  const own = recipe.members.filter(({ name }) => members.includes(name));
+  return {
+    members,
+    scans: withFolds(scans, folds),
+    folds: Object.fromEntries(own.map(({ name, fold }) => [name, fold!])),
+  };
 }
 
 /** @throws {UserError} for a network that the recipe's volumes do not use. */
@@ -183,15 +208,19 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   const { index, scans, report } = await volumesOf(options, {
     anyFolder: false,
     async check(index) {
-      checkBeforePreparation({ recipe, index, devices });
+      const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
+      const scans = withFolds(index.scans, folds);
+      checkBeforePreparation({ recipe, index: { root: index.root, scans }, devices });
       if (old === undefined) return;
       const members = recipe.members.map(({ name }) => name);
       const { classes } = index;
-      await requireSameScans(old, { run, classes, scans: [{ members, scans: index.scans }] });
+      await requireSameScans(old, { run, classes, scans: [{ members, scans }] });
     },
   });
   const one = scans[0]!.scans;
-  checkPrepared({ root: data, classes: index.classes, scans });
+  const { classes } = index;
+  checkPrepared({ root: data, classes, scans });
+  const foldNotes = checkFolds(scans, { root: data, classes, folds: recipe.folds });
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
   const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
@@ -206,7 +235,24 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     scans: one,
   });
   await writeFileAtomic(splitsFile(run), splitsTable(index, recipe));
-  return { plan, devices, scans, report, state, notes: [...notes, ...startNotes(recipe, scans)] };
+  const nearInFolds = report.findings.filter(({ kind }) => kind === NEAR_EQUAL_IN_FOLDS).length;
+  return {
+    plan,
+    devices,
+    scans,
+    report,
+    state,
+    notes: [
+      ...notes,
+      ...startNotes(recipe, scans),
+      ...foldNotes,
+      ...(nearInFolds === 0
+        ? []
+        : [
+            `${nearInFolds} pairs of nearly equal scans are in two folds each, which makes out-of-fold scores too good: see ${datasetFile(run)}`,
+          ]),
+    ],
+  };
 }
 
 /** Compares volumes by the SHA-256 in their records; volumes that the store no longer has are not equal to any. */

@@ -5,13 +5,14 @@ import type { Device } from '@ct-ensemble/engine';
 import { totalmem } from 'node:os';
 import type { Recipe } from '../recipes/schema.ts';
 import { isWritable } from '../results/submission.ts';
-import { submissionNames } from '../results/scan-names.ts';
-import type { MemberScans } from '../run-folder.ts';
+import { developmentNames, submissionNames } from '../results/scan-names.ts';
+import type { MemberScans, RunScan } from '../run-folder.ts';
+import { foldViews } from './folds.ts';
 
 /** Names that one message lists at most. */
 const MOST_NAMES = 50;
 
-type IndexedScan = Pick<StoredScan, 'key' | 'name' | 'label' | 'split'>;
+type IndexedScan = Pick<RunScan, 'key' | 'name' | 'label' | 'split' | 'fold'>;
 
 export interface StartCheckOptions {
   recipe: Recipe;
@@ -51,13 +52,16 @@ function refuse(root: string, problems: readonly StartProblem[]) {
 /** A submission lists the test scans, without test scans the validation scans. */
 function nameProblems({ index }: StartCheckOptions): StartProblem[] {
   const split = index.scans.some((scan) => scan.split === 'test') ? 'test' : 'val';
-  const names = submissionNames(index.scans.filter((scan) => scan.split === split));
+  // Without test scans a submission of members of folds lists the scans of all folds.
+  const inFolds = split === 'val' ? index.scans.filter(({ fold }) => fold) : [];
+  const listedScans = inFolds.length > 0 ? inFolds : index.scans.filter((scan) => scan.split === split);
+  const names = inFolds.length > 0 ? developmentNames(listedScans) : submissionNames(listedScans);
   const bad = names.filter((name) => !isWritable(name));
   if (bad.length === 0) return [];
   const what = bad.length === 1 ? 'the name of a scan' : `the names of ${bad.length} scans`;
   return [
     {
-      problem: `${what} of split ${split} cannot stand in a submission file: ${listed(
+      problem: `${what} of split ${inFolds.length > 0 ? 'train or val' : split} cannot stand in a submission file: ${listed(
         bad.map((name) => JSON.stringify(name)),
         MOST_NAMES,
       )}`,
@@ -96,7 +100,7 @@ function memoryProblems({
 const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
 /**
- * Checks the prepared scans of every member.
+ * Checks the prepared scans of every member; of members of folds only the test scans, see `checkFolds` for the others.
  * @throws UserError that lists all problems: a split without a usable scan, and a class in train or val that has scans, but
  * none of them usable.
  */
@@ -109,7 +113,10 @@ export function checkPrepared({
   classes: readonly string[];
   scans: readonly MemberScans[];
 }) {
-  const problems = scans.flatMap((each) => SPLITS.flatMap((split) => lossesIn(each, { split, classes })));
+  const problems = scans.flatMap((each) => {
+    const splits: readonly Split[] = each.folds === undefined ? SPLITS : ['test'];
+    return splits.flatMap((split) => lossesIn(each, { split, classes }));
+  });
   const different = new Map(problems.map((each) => [each.problem, each]));
   refuse(root, [...different.values()]);
 }
@@ -162,7 +169,11 @@ export function startNotes({ training }: Recipe, scans: readonly MemberScans[]):
       `${split}: ${names.length} of ${inSplit.length} scans could not be prepared: ${listed(names, 5)}`,
     ];
   });
-  const train = one.filter((scan) => scan.split === 'train' && !isBroken(scan)).length;
+  const train = Math.min(
+    ...foldViews(scans.slice(0, 1)).map(
+      (view) => view.scans.filter((scan) => scan.split === 'train' && !isBroken(scan)).length,
+    ),
+  );
   if (training.batchSize <= train) return lost;
   return [
     ...lost,
