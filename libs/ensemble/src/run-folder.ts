@@ -34,6 +34,7 @@ export const OUT_OF_FOLD = 'out-of-fold';
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
 export const doneFile = (run: string, member: string) => join(memberFolder(run, member), 'done.json');
+export const historyFile = (run: string, member: string) => join(memberFolder(run, member), 'history.jsonl');
 export const failedFile = (run: string, member: string) => join(memberFolder(run, member), 'failed.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
