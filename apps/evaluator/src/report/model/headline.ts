@@ -1,6 +1,6 @@
 // What a run says, in a few sentences: the best row and its interval, what the differences can carry, what is missing.
 import type { RunInput } from '../input/run-input.ts';
-import type { RunReport, SplitReport } from './report-model.ts';
+import type { RowReport, RunReport, SplitReport } from './report-model.ts';
 import { counted, inWords, scoreText, splitScans, withInterval } from './words.ts';
 
 export function headlineOf(
@@ -40,17 +40,16 @@ function ofSplit(split: SplitReport, classes: readonly string[]): string[] {
 }
 
 function bestWords({ rows }: SplitReport): string {
-  const score = (row: SplitReport['rows'][number]) => row.scores.macroF1.estimate ?? -1;
+  const score = ({ scores }: RowReport) => scores.macroF1.estimate!;
   const best = rows.reduce((a, b) => (score(b) > score(a) ? b : a));
-  const what =
-    best.kind === 'ensemble'
-      ? `the mean of ${counted(best.members.length, 'member')}`
-      : `the only ${best.kind}`;
-  const named =
-    rows.length === 1
-      ? `${best.name} is ${what}`
-      : `the best of ${rows.length} rows is ${best.name}${best.kind === 'ensemble' ? ` (${what})` : ''}`;
-  return `${named}, with a macro F1 of ${withInterval(best.scores.macroF1)}.`;
+  const what = ({ kind, members }: RowReport) =>
+    kind === 'ensemble' ? ` (the mean of ${members.length})` : '';
+  const figure = `a macro F1 of ${withInterval(best.scores.macroF1)}`;
+  if (rows.length === 1) return `${best.name}, the only row, has ${figure}.`;
+  const equal = rows.filter((row) => score(row) === score(best));
+  if (equal.length > 1)
+    return `${equal.length} of ${rows.length} rows share the best score, among them ${equal.at(-1)!.name}${what(equal.at(-1)!)}: ${figure}.`;
+  return `the best of ${rows.length} rows is ${best.name}${what(best)}, with ${figure}.`;
 }
 
 function differenceWords(pairs: number, clear: SplitReport['comparisons']['pairs']): string {

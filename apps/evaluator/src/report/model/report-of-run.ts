@@ -110,7 +110,7 @@ function splitReport(
 
 const meanings: Record<SplitInput['split'], string> = {
   'out-of-fold':
-    'Every scan is answered by members that were not trained on it: each fold by the members that left it out.',
+    'Every scan is answered by members that were not trained on it: each fold by the members that left it out. The best epoch of each member was chosen on its own fold, so the figures are slightly too good.',
   test: 'No member was trained on these scans, and nothing was chosen on them.',
   val: 'The best epoch of each member was chosen on these scans, so the figures are too good for new scans.',
 };

@@ -49,10 +49,16 @@ export function drawing(chart: Chart): Markup {
 function finished(svg: string, { chart, height }: { chart: Chart; height: number }): string {
   const body = svg
     .replace(/^<svg[^>]*>/, '')
-    .replaceAll(/\bzr\d+-/g, `${chart.id}-`)
-    .replaceAll(
-      /#(?:0[1-4]){3}\b|#11a00[1-6]\b/g,
-      (colour) => `var(${variables[colour as keyof typeof variables]})`,
+    // Texts are escaped and hold no quote, so only attributes match. Classes and styles are of hovering.
+    .replaceAll(/<style\s*>.*?<\/style>/gs, '')
+    .replaceAll(/ (?:class|ecmeta_\w+|pointer-events)="[^"]*"/g, '')
+    // ECharts' own black: of clipping paths, of lines and of boxes that are not seen.
+    .replaceAll(/fill="(?:#000|rgb\(0,0,0\))"/g, 'fill="none"')
+    .replaceAll(/\bzr\d+-(c\d+)(?=[")])/g, `${chart.id}-$1`)
+    .replaceAll(/(fill|stroke)="(#[0-9a-f]{6})"/g, (all: string, property: string, colour: string) =>
+      Object.hasOwn(variables, colour)
+        ? `${property}="var(${variables[colour as keyof typeof variables]})"`
+        : all,
     );
   const label = escaped(`${chart.title}. ${chart.alternative}`);
   return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${label}" viewBox="0 0 ${width} ${height}" preserveAspectRatio="xMidYMid meet">${body}`;
@@ -245,5 +251,6 @@ const legendOf = (names: readonly string[]) => ({
   itemHeight: 9,
   data: [...names],
   selectedMode: false,
+  borderColor: 'transparent',
   textStyle: { color: ink, fontSize, fontFamily, width: 190, overflow: 'truncate' },
 });
