@@ -31,7 +31,11 @@ const scans = [0, 1, 2, 3, 4, 5].map((i) => ({
   fold: 1 + Math.floor(i / 2),
 }));
 /** A member of a fold with these probabilities of covid. */
-const member = (name: string, fold: number, covid: number[], failed: FailedScan[] = []): FoldedMember => ({
+const member = (
+  [name, fold]: readonly [string, number],
+  covid: number[],
+  failed: FailedScan[] = [],
+): FoldedMember => ({
   name,
   fold,
   probabilities: {
@@ -47,11 +51,12 @@ const member = (name: string, fold: number, covid: number[], failed: FailedScan[
 
 const plan = planOfGrid('architectures: [densenet_small], seeds: [1, 2], folds: 3');
 const name = (seed: number, fold: number) => `densenet_small-seed${seed}-fold${fold}`;
+const named = (seed: number, fold: number) => [name(seed, fold), fold] as const;
 // Seed 1 is right on all; seed 2 calls every scan covid, in fold 3 so surely that the mean does too.
 const members = [
-  ...[1, 2, 3].map((fold) => member(name(1, fold), fold, [0.25, 0.75])),
-  ...[1, 2].map((fold) => member(name(2, fold), fold, [0.625, 0.875])),
-  member(name(2, 3), 3, [1, 1]),
+  ...[1, 2, 3].map((fold) => member(named(1, fold), [0.25, 0.75])),
+  ...[1, 2].map((fold) => member(named(2, fold), [0.625, 0.875])),
+  member(named(2, 3), [1, 1]),
 ];
 
 test('a scan has the mean of the members of its fold, in the order of the run and under its name there', () => {
@@ -181,7 +186,7 @@ test('members that are missing, and folds that no member covers, are named; the 
 
 test('a failed scan counts as the class predicted most often', () => {
   const failed = [{ key: 'train/s1', name: 's1', label: 1, reason: 'no slice' }];
-  const broken = [member(name(1, 1), 1, [0.25], failed), ...members.slice(1, 3)];
+  const broken = [member(named(1, 1), [0.25], failed), ...members.slice(1, 3)];
   const { groups, failed: reported } = evaluateOutOfFold(plan, { members: broken, scans });
   expect(reported).toEqual([{ key: 'train/s1', reason: 'no slice' }]);
   // Three of five calls are non-covid, so s1 is called that.
@@ -196,7 +201,7 @@ test('submissions that are neither a group nor the whole have a row; groups diff
   const of = (members: string) => `submissions: [{ name: s, members: ${members} }]`;
   const rows = (members: string) => {
     const planned = planOfGrid(grid, of(members));
-    const all = planned.members.map((each) => member(each.name, each.fold!, [0.25, 0.75]));
+    const all = planned.members.map((each) => member([each.name, each.fold!], [0.25, 0.75]));
     return evaluateOutOfFold(planned, { members: all, scans }).submissions.map(({ name, members }) => [
       name,
       members.length,

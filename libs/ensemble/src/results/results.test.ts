@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJson, writeJson } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
-import { adoptPlan, type Plan } from '../run/plan.ts';
+import { parseRecipe } from '../recipes/load.ts';
+import { adoptPlan, makePlan, type Plan } from '../run/plan.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import { evaluateRun, submitRun } from './results.ts';
 import {
@@ -12,6 +13,7 @@ import {
   planFile,
   predictionsFile,
   probabilitiesFile,
+  type RunScan,
   scansFile,
   submissionFolder,
   summaryFile,
@@ -20,7 +22,7 @@ import {
 import { submissionNames } from './scan-names.ts';
 import type { SubsetScores } from './evaluation.ts';
 import { readSubmission } from './submission.ts';
-import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
+import { planOf, recipeText, scan, temporaryRun } from '../testing.fixture.ts';
 
 const classes = ['non-covid', 'covid'];
 const val = [scan('val/covid/a', 1), scan('val/non-covid/b', 0)];
@@ -131,7 +133,7 @@ describe('evaluate', () => {
     await finish(run, 'x', { val: [0.9, 0.2], test: [0.9, 0.9], tests });
     const evaluation = await evaluateRun(run);
     expect(evaluation.missing).toEqual(['y']);
-    expect(evaluation.val.subsets[0]!.scores.macroF1).toBe(1);
+    expect(evaluation.val!.subsets[0]!.scores.macroF1).toBe(1);
     // Both called covid: F1 0 and 2/3.
     expect(evaluation.test!.subsets[0]!.scores.macroF1).toBeCloseTo(1 / 3, 10);
   });
@@ -240,7 +242,7 @@ describe('probabilities that are not those of the run', () => {
     expect(await readdir(join(run, 'predictions'))).toEqual([]);
     const evaluation = await evaluateRun(run);
     expect(evaluation.unusable).toEqual(unusable);
-    expect(evaluation.val.subsets.map(({ subset }) => subset)).toEqual([['y']]);
+    expect(evaluation.val!.subsets.map(({ subset }) => subset)).toEqual([['y']]);
     expect(evaluation.notScored).toEqual([
       { submission: 'all', members: ['x'] },
       { submission: 'first', members: ['x'] },
@@ -341,7 +343,7 @@ test('training and evaluation agree on failed validation scans', async () => {
   await finish(run, 'x', { ...good, val: [0.9, 0.8], vals, macroF1: 1 / 3 });
   const evaluation = await evaluateRun(run);
   expect(evaluation.findings).toEqual([]);
-  const [{ scores, withoutFailed }] = evaluation.val.subsets as [SubsetScores];
+  const [{ scores, withoutFailed }] = evaluation.val!.subsets as [SubsetScores];
   expect(withoutFailed!.macroF1).toBeCloseTo(1 / 3, 12);
   // The failed scan counts as covid, the class predicted most often: F1 4/5 and 0.
   expect(scores.macroF1).toBeCloseTo(2 / 5, 12);
@@ -461,5 +463,166 @@ describe('the folders submissions/ and predictions/', () => {
     await edit(planFile(run), '"name": "ensemble"', '"name": "third"');
     await submitRun(run);
     expect(await inFolders(run)).toEqual(both.map((file) => file.replace('all', 'third')).sort());
+  });
+});
+
+describe('members of folds', () => {
+  const names = [1, 2].flatMap((seed) => [1, 2].map((fold) => `densenet_small-seed${seed}-fold${fold}`));
+  const folds = Object.fromEntries(names.map((name) => [name, Number(name.at(-1))]));
+  /** Of one name in two splits: they are named by their keys where they are listed together. */
+  const folded = [
+    { ...scan('train/covid/a', 1), fold: 1 },
+    { ...scan('train/non-covid/b', 0), fold: 1 },
+    { ...scan('train/covid/c', 1, null), fold: 2 },
+    { ...scan('val/covid/a', 1), fold: 2 },
+    { ...scan('val/non-covid/d', 0), fold: 2 },
+  ];
+  const tests = test3.map((each) => ({ ...each, fold: null }));
+
+  async function gridRun(ofTest: RunScan[] = tests, submissions = '') {
+    const run = await temporaryRun();
+    const text = recipeText(['x'])
+      .replace(/members: \[\{.*/, 'members: { architectures: [densenet_small], seeds: [1, 2], folds: 2 }')
+      .replace(/submissions:[^]*/, submissions);
+    const all = [...folded, ...ofTest];
+    const scans = [{ members: names, scans: all, folds }];
+    const dataset = { root: '/', layout: 'folders', classes, splits: 'data' as const, labels: null };
+    const recipe = parseRecipe(text, 'test');
+    const plan = makePlan({ recipe, dataset, scans, engine: 'cpu', devices: ['cpu:1'] });
+    await adoptPlan(run, plan, { scans });
+    await writeJson(datasetFile(run), { classes, scans: all });
+    return run;
+  }
+
+  const finishFold = (
+    run: string,
+    name: string,
+    { covid, macroF1 = 1 }: { covid: number[]; macroF1?: number },
+  ) =>
+    finish(run, name, {
+      val: covid,
+      test: [0.9, 0.75, 0.1],
+      vals: folded.filter(({ fold }) => fold === folds[name]),
+      macroF1,
+    });
+  async function finishAll(run: string) {
+    await finishFold(run, names[0]!, { covid: [0.9, 0.2] });
+    await finishFold(run, names[1]!, { covid: [0.8, 0.1] });
+    await finishFold(run, names[2]!, { covid: [0.7, 0.4] });
+    await finishFold(run, names[3]!, { covid: [0.6, 0.7], macroF1: 1 / 3 });
+  }
+
+  it('are evaluated out of fold, and on test scans whose class is known; the validation scans are not', async () => {
+    const known = [scan('test/covid/one', 1), scan('test/non-covid/two', 0)].map((each) => ({
+      ...each,
+      fold: null,
+    }));
+    const run = await gridRun(known);
+    for (const [i, name] of names.entries())
+      await finish(run, name, {
+        val: [[0.9, 0.2], [0.8, 0.1], [0.7, 0.4], [0.6, 0.7]][i]!,
+        vals: folded.filter(({ fold }) => fold === folds[name]),
+        test: [0.9 - i / 100, 0.2],
+        tests: known,
+        macroF1: i === 3 ? 1 / 3 : 1,
+      }); // prettier-ignore
+    const { val, outOfFold, test, findings, missing } = await evaluateRun(run);
+    expect([val, missing, findings]).toEqual([null, [], []]);
+    expect(test!.subsets.at(-1)!.scores.macroF1).toBe(1);
+    expect(outOfFold!.failed).toEqual([{ key: 'train/covid/c', reason: 'no slice of it can be decoded' }]);
+    // Means of covid: 0.8, 0.3; 0.7, 0.4: right. The failed scan counts as non-covid, of which equal numbers are called.
+    expect(outOfFold!.ensemble.pooled.matrix).toEqual([
+      [2, 0],
+      [1, 2],
+    ]);
+  });
+
+  it('without test labels and without test scans they are evaluated, too', async () => {
+    for (const some of [tests, []]) {
+      const run = await gridRun(some);
+      for (const name of names)
+        await finish(run, name, {
+          ...(await filesOf(name)),
+          test: some.length > 0 ? good.test : [],
+          tests: some,
+        });
+      const { outOfFold, test } = await evaluateRun(run);
+      expect([outOfFold!.scans, test]).toEqual([5, null]);
+    }
+    async function filesOf(name: string) {
+      return { val: [0.9, 0.2], vals: folded.filter(({ fold }) => fold === folds[name]) };
+    }
+  });
+
+  it('members that are not done or not of their fold are missing; the others are evaluated', async () => {
+    const run = await gridRun();
+    await finishAll(run);
+    await rm(doneFile(run, names[1]!));
+    // The probabilities of fold 1 in the place of those of fold 2.
+    await writeFile(
+      probabilitiesFile(run, names[3]!, 'val'),
+      await readFile(probabilitiesFile(run, names[2]!, 'val')),
+    );
+    const { outOfFold, missing, unusable, notScored } = await evaluateRun(run);
+    expect(missing).toEqual([names[1]]);
+    expect(unusable).toEqual([
+      {
+        member: names[3],
+        problem: expect.stringMatching(
+          /val.json: its scans are not those of this run: missing scans: val\/covid\/a, val\/non-covid\/d, train\/covid\/c/,
+        ),
+      },
+    ]);
+    expect(outOfFold!.missing).toEqual([names[1], names[3]]);
+    expect(outOfFold!.uncovered).toEqual([{ fold: 2, scans: 3 }]);
+    expect(outOfFold!.groups.map(({ folds }) => folds)).toEqual([[1], [1]]);
+    expect(notScored).toEqual([]);
+  });
+
+  it('submit the mean of all members for test scans, and a table of out-of-fold probabilities', async () => {
+    const run = await gridRun();
+    await finishAll(run);
+    const { split, submissions, outOfFold } = await submitRun(run);
+    expect([split, submissions[0]!.members]).toEqual(['test', names]);
+    expect(await readSubmission(submissionFolder(run, 'ensemble'), classes)).toEqual({
+      covid: ['one', 'two', 'broken'],
+      'non-covid': ['three'],
+    });
+    expect(outOfFold).toBe(predictionsFile(run, 'out-of-fold'));
+    expect((await readFile(outOfFold!, 'utf8')).split('\n')).toEqual([
+      'scan,name,fold,predicted,true,probability_non-covid,probability_covid,failure',
+      expect.stringMatching(/^train\/covid\/a,train\/covid\/a,1,covid,covid,0\.(2|19)\d*,0\.8\d*,$/),
+      expect.stringMatching(/^train\/non-covid\/b,b,1,non-covid,non-covid,0\.7\d*,0\.(3|29)\d*,$/),
+      expect.stringMatching(/^val\/covid\/a,val\/covid\/a,2,covid,covid,0\.(3|29)\d*,0\.(7|69)\d*,$/),
+      expect.stringMatching(/^val\/non-covid\/d,d,2,non-covid,non-covid,0\.(6|59)\d*,0\.(4|39)\d*,$/),
+      'train/covid/c,c,2,,covid,,,no slice of it can be decoded',
+      '',
+    ]);
+    expect((await submitRun(run)).unknownFiles).toEqual([]);
+  });
+
+  it('submit the scans of all folds where there are no test scans, if the members cover all folds', async () => {
+    const run = await gridRun(
+      [],
+      'submissions: [{ name: all, members: all }, { name: half, members: [densenet_small-seed1-fold2] }]',
+    );
+    for (const [i, name] of names.entries())
+      await finish(run, name, {
+        val: [[0.9, 0.2], [0.8, 0.1], [0.7, 0.4], [0.6, 0.7]][i]!,
+        vals: folded.filter(({ fold }) => fold === folds[name]),
+        test: [],
+        tests: [],
+      }); // prettier-ignore
+    const { split, submissions } = await submitRun(run);
+    expect(split).toBe('val');
+    expect(
+      submissions.map(({ name, files, uncoveredFolds }) => [name, files.length, uncoveredFolds]),
+    ).toEqual([
+      ['all', 2, []],
+      ['half', 0, [1]],
+    ]);
+    const written = await readSubmission(submissionFolder(run, 'all'), classes);
+    expect(written['covid']).toEqual(['train/covid/a', 'val/covid/a']);
+    expect(written['non-covid']!.sort()).toEqual(['b', 'c', 'd']);
   });
 });
