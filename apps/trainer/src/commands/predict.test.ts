@@ -44,6 +44,25 @@ test('a file of probabilities that is missing or damaged is made again with the 
   expect((await trainer('predict')).output).toMatch(/^one: already done/m);
 });
 
+test('a run made with --values is completed with the same --values and is refused without', async () => {
+  const values = '--values window:-1000,400';
+  const made = await trainer(`all-members --data data --recipe tiny.yaml ${values}`, 'windowed');
+  expect(made).toMatchObject({ code: 0 });
+  const file = member('probabilities/test.json', 'windowed');
+  const before = await readFile(file, 'utf8');
+  expect(before).not.toBe(await readFile(member('probabilities/test.json'), 'utf8'));
+  await rm(file);
+  const without = await trainer('predict', 'windowed');
+  expect(without.code).toBe(1);
+  expect(without.output).toMatch(
+    /made with other scans .* --filter, --masks and --values as when the run was made/,
+  );
+  const { code, output } = await trainer(`predict ${values} --scan-deadline 500`, 'windowed');
+  expect(output).toMatch(/^one: is trained; predicts the scans of test on cpu:1$/m);
+  expect(code).toBe(0);
+  expect(await readFile(file, 'utf8')).toBe(before);
+});
+
 test('a trained member without its weights fails by the file', async () => {
   await cp(join(folder, 'r'), join(folder, 'lost'), { recursive: true });
   await rm(member('checkpoints/best.safetensors', 'lost'));

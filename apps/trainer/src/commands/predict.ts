@@ -16,6 +16,8 @@ import {
   masksOption,
   preparationChoice,
   type PreparationOptions,
+  scanDeadlineOption,
+  valuesOption,
   volumesOption,
 } from '../options.ts';
 import { counter } from '../terminal/progress.ts';
@@ -44,6 +46,8 @@ export function predictCommand(): Command {
     .addOption(volumesOption('--volumes'))
     .addOption(filterOption())
     .addOption(masksOption())
+    .addOption(scanDeadlineOption())
+    .addOption(valuesOption())
     .addOption(allowLeaksOption())
     .action(async (options: PredictOptions) => {
       process.exitCode = await predict(options);

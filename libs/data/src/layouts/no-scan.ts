@@ -1,5 +1,5 @@
 // What a folder without a scan holds instead, and how to make scans of it: for the error that says so.
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { counted, listed } from '../findings.ts';
 import { BEGINNING, contentOfBytes } from '../readers/other-content.ts';
 import { beginningOf } from './beginning.ts';
@@ -35,6 +35,11 @@ const kinds: readonly { ending: RegExp; what?: string; remedy: string }[] = [
   },
   { ending: /\.(?:img|hdr)$/i, remedy: 'convert each pair of .hdr and .img to one .nii file' },
   { ending: /\.(?:raw|zraw|bin|dat)$/i, remedy: 'put the header (.mhd or .nhdr) beside the voxels' },
+  {
+    ending: /^dicomdir$/i,
+    what: ' (the table of contents of a disc)',
+    remedy: 'copy the folders of DICOM files from the disc as well',
+  },
   { ending: /\.(?:dcm|ima|dicom)$/i, what: ' that are not DICOM', remedy: 'export the DICOM series again' },
 ];
 
@@ -81,6 +86,7 @@ export function remedyFor(usual: string, { remedies }: SeenInstead): string {
 }
 
 function endingOf(path: string): string {
+  if (/^dicomdir$/i.test(basename(path))) return 'DICOMDIR';
   const double = /\.(?:nii|tar)\.(?:gz|bz2|xz)$/i.exec(path)?.[0];
   return (double ?? extname(path)).toLowerCase();
 }

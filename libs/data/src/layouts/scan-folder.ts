@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
 import { isVoxelFile, volumeName, type FolderListing } from './listing.ts';
+import { holdsLabels, isNamedMask, isNamedPreview, masksAmong } from './masks.ts';
 import { seenInstead } from './no-scan.ts';
 import { isSliceName, orderSliceNames, type NamedSlice } from './slice-names.ts';
 import { beginningOf } from './beginning.ts';
@@ -48,25 +49,45 @@ export async function contentOf(folder: string, files: readonly string[]): Promi
     folder,
     files.filter((file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, files)),
   );
-  const slices = Math.max(images.length, dicom.length);
-  if (volumes.length > 0 && volumes.length * FEW_SLICES >= slices)
+  const previewed = new Set(dicom.map(stemOf));
+  const pictures = images.filter((file) => !previewed.has(stemOf(file)) && !isNamedPreview(stemOf(file)));
+  const slices = Math.max(pictures.length, dicom.length);
+  const scans = slices > 0 ? volumes.filter((file) => !isNamedMask(volumeName(file)!)) : volumes;
+  if (scans.length > 0 && (await countsAsMuch(folder, scans, { dicom: dicom.length, slices })))
     return { format: 'volumes', files: withoutMasks(volumes) };
-  return dicom.length > 0 && dicom.length >= images.length
+  return dicom.length > 0 && dicom.length >= pictures.length
     ? { format: 'dicom', files: dicom }
     : { format: 'images', files: images };
 }
 
-const MASK = /^(?:(.*)[_\-. ])?(?:masks?|seg|segmentation|labels?|gt|roi)$/i;
+const stemOf = (file: string) => file.replace(/\.[^.]*$/, '');
+
+/** Volumes of which the values are looked at beside a DICOM series, at most. */
+const MOST_READ = 8;
+
+/** Whether the volumes count as much as the slices. Beside a DICOM series those that hold labels only do not count. */
+async function countsAsMuch(
+  folder: string,
+  volumes: readonly string[],
+  { dicom, slices }: { dicom: number; slices: number },
+): Promise<boolean> {
+  if (volumes.length * FEW_SLICES < slices) return false;
+  if (dicom < 2 || volumes.length > MOST_READ) return true;
+  const labels = await mapConcurrent(volumes, 2, async (file) =>
+    holdsLabels(await volumeFiles(join(folder, file))),
+  );
+  const count = labels.filter((areLabels) => !areLabels).length;
+  return count > 0 && count * FEW_SLICES >= slices;
+}
+
+const ONLY_MASK = /^(?:masks?|seg|segmentation|labels?|gt|roi)$/i;
 
 /** The volumes that are not masks by their names: `a_mask.nii` beside `a.nii`, or `mask.nii` beside another. */
 function withoutMasks(volumes: readonly string[]): string[] {
   const names = volumes.map((file) => volumeName(file)!);
-  const isPlain = (name: string) => !MASK.test(name);
-  return volumes.filter((_, i) => {
-    const match = MASK.exec(names[i]!);
-    if (match === null) return true;
-    return match[1] === undefined ? !names.some(isPlain) : !names.includes(match[1]);
-  });
+  const masks = masksAmong(names);
+  const hasPlain = names.some((name) => !isNamedMask(name));
+  return volumes.filter((_, i) => !masks.has(names[i]!) && !(hasPlain && ONLY_MASK.test(names[i]!)));
 }
 
 /** The volume files of a folder of scans. Masks of others are left out, with a finding. */
@@ -158,7 +179,10 @@ async function imagesOf(folder: string, listing: FolderListing) {
   const taken = [...files.map(({ file }) => file), ...masks];
   reportOthers(listing, { taken, wanted: 'a slice (K.jpg or K.png)', report });
   if (masks.length > 0)
-    report('ignored-masks', `${counted(masks.length, 'mask')} of other slices ignored: ${listed(masks)}`);
+    report(
+      'ignored-masks',
+      `${counted(masks.length, 'mask')} ${masks.some(isNamedPreview) ? 'or previews ' : ''}of other slices ignored: ${listed(masks)}`,
+    );
   if (unlike.length > 0)
     report(
       'mixed-names',

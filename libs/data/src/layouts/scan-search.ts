@@ -2,8 +2,9 @@
 import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { mapConcurrent } from '../concurrent.ts';
-import type { Finding } from '../findings.ts';
+import { counted, listed, type Finding } from '../findings.ts';
 import { listFolder, volumeName, type FolderListing } from './listing.ts';
+import { isMask, namesBelow } from './masks.ts';
 import {
   contentOf,
   readScanFolder,
@@ -43,8 +44,27 @@ export async function scansBelow(
   const folders = await foldersBelow(start, findings);
   const wanted = folders.filter(({ path }) => options.skipped?.has(path) !== true);
   const found = await mapConcurrent(wanted, 16, (folder) => scansIn(folder, options));
-  findings.push(...found.flatMap((folder) => folder.findings));
-  return found.flatMap(({ scans }) => scans);
+  const all = found.flatMap(({ scans }) => scans);
+  const are = await mapConcurrent(all, 4, (scan) => isMask(scan, start.path));
+  const masks = all.filter((_, i) => are[i]!);
+  if (masks.length === 0 || masks.length === all.length) {
+    findings.push(...found.flatMap((folder) => folder.findings));
+    return all;
+  }
+  const folderOf = new Map(found.flatMap((folder) => folder.scans.map((scan) => [scan, folder] as const)));
+  const onlyMasks = new Set(
+    masks.filter(({ format }) => format === 'images').map((mask) => folderOf.get(mask)),
+  );
+  findings.push(...found.filter((folder) => !onlyMasks.has(folder)).flatMap((folder) => folder.findings));
+  const names = listed(
+    namesBelow(
+      start.path,
+      masks.map(({ path }) => path),
+    ),
+  );
+  const message = `${counted(masks.length, 'mask')} ignored, by the names and by the values, which are a few labels: ${names}`;
+  findings.push({ kind: 'ignored-masks', path: start.path, message });
+  return all.filter((scan) => !masks.includes(scan));
 }
 
 /** The start and the folders below it, each once: links may lead in circles. */

@@ -1,6 +1,7 @@
 // The order of the image files of a scan, from their names: which of the numbers in the names counts the slices, which
 // files are copies of others, and which are masks of others.
 import { compareNames } from './listing.ts';
+import { masksAmong } from './masks.ts';
 
 export interface NamedSlice {
   file: string;
@@ -23,7 +24,10 @@ export interface SliceNames {
 const IMAGE = /^(.*\d.*)\.(?:jpe?g|png)$/i;
 
 /** What file managers add to the name of a copy: `12 (1)`, `12(1)`, `12 - Copy (2)`, `12 copy 2`. */
-const COPY = /^(.*?)(?: ?\(\d+\)|(?: -)? (?:copy|kopie|copie)(?: \(?\d+\)?)?)$/i;
+const COPY = /^(.*?)(?: ?\(\d+\)|(?: -)? (?:copy|kopie|copie|copia)(?: \(?\d+\)?)?|~\d+)$/i;
+
+/** What comes before the name in `Copy of 12`. */
+const COPY_OF = /^(?:copy of|kopie von|copie de|copia de) (.*)$/i;
 
 const MASK = /^(.*?)[_\-. ]?(?:masks?|seg|segmentation|labels?|gt|roi)$/i;
 
@@ -45,13 +49,15 @@ export function orderSliceNames(files: readonly string[]): SliceNames {
     const base = pattern.exec(stem)?.[1];
     return base !== undefined && base !== stem && stems.has(base) ? base : undefined;
   };
-  const masks = images.filter(({ stem }) => baseOf(MASK, stem) !== undefined);
-  const copies = images.filter(({ stem }) => baseOf(COPY, stem) !== undefined);
+  const named = masksAmong([...stems]);
+  const masks = images.filter(({ stem }) => named.has(stem) || baseOf(MASK, stem) !== undefined);
+  const originalOf = (stem: string) => baseOf(COPY, stem) ?? baseOf(COPY_OF, stem);
+  const copies = images.filter(({ stem }) => originalOf(stem) !== undefined);
   const originals = images.filter((image) => !masks.includes(image) && !copies.includes(image));
   const { slices, unlike, hasSeveralNumbers } = orderByNumbers(originals);
   const copiesOf = new Map<string, string[]>();
   for (const { file, stem } of copies) {
-    const base = baseOf(COPY, stem)!;
+    const base = originalOf(stem)!;
     copiesOf.set(base, [...(copiesOf.get(base) ?? []), file].sort(compareNames));
   }
   const ordered = slices.flatMap(({ file, stem, number }) => {
@@ -127,10 +133,11 @@ function varyingFields(names: readonly string[][]): number[][] {
       names.map((parts) => parts[2 * field]!),
       field === 0,
     );
+    const isBetween = (mark: string) => names.every((parts) => parts[2 * field + 2] === mark);
     const isDecimal =
       field + 1 < count &&
-      names.every((parts) => parts[2 * field + 2] === '.') &&
-      names.every((parts) => field === 0 || parts[2 * field] !== '.') &&
+      (isBetween('.') || isBetween(',')) &&
+      names.every((parts) => field === 0 || !['.', ','].includes(parts[2 * field]!)) &&
       varies(field) &&
       varies(field + 1);
     const whole = textOf(field);

@@ -28,6 +28,16 @@ export function contentOfBytes(bytes: Uint8Array): OtherContent | null {
       problem: 'is a web page (HTML or XML), not the file itself',
       remedy: 'download the file again; the page may say why it was not given, such as a log-in',
     };
+  if (/^(?:\.\.\/)*(?:\.git)?\/annex\/objects\//.test(text))
+    return {
+      problem: 'is a git-annex pointer, not the file itself',
+      remedy: 'run git annex get in the folder of the repository, or datalad get',
+    };
+  if (/^\{\s*"/.test(text))
+    return {
+      problem: 'is JSON text, such as the answer of a server, not the file itself',
+      remedy: 'download the file again; the text may say why it was not given',
+    };
   if (ARCHIVES.some((magic) => text.startsWith(magic)))
     return { problem: 'is an archive (zip, rar or 7z)', remedy: 'unpack it' };
   return null;

@@ -92,21 +92,30 @@ export async function openSlices(
     problem === null ? [] : [{ kind: 'undecodable-slice', slices: [i], message: `left out: ${problem}` }],
   );
   const whole = files.flatMap(({ bytes }, i) => (bytes === null ? [] : [{ path: slices[i]!, bytes }]));
-  const { readDicomSeries } = await import('./dicom/dicom.ts'); // loading its decoders takes a fifth of a second
-  const series = await readDicomSeries(whole);
+  const { readChosenSeries } = await import('./dicom/dicom-values.ts'); // loading its decoders takes a fifth of a second
+  const { series, offset } = await readChosenSeries(whole, values);
   const [longest, ...others] = [...series].sort((a, b) => b.slices.length - a.slices.length);
-  requireSeveralSlices(longest!, slices);
+  requireSeveralSlices(longest!, { files: slices, series: series.length });
   const sizes = listed(series.map(({ slices }) => slices.length));
   const message = `holds ${series.length} series or parts of series, of ${sizes} slices; the longest is used, ${longest!.series ?? 'without a UID'}`;
   const several = others.length > 0 ? [{ kind: 'several-series', slices: [], message }] : [];
-  return scanSlices(plausible(longest!, { file: slices[0]!, values }), [...unread, ...several]);
+  return scanSlices(plausible(longest!, { file: slices[0]!, values, offset }), [...unread, ...several]);
 }
 
 /** Throws if only one of several files became a slice: a volume of one slice, repeated, would look like a scan. */
-function requireSeveralSlices({ slices, findings }: Scan, files: readonly string[]) {
+function requireSeveralSlices(
+  { slices, findings }: Scan,
+  { files, series }: { files: readonly string[]; series: number },
+) {
   const notSlices = findings.some(({ kind }) => kind === 'not-axial'); // a localizer beside a single slice is sound
   if (slices.length > 1 || files.length <= 1 || (notSlices && files.length === 2)) return;
-  const reasons = findings.length > 0 ? `: ${listed(findings.map(({ message }) => message))}` : '';
+  const causes = [
+    ...(series > 1
+      ? [`they are of ${series} series or parts of series, of one slice each or not to be joined`]
+      : []),
+    ...findings.map(({ message }) => message),
+  ];
+  const reasons = causes.length > 0 ? `: ${listed(causes)}` : '';
   throw new UserError(`only 1 of ${files.length} DICOM files is a slice of the scan${reasons}`, {
     file: files[0]!,
     remedy: 'give one whole series, with a position for each slice',
@@ -114,9 +123,12 @@ function requireSeveralSlices({ slices, findings }: Scan, files: readonly string
 }
 
 /** A DICOM scan by the rule of all formats for what its values are. */
-function plausible(scan: Scan, { file, values }: { file: string; values: ValuesChoice | undefined }): Scan {
+function plausible(
+  scan: Scan,
+  { file, ...options }: { file: string; values: ValuesChoice | undefined; offset: number },
+): Scan {
   try {
-    return plausibleScan(scan, values);
+    return plausibleScan(scan, options);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { problem, remedy } = error;

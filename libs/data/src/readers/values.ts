@@ -108,6 +108,9 @@ export function beginsAsHounsfield(values: ArrayLike<number>, { slope = 1, inter
   return false;
 }
 
+/** Part of the reason for refusing values that are a few labels. */
+export const LABELS_ONLY = 'as in a mask of labels';
+
 /** Fewer different numbers than this are labels rather than grey values. */
 const LEAST_GREYS = 16;
 
@@ -146,6 +149,12 @@ export function decide(
   const { least, most, total } = counts;
   if (fullScale === undefined && counts.within(LEAST, AIR_HU - 1) >= total * LEAST_AIR && most > -1024)
     return hu(0);
+  if (areWrapped(counts))
+    throw new UserError(
+      `its values ${rangeOf(counts)} are signed numbers of 16 bits that were written as unsigned ones: the negative ones ` +
+        'became 65536 more',
+      { remedy: 'write them again as signed numbers, or add 1024 to them before' },
+    );
   if (fullScale !== undefined && most >= fullScale / 4) return grey(counts, fullScale, false);
   const isUnit = least >= -1e-3 && most <= 1 + 1e-3 && counts.hasFractions;
   if (isUnit) return grey(counts, 1);
@@ -157,10 +166,17 @@ export function decide(
   });
 }
 
+/** Whether the numbers are negative Hounsfield units above 63000 and others below 8000, with hardly any between them. */
+function areWrapped(counts: ValueCounts): boolean {
+  const { least, total } = counts;
+  if (least < 0 || counts.within(62000, 65534) < total * LEAST_AIR) return false;
+  return counts.within(8000, 61999) <= total * 1e-4 && counts.within(0, 7999) >= total * LEAST_AIR;
+}
+
 function doubtOf(counts: ValueCounts): string {
   const { least, most, distinct } = counts;
   if (distinct < LEAST_GREYS && !counts.hasFractions && least >= 0)
-    return `there are ${distinct} different ones only, as in a mask of labels`;
+    return `there are ${distinct} different ones only, ${LABELS_ONLY}`;
   if (most <= -1024) return 'none is above −1024, so that they are not Hounsfield units';
   return (
     `${least < AIR_HU ? 'less than 1 % are' : 'none is'} below ${AIR_HU}, as air and lung are in Hounsfield units, and they ` +

@@ -225,18 +225,22 @@ interface Run {
 
 /**
  * A scan read from DICOM files, by `decide`. If it is not sure what the values are, the rescaling that the files state
- * decides, with a finding.
+ * decides, with a finding. With a choice of Hounsfield units the scan holds them already; grey values were read minus
+ * `offset`.
  * @throws {UserError} without a file, if it is not sure and the files state no rescaling.
  */
-export function plausibleScan(scan: Scan, values?: ValuesChoice): Scan {
-  if (values === 'hu' || scan.values !== 'HU') return scan;
+export function plausibleScan(
+  scan: Scan,
+  { values, offset = 0 }: { values?: ValuesChoice | undefined; offset?: number } = {},
+): Scan {
+  if (values?.startsWith('hu') || scan.values !== 'HU') return scan;
   const counts = new ValueCounts();
   const slices = scan.slices as readonly (Slice & { data: Int16Array })[];
   if (values === undefined && slices.some(({ data }) => beginsAsHounsfield(data))) {
     const share = slices.reduce((sum, { data }) => sum + (beginsAsHounsfield(data) ? 1 : 0), 0);
     if (share * 2 >= slices.length) return scan;
   }
-  for (const { data } of slices) counts.add(data);
+  for (const { data } of slices) counts.add(data, { intercept: offset });
   let decision: Decision;
   try {
     decision = decide(counts, { choice: values });
@@ -250,13 +254,13 @@ export function plausibleScan(scan: Scan, values?: ValuesChoice): Scan {
   if (reading.kind === 'hu' && reading.offset === 0) return scan;
   if (reading.kind === 'hu' && reading.offset === 32768 && counts.most >= 32767)
     throw new UserError('its values are Hounsfield units + 32768, which the file does not state', {
-      remedy: 'write −32768 into RescaleIntercept',
+      remedy: 'say so with --values hu+32768, or write −32768 into RescaleIntercept',
     });
   const axis = (n: number) => ({ axis: n, flipped: false });
   const read = slices.map(({ height, width, data }) => {
     const dims = [width, height, 1];
     const axes: Axes = { columns: axis(0), rows: axis(1), slices: axis(2), spacing: null, findings: [] };
-    return toSlices({ voxels: data, dims, axes }, decision).slices[0]!;
+    return toSlices({ voxels: data, dims, axes, intercept: offset }, decision).slices[0]!;
   });
   const isGrey = reading.kind === 'grey' && reading.window === null;
   return {

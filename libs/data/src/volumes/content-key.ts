@@ -5,7 +5,7 @@ import type { ScanEntry } from '../scan-entry.ts';
 import { viewsOf, type Preparation, type PreparationNetworks } from './preparation-settings.ts';
 
 /** Increase it with every change of the code that changes grey values: volumes of another version are not reused. */
-export const PREPARATION_VERSION = 3;
+export const PREPARATION_VERSION = 4;
 
 /** The normalised form of a preparation, with every default filled in; what cannot influence the volume is null. */
 export type PreparationSettings = ReturnType<typeof settingsOf>;

@@ -199,7 +199,7 @@ test('train and val scans that differ are named: changed, added, removed, of ano
   );
   const otherwise = scans.map((each) => ({ ...each, volume: `masked ${each.key}` }));
   await expect(reply(run, () => {}, { of: otherwise })).rejects.toThrow(
-    /--filter and --masks .* all scans are prepared otherwise/,
+    /--filter, --masks and --values .* all scans are prepared otherwise/,
   );
   expect(await readScans(run, 'x')).toEqual(scans);
 });

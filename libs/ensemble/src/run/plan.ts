@@ -183,7 +183,7 @@ export async function requireSameScans(
         file: run,
         remedy:
           isAll && fitted.size === count && count > 1
-            ? 'give the options --filter and --masks as when the run was made, continue it with the version of the program that made it, or choose another folder with --run: all scans are prepared otherwise'
+            ? 'give the options --filter, --masks and --values as when the run was made, continue it with the version of the program that made it, or choose another folder with --run: all scans are prepared otherwise'
             : 'choose another folder with --run, or give the scans that the run was made with',
       },
     );

@@ -10,6 +10,8 @@ export interface FrameSummary {
   bits: number;
   /** Whether the samples are signed; JPEG and JPEG-LS have unsigned samples only. */
   signed: boolean;
+  /** Whether the coding is lossy, whatever the transfer syntax says: DCT, near-lossless JPEG-LS, irreversible JPEG 2000. */
+  lossy: boolean;
   /** Bytes of the image, up to and including its end marker. */
   length: number;
 }
@@ -80,7 +82,11 @@ function jpegSummary(bytes: Uint8Array): Summary | undefined {
   if (header === undefined || header.end - header.at < 6) return undefined;
   const view = viewOf(bytes);
   const [rows, columns] = [view.getUint16(header.at + 1), view.getUint16(header.at + 3)];
-  return { bits: bytes[header.at]!, rows, columns, signed: false, length };
+  const scan = segments.find(({ marker }) => marker === 0xda);
+  const components = scan ? bytes[scan.at]! : 0;
+  const isNear = scan !== undefined && bytes[scan.at + 1 + 2 * components]! > 0; // NEAR (ITU-T T.87, C.2.3)
+  const lossy = header.marker === 0xf7 ? isNear : ![0xc3, 0xc7, 0xcb, 0xcf].includes(header.marker);
+  return { bits: bytes[header.at]!, rows, columns, signed: false, lossy, length };
 }
 
 /**
@@ -101,8 +107,21 @@ function jpeg2000Summary(bytes: Uint8Array): Summary | undefined {
     columns: size(8),
     bits: (depth & 0x7f) + 1,
     signed: depth >= 0x80,
+    lossy: isIrreversible(bytes, at + 2),
     length: codestreamEnd(bytes, at + 2),
   };
+}
+
+/** Whether the wavelet of a JPEG 2000 codestream is the irreversible one (9-7), by its COD marker (ITU-T T.800, A.6.1). */
+function isIrreversible(bytes: Uint8Array, start: number): boolean {
+  const view = viewOf(bytes);
+  for (let at = start; at + 14 <= bytes.length;) {
+    const marker = view.getUint16(at);
+    if (marker === 0xff52) return bytes[at + 13] === 0; // COD: the transformation, 0 for 9-7
+    if (marker < 0xff00 || marker === 0xff90) return false;
+    at += 2 + view.getUint16(at + 2);
+  }
+  return false;
 }
 
 /** The end of a JPEG 2000 codestream: behind the end marker (EOC) after its last tile part; null if that is missing. */

@@ -5,6 +5,7 @@ export function isDicom(bytes: Uint8Array): boolean {
   if (hasPreamble(bytes)) return true;
   if (bytes.length < 8) return false;
   const view = viewOf(bytes);
+  if (view.getUint16(0, false) === 0x0008 && view.getUint16(2, false) <= 0x0070) return isVR(bytes, 4);
   const group = view.getUint16(0, true);
   if (group !== 0x0002 && group !== 0x0008) return false;
   if (view.getUint16(2, true) > 0x0070) return false;
@@ -61,6 +62,9 @@ export function elementHeader(
   const group = view.getUint16(at, little);
   const tag = group * 0x10000 + view.getUint16(at + 2, little);
   const letters = latin1(bytes, at + 4, at + 6);
+  // Two blanks in place of the value representation and two zero bytes: some writers' unknown representation (GDCM).
+  if (!implicit && latin1(bytes, at + 4, at + 8) === '  \0\0' && at + 12 <= bytes.length)
+    return { tag, vr: 'UN', value: at + 12, length: view.getUint32(at + 8, little) };
   const vr = implicit || group === 0xfffe || !/^[A-Z]{2}$/.test(letters) ? null : letters;
   const long = vr !== null && LONG_VRS.has(vr);
   const value = at + (long ? 12 : 8);

@@ -4,12 +4,15 @@ import { messageOf } from '@ct-ensemble/core';
 import type { Codec } from '@cornerstonejs/dicom-codec';
 
 const require = createRequire(import.meta.url);
+/** Decoders of which dicom-codec asks for the JavaScript build, which is slower than the WebAssembly build beside it. */
+const WITH_WASM = ['openjpeg', 'charls', 'libjpeg-turbo-8bit'].map((name) => `@cornerstonejs/codec-${name}`);
 const loadCodec = () => {
-  // dicom-codec asks for the JavaScript build of OpenJPEG, which is slower than the WebAssembly build beside it.
   const beside = createRequire(require.resolve('@cornerstonejs/dicom-codec'));
-  const wasm = beside.resolve('@cornerstonejs/codec-openjpeg/wasmjs');
-  beside(wasm);
-  require.cache[beside.resolve('@cornerstonejs/codec-openjpeg')] = require.cache[wasm];
+  for (const name of WITH_WASM) {
+    const wasm = beside.resolve(`${name}/wasmjs`);
+    beside(wasm);
+    require.cache[beside.resolve(name)] = require.cache[wasm];
+  }
   return require('@cornerstonejs/dicom-codec') as Codec;
 };
 let codec = loadCodec();

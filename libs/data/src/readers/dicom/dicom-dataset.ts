@@ -22,6 +22,8 @@ const MAX_INFLATED_BYTES = 2 ** 28;
 export interface ParsedFile {
   /** UID; the one that fits the data set's encoding if the file states none. */
   transferSyntax: string;
+  /** Whether uncompressed samples of several bytes are little endian. */
+  little: boolean;
   dataset: DataSet;
   /** Null if the file has none. */
   pixelData: PixelData | null;
@@ -38,7 +40,8 @@ export function parseDicom(bytes: Uint8Array): ParsedFile {
   const body = transferSyntax === DEFLATED ? inflate(bytes.subarray(start)) : bytes.subarray(start);
   const encoding = encodingOf(body, transferSyntax);
   const stated = transferSyntax || (encoding.little ? (encoding.implicit ? IMPLICIT : EXPLICIT) : BIG_ENDIAN);
-  return { transferSyntax: stated, ...readElements(body, encoding) };
+  const little = encoding.little && stated !== GE_PRIVATE;
+  return { transferSyntax: stated, little, ...readElements(body, encoding) };
 }
 
 /**

@@ -7,22 +7,33 @@ export const tags = {
   SpecificCharacterSet: '00080005',
   ImageType: '00080008',
   SOPClassUID: '00080016',
+  AcquisitionDate: '00080022',
   AcquisitionTime: '00080032',
+  ContentTime: '00080033',
   Modality: '00080060',
+  SeriesDescription: '0008103E',
   FrameType: '00089007',
   PatientID: '00100020',
   SliceThickness: '00180050',
+  KVP: '00180060',
   SpacingBetweenSlices: '00180088',
+  TriggerTime: '00181060',
+  ReconstructionDiameter: '00181100',
   GantryDetectorTilt: '00181120',
   ConvolutionKernel: '00181210',
   StudyInstanceUID: '0020000D',
   SeriesInstanceUID: '0020000E',
+  SeriesNumber: '00200011',
   AcquisitionNumber: '00200012',
   InstanceNumber: '00200013',
   ImagePositionPatient: '00200032',
   ImageOrientationPatient: '00200037',
   FrameOfReferenceUID: '00200052',
+  TemporalPositionIdentifier: '00200100',
   SliceLocation: '00201041',
+  StackID: '00209056',
+  TemporalPositionIndex: '00209128',
+  FrameAcquisitionNumber: '00209156',
   SamplesPerPixel: '00280002',
   PhotometricInterpretation: '00280004',
   NumberOfFrames: '00280008',
@@ -135,6 +146,7 @@ const NUMERIC: readonly Keyword[] = [
   'PixelRepresentation',
   'PixelPaddingValue',
   'PixelPaddingRangeLimit',
+  'FrameAcquisitionNumber',
 ];
 
 /** By value representation: the bytes of one number, and how it is read. */
@@ -159,7 +171,9 @@ function decodedValues(element: Element, keyword: Keyword, characterSet: string)
       ? 'US'
       : keyword === 'ExtendedOffsetTable'
         ? 'OV'
-        : ''
+        : keyword === 'TemporalPositionIndex'
+          ? 'UL'
+          : ''
     : element.vr!;
   const number = NUMBERS[vr];
   if (number === undefined) return textOf(bytes, characterSet).split('\\');

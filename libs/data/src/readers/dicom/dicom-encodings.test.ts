@@ -60,9 +60,40 @@ test.each([
   ['implicit', IMPLICIT, EXPLICIT],
   ['big endian', BIG_ENDIAN, EXPLICIT],
 ])('the transfer syntax says %s, the data set is encoded otherwise', async (_, transferSyntax, encodedAs) => {
-  const pixels =
-    transferSyntax === BIG_ENDIAN ? words(...stored.map((value) => value << 8)) : words(...stored);
-  expect(await read({ transferSyntax, encodedAs }, { PixelData: pixels })).toEqual(hounsfield);
+  expect(await read({ transferSyntax, encodedAs })).toEqual(hounsfield);
+});
+
+test('big-endian samples of 8 bits, written as words and as bytes (GDCM and pydicom give the same)', async () => {
+  const eight = { BitsAllocated: 8, BitsStored: 8, HighBit: 7, PixelRepresentation: 0 };
+  const raw = (vr: string, bytes: string) => ({ '7FE00010': hex(`7fe00010 ${vr} 0000 00000006 ${bytes}`) });
+  const changes = { ...eight, PixelData: undefined };
+  const options = { transferSyntax: BIG_ENDIAN };
+  expect(await read({ ...options, raw: raw('4f57', '020104030605') }, changes)).toEqual(hounsfield);
+  expect(await read({ ...options, raw: raw('4f42', '010203040506') }, changes)).toEqual(hounsfield);
+});
+
+test('a value representation of two blanks, with a length of four bytes (GDCM)', async () => {
+  expect(await read({ raw: { '00091001': hex('09000110 2020 0000 04000000 01020304') } })).toEqual(
+    hounsfield,
+  );
+});
+
+test('big endian without preamble and meta information', async () => {
+  const options = { transferSyntax: BIG_ENDIAN, preamble: false, meta: false };
+  expect(await read(options)).toEqual(hounsfield);
+});
+
+test('samples of 32 bits, and a HighBit below BitsStored (pydicom)', async () => {
+  const wide = new Uint8Array(Int32Array.from(stored).buffer);
+  const bits = (BitsAllocated: number, HighBit: number) => ({
+    BitsAllocated,
+    BitsStored: BitsAllocated,
+    HighBit,
+  });
+  expect(await read({}, { ...bits(32, 31), PixelData: wide })).toEqual(hounsfield);
+  expect(await read({}, bits(16, 11))).toEqual(hounsfield);
+  const large = new Uint8Array(Int32Array.of(1, 2, 3, 4, 5, 70000).buffer);
+  await expect(read({}, { ...bits(32, 31), PixelData: large })).rejects.toThrow(/holds a sample of 70000/);
 });
 
 test('the private syntax of GE: implicit little endian, pixel data big endian', async () => {
@@ -127,8 +158,10 @@ describe('fragments of several frames', () => {
 
   test('assigned by the Basic Offset Table', async () => {
     expect(await slices({ '7FE00010': pixelData(u32(0, startOfSecond), parts) })).toEqual(both);
-    await expect(slices({ '7FE00010': pixelData(u32(0, startOfSecond + 2), parts) })).rejects.toThrow(
-      /5 fragments for 2 frames, and an offset table that does not fit them/,
+    const wrong = u32(0, startOfSecond + 2); // the markers are used instead
+    expect(await slices({ '7FE00010': pixelData(wrong, parts) })).toEqual(both);
+    await expect(slices({ '7FE00010': pixelData(u32(0, 1, 2), parts) }, 3)).rejects.toThrow(
+      /5 fragments for 3 frames, and neither its offset table nor markers assign them/,
     );
   });
 
@@ -145,11 +178,13 @@ describe('fragments of several frames', () => {
   });
 });
 
-test('compressed data under an uncompressed transfer syntax, and the reverse, are refused', async () => {
+test('compressed data under an uncompressed transfer syntax are refused, the reverse if the length is another', async () => {
   await expect(read({}, { PixelData: [jpegOf(stored)] })).rejects.toThrow(
     /PixelData \(7FE0,0010\) is compressed, but the transfer syntax 1\.2\.840\.10008\.1\.2\.1 is not/,
   );
-  await expect(read({ transferSyntax: '1.2.840.10008.1.2.4.70', encodedAs: EXPLICIT })).rejects.toThrow(
+  const options = { transferSyntax: '1.2.840.10008.1.2.4.70', encodedAs: EXPLICIT };
+  expect(await read(options)).toEqual(hounsfield); // as GDCM
+  await expect(read(options, { PixelData: words(...stored, 0) })).rejects.toThrow(
     /is not compressed, but the transfer syntax 1\.2\.840\.10008\.1\.2\.4\.70 is/,
   );
 });

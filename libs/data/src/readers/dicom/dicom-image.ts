@@ -4,9 +4,10 @@ import { messageOf } from '@ct-ensemble/core';
 import type { Slice } from '../../scan.ts';
 import { parseDicom } from './dicom-dataset.ts';
 import { fieldName, frameElements, type Elements } from './dicom-elements.ts';
-import { decodeFrame, requireSupported, sampleFormat } from './dicom-pixels.ts';
-import { encodedFrames } from './encoded-frames.ts';
-import { rescaleOf, toHounsfield } from './hounsfield.ts';
+import { decodedFormat, decodeFrame, requireSupported, sampleFormat } from './dicom-pixels.ts';
+import { encodedFrames, nativeLength } from './encoded-frames.ts';
+import { rescaleOf, toHounsfield, type SampleTarget } from './hounsfield.ts';
+import { isNative } from './transfer-syntaxes.ts';
 
 export type Vector = [x: number, y: number, z: number];
 
@@ -40,8 +41,10 @@ export interface ImageHeader {
   imageType: string;
   /** ConvolutionKernel. */
   kernel: string;
-  /** AcquisitionTime. */
-  time: string | null;
+  /** AcquisitionDate, AcquisitionTime and ContentTime, joined by a blank. */
+  time: string;
+  /** Other fields that tell scans under one SeriesInstanceUID apart: the values of `SCAN_TRAITS` and `IMAGE_TRAITS`. */
+  traits: readonly string[];
   /** InstanceNumber. */
   instance: number | null;
   /** Index of the frame in its file. */
@@ -56,7 +59,7 @@ export interface ImageHeader {
 }
 
 export interface DicomImage extends ImageHeader {
-  /** Hounsfield units in the orientation of the file; null if the image is not an axial CT slice. */
+  /** Hounsfield units, or the numbers of the target, in the orientation of the file; null if the image is not an axial CT slice. */
   slice: (Slice & { data: Int16Array }) | null;
   /** Number of samples that were padding. */
   padded: number;
@@ -78,26 +81,33 @@ export type AxialImage = DicomImage & { slice: NonNullable<DicomImage['slice']> 
 export const MAX_SLICES = 4000;
 
 /** The images of a file, one per frame. Throws an Error with the reason, which names the field. */
-export async function readDicomFile(path: string, bytes: Uint8Array): Promise<DicomImage[]> {
-  const { transferSyntax, dataset, pixelData } = parseDicom(bytes);
+export async function readDicomFile(
+  path: string,
+  bytes: Uint8Array,
+  target?: SampleTarget,
+): Promise<DicomImage[]> {
+  const { transferSyntax, little, dataset, pixelData } = parseDicom(bytes);
   const file = frameElements(dataset, 0);
   if (pixelData === null)
     throw new Error(
       `field ${fieldName('PixelData')} is missing: no image, or the file is damaged or cut short`,
     );
-  requireSupported(transferSyntax);
+  if (!isNative(transferSyntax)) requireSupported(transferSyntax);
   const format = sampleFormat(file);
   // Some writers state no frames where there is one.
   const count = file.whole('NumberOfFrames', { from: 0, to: MAX_SLICES, missing: 1 }) || 1;
   const extendedOffsets = file.values('ExtendedOffsetTable').map(Number);
+  // Some writers name a compressed transfer syntax for uncompressed pixel data, which their length gives away (GDCM).
+  const isPlain = 'bytes' in pixelData && pixelData.bytes.length === nativeLength(format, count);
+  const native = isPlain || isNative(transferSyntax);
   const { frames, surplus } = inPixelData(() =>
-    encodedFrames({ pixelData, transferSyntax, frames: count, extendedOffsets }, format),
+    encodedFrames({ pixelData, transferSyntax, native, little, frames: count, extendedOffsets }, format),
   );
   const images: DicomImage[] = [];
   for (const [frame, bytesOfFrame] of frames.entries()) {
     const elements = frame === 0 ? file : frameElements(dataset, frame);
     const header = headerOf(elements, { path, frame, rows: format.rows, columns: format.columns });
-    const rescale = rescaleOf(elements, format);
+    const rescale = rescaleOf(elements, format, target);
     const image = {
       ...header,
       monochrome1: elements.text('PhotometricInterpretation') === 'MONOCHROME1',
@@ -108,8 +118,10 @@ export async function readDicomFile(path: string, bytes: Uint8Array): Promise<Di
       images.push({ ...image, slice: null, padded: 0, clamped: 0, surplus: 0 });
       continue;
     }
-    const decoded = await decodeFrame(bytesOfFrame, format, transferSyntax).catch(rethrowOfPixelData);
-    const { data, padded, clamped } = toHounsfield(decoded, format, rescale);
+    const decoded = await decodeFrame(bytesOfFrame, format, { transferSyntax, native }).catch(
+      rethrowOfPixelData,
+    );
+    const { data, padded, clamped } = toHounsfield(decoded, decodedFormat(format), rescale);
     const slice = { height: format.rows, width: format.columns, data };
     images.push({ ...image, slice, padded, clamped, surplus: decoded.surplus + (frame === 0 ? surplus : 0) });
   }
@@ -140,16 +152,37 @@ function headerOf(
     series: elements.text('SeriesInstanceUID'),
     patient: elements.text('PatientID'),
     frameOfReference: elements.text('FrameOfReferenceUID'),
-    acquisition: elements.numbers('AcquisitionNumber', 1)?.[0] ?? null,
+    acquisition:
+      elements.numbers('AcquisitionNumber', 1)?.[0] ??
+      elements.numbers('FrameAcquisitionNumber', 1)?.[0] ??
+      null,
     imageType: elements.texts('ImageType').join('\\'),
     kernel: elements.texts('ConvolutionKernel').join('\\'),
-    time: elements.text('AcquisitionTime'),
+    time: (['AcquisitionDate', 'AcquisitionTime', 'ContentTime'] as const)
+      .map((keyword) => elements.text(keyword) ?? '')
+      .join(' '),
+    traits: [...SCAN_TRAITS, ...IMAGE_TRAITS].map((keyword) => elements.texts(keyword).join('\\')),
     instance: elements.numbers('InstanceNumber', 1)?.[0] ?? null,
     secondaryCapture: elements.text('SOPClassUID')?.startsWith(SECONDARY_CAPTURE) ?? false,
     geometry,
     notAxial: reasonNotAxial(elements, geometry),
   };
 }
+
+/** Fields that all images of a scan share, beside those that `ImageHeader` names; scans under one UID may differ in them. */
+export const SCAN_TRAITS = [
+  'KVP',
+  'TemporalPositionIdentifier',
+  'TemporalPositionIndex',
+  'StackID',
+  'SeriesNumber',
+  'SeriesDescription',
+  'ReconstructionDiameter',
+  'AcquisitionDate',
+] as const;
+
+/** Fields that differ between scans under one UID, but may differ within a scan too. */
+export const IMAGE_TRAITS = ['AcquisitionTime', 'ContentTime', 'TriggerTime'] as const;
 
 const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
 

@@ -2,24 +2,16 @@
 import { summaryOf, type FrameSummary } from './compressed-frame.ts';
 import { decodeCompressed, hasCodec } from './dicom-codec.ts';
 import { fieldName, type Elements } from './dicom-elements.ts';
+import { viewOf } from './dicom-bytes.ts';
 import { decodeJpegLossless } from './jpeg-lossless.ts';
 import { decodeRle } from './rle.ts';
-import {
-  BIG_ENDIAN,
-  GE_PRIVATE,
-  isNative,
-  JPEG_BASELINE,
-  JPEG_EXTENDED,
-  JPEG_LOSSLESS,
-  mayBeLossy,
-  RLE,
-} from './transfer-syntaxes.ts';
+import { JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, mayBeLossy, RLE } from './transfer-syntaxes.ts';
 
 /** How a frame's samples are stored (PS3.3, C.7.6.3). */
 export interface SampleFormat {
   rows: number;
   columns: number;
-  bitsAllocated: 8 | 16;
+  bitsAllocated: 8 | 16 | 32;
   bitsStored: number;
   highBit: number;
   signed: boolean;
@@ -30,23 +22,24 @@ export function sampleFormat(elements: Elements): SampleFormat {
   const rows = elements.whole('Rows', { from: 1, to: 4096 });
   const columns = elements.whole('Columns', { from: 1, to: 4096 });
   elements.whole('SamplesPerPixel', { from: 1, to: 1, missing: 1 });
-  const bitsAllocated = elements.whole('BitsAllocated', { from: 8, to: 16 });
-  if (bitsAllocated !== 8 && bitsAllocated !== 16)
-    throw new Error(`field ${fieldName('BitsAllocated')}: ${bitsAllocated} is neither 8 nor 16`);
+  const bitsAllocated = elements.whole('BitsAllocated', { from: 8, to: 32 });
+  if (bitsAllocated !== 8 && bitsAllocated !== 16 && bitsAllocated !== 32)
+    throw new Error(`field ${fieldName('BitsAllocated')}: ${bitsAllocated} is not 8, 16 or 32`);
   const bitsStored = elements.whole('BitsStored', { from: 1, to: bitsAllocated, missing: bitsAllocated });
-  const highBit = elements.whole('HighBit', {
-    from: bitsStored - 1,
+  const statedHighBit = elements.whole('HighBit', {
+    from: 0,
     to: bitsAllocated - 1,
     missing: bitsStored - 1,
   });
+  // BitsStored does not fit below a lower HighBit: pydicom and GDCM ignore that HighBit.
+  const highBit = Math.max(statedHighBit, bitsStored - 1);
   const signed = elements.whole('PixelRepresentation', { from: 0, to: 1, missing: 0 }) === 1;
   return { rows, columns, bitsAllocated, bitsStored, highBit, signed };
 }
 
-/** Throws an Error if pixel data of this transfer syntax cannot be read. */
+/** Throws an Error if there is no decoder for a compressed transfer syntax. */
 export function requireSupported(transferSyntax: string) {
-  if (!isNative(transferSyntax) && !hasCodec(transferSyntax))
-    throw new Error(`transfer syntax ${transferSyntax} is not supported`);
+  if (!hasCodec(transferSyntax)) throw new Error(`transfer syntax ${transferSyntax} is not supported`);
 }
 
 /** The samples of one frame, and what was unusual about its bytes. */
@@ -66,10 +59,12 @@ export interface DecodedFrame {
 export async function decodeFrame(
   encoded: Uint8Array,
   format: SampleFormat,
-  transferSyntax: string,
+  { transferSyntax, native }: { transferSyntax: string; native: boolean },
 ): Promise<DecodedFrame> {
   const stored = (samples: Uint8Array | Uint16Array) => ({ samples, lossy: null, surplus: 0 });
-  if (isNative(transferSyntax)) return stored(nativeSamples(encoded, format, transferSyntax));
+  if (native) return stored(nativeSamples(encoded, format));
+  if (format.bitsAllocated === 32)
+    throw new Error(`holds compressed samples of 32 bits, which are not supported`);
   const bytesPerSample = format.bitsAllocated === 8 ? 1 : 2;
   if (transferSyntax === RLE) return stored(decodeRle(encoded, format.rows * format.columns, bytesPerSample));
   const summary = summaryOf(encoded, format);
@@ -77,16 +72,32 @@ export async function decodeFrame(
   const surplus = encoded.subarray(summary.length).some((byte) => byte !== 0)
     ? encoded.length - summary.length
     : 0;
-  const { bits, signed } = summary;
-  return { samples, lossy: mayBeLossy(transferSyntax) ? { bits, signed } : null, surplus };
+  const { bits, signed, lossy } = summary;
+  return { samples, lossy: lossy || mayBeLossy(transferSyntax) ? { bits, signed } : null, surplus };
 }
 
-function nativeSamples(encoded: Uint8Array, { bitsAllocated }: SampleFormat, transferSyntax: string) {
-  if (bitsAllocated === 8) return encoded;
-  const bytes = Buffer.from(encoded);
-  if ([BIG_ENDIAN, GE_PRIVATE].includes(transferSyntax)) bytes.swap16();
-  return wordsOf(bytes);
+function nativeSamples(encoded: Uint8Array, format: SampleFormat) {
+  if (format.bitsAllocated === 8) return encoded;
+  return format.bitsAllocated === 16 ? wordsOf(encoded) : narrowed(encoded, format);
 }
+
+/** Samples of 32 bits as words of 16. Throws an Error if one needs more. */
+function narrowed(encoded: Uint8Array, { bitsStored, highBit, signed }: SampleFormat): Uint16Array {
+  const view = viewOf(encoded);
+  const [low, high] = signed ? [-32768, 32767] : [0, 65535];
+  const unused = 32 - bitsStored;
+  return Uint16Array.from({ length: encoded.length >> 2 }, (_, i) => {
+    const shifted = (view.getInt32(4 * i, true) >> (highBit + 1 - bitsStored)) << unused;
+    const value = signed ? shifted >> unused : shifted >>> unused;
+    if (value < low || value > high)
+      throw new Error(`holds a sample of ${value}; samples may have 16 bits at most`);
+    return value;
+  });
+}
+
+/** The format of the samples that `decodeFrame` gives: those of 32 bits have become words. */
+export const decodedFormat = (format: SampleFormat): SampleFormat =>
+  format.bitsAllocated === 32 ? { ...format, bitsAllocated: 16, bitsStored: 16, highBit: 15 } : format;
 
 async function decodedSamples(
   encoded: Uint8Array,

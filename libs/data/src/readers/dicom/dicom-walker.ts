@@ -18,7 +18,7 @@ export type DataSet = ReadonlyMap<string, Element>;
 
 /** The value of Pixel Data: uncompressed bytes, or fragments of compressed frames. */
 export type PixelData =
-  | { bytes: Uint8Array }
+  | { bytes: Uint8Array; vr: string | null }
   | {
       fragments: readonly Fragment[];
       /** The Basic Offset Table: where each frame starts, as in `Fragment.offset`; often empty. */
@@ -120,7 +120,7 @@ class Walker {
         this.pixelData =
           length === UNDEFINED_LENGTH
             ? this.#fragments(value, encoding.little)
-            : { bytes: this.#bytes.subarray(value, value + length) };
+            : { bytes: this.#bytes.subarray(value, value + length), vr };
         return { dataset, next: end };
       }
       const name = hex(tag);

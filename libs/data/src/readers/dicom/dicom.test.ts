@@ -353,7 +353,7 @@ test.each<[string, SliceElements, RegExp]>([
   ],
   ['too many frames', { NumberOfFrames: '2000000000' }, /NumberOfFrames \(0028,0008\)/],
   ['colour', { SamplesPerPixel: 3 }, /SamplesPerPixel \(0028,0002\)/],
-  ['32 bits', { BitsAllocated: 32 }, /BitsAllocated \(0028,0100\)/],
+  ['12 bits without padding', { BitsAllocated: 12, BitsStored: 12 }, /BitsAllocated \(0028,0100\)/],
   ['a slope of 0', { RescaleSlope: '0' }, /RescaleSlope \(0028,1053\) is 0/],
   ['a slope that is text', { RescaleSlope: 'one' }, /RescaleSlope \(0028,1053\)/],
   ['no pixel data', { PixelData: undefined }, /PixelData \(7FE0,0010\) is missing/],

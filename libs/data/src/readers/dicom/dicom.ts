@@ -3,7 +3,7 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import { basename } from 'node:path';
 import { counted, listed } from '../../findings.ts';
 import { MAX_SLICES, readDicomFile, type AxialImage, type DicomImage } from './dicom-image.ts';
-import { PADDING_HU } from './hounsfield.ts';
+import { HOUNSFIELD, type SampleTarget } from './hounsfield.ts';
 import { groupImages, type ImageGroup } from './series-groups.ts';
 import { orderSlices } from './slice-order.ts';
 import { isTransposed, turned } from './slice-orientation.ts';
@@ -24,10 +24,14 @@ export interface DicomFile {
  * Reads one scan per SeriesInstanceUID; `groupImages` says when a series is several
  * scans. Images without that UID form one scan if they share the folder, the frame of reference and the size. Files that
  * cannot be read, and images that are not axial CT slices, are left out with a finding. Slices are ordered from head to
- * feet; row 0 is anterior and column 0 is the patient's right.
+ * feet; row 0 is anterior and column 0 is the patient's right. `target` says what samples become; by default they are
+ * Hounsfield units.
  * @throws {UserError} naming a file and its field, if no slice can be read; also for more than `MAX_SLICES` in a series.
  */
-export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan[]> {
+export async function readDicomSeries(
+  files: readonly DicomFile[],
+  target: SampleTarget = HOUNSFIELD,
+): Promise<Scan[]> {
   if (files.length === 0) throw new UserError('no DICOM file', { remedy: 'name the files of a CT series' });
   const sliceCounts = new Map<string | null, number>();
   const axial: AxialImage[] = [];
@@ -36,7 +40,7 @@ export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan
   for (const { path, bytes } of files) {
     let images: DicomImage[];
     try {
-      images = await readDicomFile(path, bytes);
+      images = await readDicomFile(path, bytes, target);
     } catch (cause) {
       unreadable.push({ path, problem: messageOf(cause), cause });
       continue;
@@ -62,7 +66,7 @@ export async function readDicomSeries(files: readonly DicomFile[]): Promise<Scan
   if (leftOut.length > 0) common.push(leftOutFinding(leftOut));
   for (const { path, problem } of unreadable)
     common.push({ kind: 'unreadable-file', message: `left out: ${basename(path)} ${problem}` });
-  return groupImages(axial).map((group) => toScan(group, common));
+  return groupImages(axial).map((group) => toScan(group, { common, target }));
 }
 
 const isAxial = (image: DicomImage): image is AxialImage => image.slice !== null;
@@ -98,7 +102,10 @@ function nothingLeft(options: {
   });
 }
 
-function toScan(group: ImageGroup, common: readonly ScanFinding[]): Scan {
+function toScan(
+  group: ImageGroup,
+  { common, target }: { common: readonly ScanFinding[]; target: SampleTarget },
+): Scan {
   const { ordered, distance, findings } = orderSlices(group.images);
   const slices = ordered.map(turned);
   const { patient, series, geometry } = ordered[0]!;
@@ -118,11 +125,11 @@ function toScan(group: ImageGroup, common: readonly ScanFinding[]): Scan {
           },
     patient,
     series,
-    findings: [...group.findings, ...findings, ...imageFindings(ordered), ...common],
+    findings: [...group.findings, ...findings, ...imageFindings(ordered, target), ...common],
   };
 }
 
-function imageFindings(images: readonly AxialImage[]): ScanFinding[] {
+function imageFindings(images: readonly AxialImage[], target: SampleTarget): ScanFinding[] {
   const findings: ScanFinding[] = [];
   const report = (kind: string, count: number, message: string) => {
     if (count > 0) findings.push({ kind, message: `${message} (${counted(count, 'slice')})` });
@@ -145,7 +152,7 @@ function imageFindings(images: readonly AxialImage[]): ScanFinding[] {
   report(
     'padding',
     countOf((image) => image.padded > 0),
-    `padding (PixelPaddingValue) was replaced by air, ${PADDING_HU} HU`,
+    `padding (PixelPaddingValue) was replaced by ${target.padding === HOUNSFIELD.padding ? `air, ${HOUNSFIELD.padding} HU` : 'black'}`,
   );
   report(
     'clamped-samples',
@@ -160,7 +167,7 @@ function imageFindings(images: readonly AxialImage[]): ScanFinding[] {
   report(
     'no-rescale',
     countOf((image) => !image.rescaled),
-    'no RescaleSlope and RescaleIntercept: the stored values are taken as Hounsfield units',
+    'no RescaleSlope and RescaleIntercept: the stored values are used without rescaling',
   );
   report(
     'ignored-window',

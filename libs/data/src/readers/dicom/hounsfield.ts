@@ -1,19 +1,36 @@
-// From the stored values of a DICOM image to Hounsfield units: bits, sign, padding, slope and intercept.
+// From the stored values of a DICOM image to Hounsfield units, or to what `--values` says: bits, sign, padding, slope and
+// intercept.
 import { fieldName, type Elements } from './dicom-elements.ts';
 import type { DecodedFrame, SampleFormat } from './dicom-pixels.ts';
 
 /** Hounsfield units that padding becomes. */
 export const PADDING_HU = -1024;
 
+/** What samples become: stored · slope + intercept − offset, and padding becomes `padding`. */
+export interface SampleTarget {
+  offset: number;
+  padding: number;
+}
+
+/** Hounsfield units. */
+export const HOUNSFIELD: SampleTarget = { offset: 0, padding: PADDING_HU };
+
 export interface Rescale {
   slope: number;
+  /** The file's RescaleIntercept minus the offset of the target. */
   intercept: number;
   /** The range of stored values, both ends included, that mark padding; null if the file has no padding. */
   padding: { from: number; to: number } | null;
+  /** What padding becomes. */
+  paddingValue: number;
 }
 
 /** The rescaling that a file or frame states; slope 1 and intercept 0 if it states none. Throws an Error for slope 0. */
-export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleFormat): Rescale {
+export function rescaleOf(
+  elements: Elements,
+  { bitsAllocated, signed }: SampleFormat,
+  target: SampleTarget = HOUNSFIELD,
+): Rescale {
   const slope = elements.number('RescaleSlope') ?? 1;
   if (slope === 0) throw new Error(`field ${fieldName('RescaleSlope')} is 0`);
   // PixelPaddingValue may be US or SS; it is read as unsigned if the file does not say which.
@@ -24,14 +41,15 @@ export function rescaleOf(elements: Elements, { bitsAllocated, signed }: SampleF
   const ends = first === undefined ? null : [stored(first), stored(last!)];
   return {
     slope,
-    intercept: elements.number('RescaleIntercept') ?? 0,
+    intercept: (elements.number('RescaleIntercept') ?? 0) - target.offset,
     padding: ends && { from: Math.min(...ends), to: Math.max(...ends) },
+    paddingValue: target.padding,
   };
 }
 
 /**
- * Hounsfield units of every sample: stored · slope + intercept, rounded, clamped to int16. `padded` counts the samples
- * that were padding and are now `PADDING_HU`; `clamped` those that a lossy compression had moved out of the range of
+ * The number of every sample: stored · slope + intercept, rounded, clamped to int16. `padded` counts the samples
+ * that were padding and are now `paddingValue`; `clamped` those that a lossy compression had moved out of the range of
  * BitsStored, and that are taken for the nearest end of that range.
  */
 export function toHounsfield(
@@ -41,23 +59,25 @@ export function toHounsfield(
 ): { data: Int16Array; padded: number; clamped: number } {
   const { table, kinds } = lookupTableOf(format, rescale, lossy);
   const data = new Int16Array(samples.length);
-  const counts = [0, 0, 0];
-  for (let i = 0; i < samples.length; i++) {
-    const sample = samples[i]!;
-    data[i] = table[sample]!;
-    counts[kinds[sample]!]!++;
-  }
-  return { data, padded: counts[PADDING]!, clamped: counts[CLAMPED]! };
+  for (let i = 0; i < samples.length; i++) data[i] = table[samples[i]!]!;
+  let [padded, clamped] = [0, 0];
+  if (kinds !== null)
+    for (let i = 0; i < samples.length; i++) {
+      const kind = kinds[samples[i]!]!;
+      if (kind === PADDING) padded++;
+      else if (kind === CLAMPED) clamped++;
+    }
+  return { data, padded, clamped };
 }
 
 const PADDING = 1;
 const CLAMPED = 2;
 
 interface LookupTable {
-  /** [65536], Hounsfield units by the bits of a sample. */
+  /** [65536], the number by the bits of a sample. */
   table: Int16Array;
-  /** [65536], `PADDING` or `CLAMPED` if a sample of these bits is that, else 0. */
-  kinds: Uint8Array;
+  /** [65536], `PADDING` or `CLAMPED` if a sample of these bits is that, else 0; null if all are 0. */
+  kinds: Uint8Array | null;
 }
 
 /** The slices of a series have the same format and rescaling nearly always: the last table is kept. */
@@ -72,7 +92,7 @@ function lookupTableOf(format: SampleFormat, rescale: Rescale, lossy: DecodedFra
 
 function makeLookupTable(
   format: SampleFormat,
-  { slope, intercept, padding }: Rescale,
+  { slope, intercept, padding, paddingValue }: Rescale,
   lossy: DecodedFrame['lossy'],
 ): LookupTable {
   const { bitsStored, highBit, signed } = format;
@@ -86,11 +106,11 @@ function makeLookupTable(
     // Some writers store padding in the bits above BitsStored.
     const padded =
       padding !== null && (within(padding, masked) || within(padding, signed ? (bits << 16) >> 16 : bits));
-    const hounsfield = padded ? PADDING_HU : Math.round(stored * slope + intercept);
-    table[bits] = Math.max(-32768, Math.min(32767, hounsfield));
+    const value = padded ? paddingValue : Math.round(stored * slope + intercept);
+    table[bits] = Math.max(-32768, Math.min(32767, value));
     kinds[bits] = padded ? PADDING : stored === masked ? 0 : CLAMPED;
   }
-  return { table, kinds };
+  return { table, kinds: kinds.some((kind) => kind !== 0) ? kinds : null };
 }
 
 /**

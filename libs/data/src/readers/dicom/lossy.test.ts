@@ -44,6 +44,17 @@ test('JPEG 2000: no value is near the other end of the range', async () => {
   expect(findings).toEqual(clamped);
 });
 
+test('lossy codestreams under the transfer syntaxes of lossless ones are clamped too', async () => {
+  const near = await jpegLs(stripes, 3);
+  for (const [frame, syntax] of [
+    [await lossyJpeg2000(stripes, 20), '90'],
+    [near, '80'],
+  ] as const) {
+    const { values } = await read(frame, `1.2.840.10008.1.2.4.${syntax}`);
+    expect(mostDifferent(values, stripes.samples)).toBeLessThan(2048);
+  }
+});
+
 test('near-lossless JPEG-LS: every value within the stated error', async () => {
   const samples = stripes.samples.map((sample, i) => (sample === 0 ? i % 5 : 4095 - (i % 5)));
   const { values, findings } = await read(await jpegLs({ ...stripes, samples }, 3), '1.2.840.10008.1.2.4.81');
@@ -60,7 +71,7 @@ test('without loss the bits above BitsStored do not count, as in uncompressed fi
 describe('the table of Hounsfield units', () => {
   const format = { rows: 1, columns: 8, bitsAllocated: 16, bitsStored: 12, highBit: 11 } as const;
   const values = (samples: number[], signed: boolean, lossy: { bits: number; signed: boolean }) => {
-    const rescale = { slope: 1, intercept: 0, padding: null };
+    const rescale = { slope: 1, intercept: 0, padding: null, paddingValue: -1024 };
     const stored = new Uint16Array(words(...samples).buffer);
     const { data, clamped } = toHounsfield({ samples: stored, lossy }, { ...format, signed }, rescale);
     return [[...data], clamped];
@@ -84,7 +95,7 @@ describe('the table of Hounsfield units', () => {
   });
 
   test('padding outside the stored range stays padding', () => {
-    const rescale = { slope: 1, intercept: 0, padding: { from: 63536, to: 63536 } };
+    const rescale = { slope: 1, intercept: 0, padding: { from: 63536, to: 63536 }, paddingValue: -1024 };
     const samples = Uint16Array.of(63536, 4200, 7);
     expect(
       toHounsfield({ samples, lossy: { bits: 16, signed: false } }, { ...format, signed: false }, rescale),

@@ -7,12 +7,12 @@ import { viewOf } from './dicom-bytes.ts';
  */
 export function decodeRle(frame: Uint8Array, count: number, bytesPerSample: 1 | 2): Uint8Array | Uint16Array {
   const starts = segmentStarts(frame, bytesPerSample);
-  const planes = starts.map((start, i) =>
-    unpacked(frame.subarray(start, starts[i + 1] ?? frame.length), count),
-  );
-  const [high, low] = planes;
-  if (low === undefined) return high!;
-  return Uint16Array.from(low, (value, i) => high![i]! * 256 + value);
+  const samples = bytesPerSample === 1 ? new Uint8Array(count) : new Uint16Array(count);
+  for (const [i, start] of starts.entries()) {
+    const segment = frame.subarray(start, starts[i + 1] ?? frame.length);
+    addPlane(segment, samples, 8 * (bytesPerSample - 1 - i)); // the high bytes come first
+  }
+  return samples;
 }
 
 function segmentStarts(frame: Uint8Array, segments: number): number[] {
@@ -29,8 +29,9 @@ function segmentStarts(frame: Uint8Array, segments: number): number[] {
   return offsets.slice(0, segments);
 }
 
-function unpacked(segment: Uint8Array, count: number): Uint8Array {
-  const bytes = new Uint8Array(count);
+/** Unpacks a segment, a byte for each sample, and adds the bytes to the samples, shifted left by `shift` bits. */
+function addPlane(segment: Uint8Array, samples: Uint8Array | Uint16Array, shift: number) {
+  const count = samples.length;
   let at = 0;
   let done = 0;
   while (done < count && at < segment.length) {
@@ -39,15 +40,16 @@ function unpacked(segment: Uint8Array, count: number): Uint8Array {
     const literal = control < 128;
     const length = literal ? control + 1 : 257 - control;
     if (at + (literal ? length : 1) > segment.length) break;
-    if (done + length > count) throw new Error(`holds an RLE segment of more than ${count} bytes`);
-    if (literal) bytes.set(segment.subarray(at, at + length), done);
-    else bytes.fill(segment[at]!, done, done + length);
-    at += literal ? length : 1;
-    done += length;
+    const end = done + length;
+    if (end > count) throw new Error(`holds an RLE segment of more than ${count} bytes`);
+    if (literal) while (done < end) samples[done++]! |= segment[at++]! << shift;
+    else {
+      const value = segment[at++]! << shift;
+      while (done < end) samples[done++]! |= value;
+    }
   }
   if (done < count)
     throw new Error(`holds an RLE segment of ${done} bytes instead of ${count}: it is cut short`);
   if (segment.subarray(at).some((byte) => byte !== 0 && byte !== 128))
     throw new Error(`holds an RLE segment of more than ${count} bytes`);
-  return bytes;
 }

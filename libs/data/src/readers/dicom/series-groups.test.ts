@@ -167,8 +167,21 @@ describe('a SeriesInstanceUID for every image', () => {
   });
 
   test.each<[string, (i: number) => SliceElements]>([
-    ['the study', (i) => ({ StudyInstanceUID: `1.2.${i}` })],
-    ['the frame of reference', (i) => ({ FrameOfReferenceUID: `1.9.${i}` })],
+    ['another study each', (i) => ({ StudyInstanceUID: `1.2.${i}` })],
+    ['another frame of reference each', (i) => ({ FrameOfReferenceUID: `1.9.${i}` })],
+    ['no frame of reference', () => ({ FrameOfReferenceUID: undefined })],
+  ])('is one scan with %s if the positions are evenly spaced', async (_, changes) => {
+    const [scan, ...others] = await read(own(changes));
+    expect(others).toEqual([]);
+    expect(scan).toMatchObject({ values: [4, 3, 2, 1, 0], distance: 2 });
+    expect(scan!.kinds).toContain('series-per-image');
+    const uneven = heights.map((z, i) =>
+      slice(`${i}`, [z + (i === 2 ? 0.5 : 0), i], { SeriesInstanceUID: `1.2.3.${i}`, ...changes(i) }),
+    );
+    expect(await read(uneven)).toHaveLength(5);
+  });
+
+  test.each<[string, (i: number) => SliceElements]>([
     ['the patient', (i) => ({ PatientID: `P${i}` })],
     ['the spacing', (i) => ({ PixelSpacing: `${i + 1}\\1` })],
     ['nothing but the position, which is one', () => ({ ImagePositionPatient: '0\\0\\0' })],
@@ -203,6 +216,19 @@ describe('one position for all slices', () => {
     const files = at((i) => ({ SliceLocation: '7', InstanceNumber: `${i}` }));
     expect(await read(files)).toMatchObject([{ values: [0], kinds: ['duplicate-positions'] }]);
     await expect(open(files)).rejects.toThrow(/only 1 of 5 DICOM files .*another is at the same position/);
+  });
+
+  test('all zeros, SliceLocation too: by InstanceNumber', async () => {
+    const files = at((i) => ({ SliceLocation: '0', InstanceNumber: `${9 - i}` }));
+    expect(await read(files)).toMatchObject([{ values: [4, 3, 2, 1, 0], kinds: ['one-position'] }]);
+  });
+
+  test('all but one: by SliceLocation', async () => {
+    const files = at((i) => ({
+      SliceLocation: `${-2.5 * i}`,
+      ...(i === 3 && { ImagePositionPatient: '0\\0\\50' }),
+    }));
+    expect(await read(files)).toMatchObject([{ values: [0, 1, 2, 3, 4], kinds: ['one-position'] }]);
   });
 
   test('frames of one file are in the order of the file', async () => {
@@ -243,4 +269,52 @@ describe('images that do not belong to the scan', () => {
     const cut = scan.map(({ path, bytes }, i) => ({ path, bytes: i === 0 ? bytes : bytes.slice(0, -4) }));
     await expect(open(cut)).rejects.toThrow(/only 1 of 5 DICOM files .*is cut short/);
   });
+});
+
+describe('slices without positions', () => {
+  const lost = (changes: (i: number) => SliceElements) =>
+    heights.map((z, i) =>
+      slice(`${i}`, [z, i], { ImagePositionPatient: undefined, InstanceNumber: `${i}`, ...changes(i) }),
+    );
+
+  test('ordered by SliceLocation, whatever InstanceNumber says', async () => {
+    const files = lost((i) => ({ SliceLocation: `${2.5 * i}` }));
+    expect(await read(files)).toMatchObject([
+      { values: [4, 3, 2, 1, 0], distance: 2.5, kinds: ['no-positions'] },
+    ]);
+  });
+
+  test('by InstanceNumber, in the direction of the few that have a position', async () => {
+    const rising = lost((i) => (i === 1 || i === 3 ? { ImagePositionPatient: `0\\0\\${i}` } : {}));
+    const [scan] = await read(rising);
+    expect(scan).toMatchObject({ values: [4, 3, 2, 1, 0], kinds: ['no-positions'] });
+    expect(scan!.messages[0]).toMatch(/which runs from feet to head by the 2 slices that have a position/);
+    const [unknown] = await read(lost(() => ({})));
+    expect(unknown!.messages[0]).toMatch(/which may run from head to feet or back/);
+    expect(unknown!.values).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
+test.each([
+  ['KVP', '0018,0060', ['80', '140']],
+  ['TemporalPositionIdentifier', '0020,0100', ['1', '2']],
+  ['SeriesDescription', '0008,103E', ['LUNG', 'SOFT']],
+  ['ContentTime', '0008,0033', ['100000', '100500']],
+] as const)('%s tells two scans at the same positions apart', async (field, tag, values) => {
+  const files = values.flatMap((value, k) =>
+    heights.map((z, i) => slice(`${value}${i}`, [z, 10 * k + i], { [field]: value })),
+  );
+  const scans = await read(files);
+  expect(scans.map((scan) => scan.values)).toEqual([
+    [4, 3, 2, 1, 0],
+    [14, 13, 12, 11, 10],
+  ]);
+  expect(scans[0]!.messages.join()).toContain(`and differ in ${field} (${tag})`);
+});
+
+test('InstanceNumbers that repeat at different positions are reported', async () => {
+  const files = [0, 1].flatMap((k) =>
+    heights.map((z, i) => slice(`${k} ${i}`, [z + k, 10 * k + i], { InstanceNumber: `${i}` })),
+  );
+  expect(await read(files)).toMatchObject([{ kinds: ['repeated-numbers'] }]);
 });

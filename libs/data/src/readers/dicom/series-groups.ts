@@ -3,7 +3,8 @@
 import { basename, dirname } from 'node:path';
 import { counted, listed } from '../../findings.ts';
 import type { ScanFinding } from '../../scan.ts';
-import { dot, normalOf, type AxialImage, type Vector } from './dicom-image.ts';
+import { fieldName } from './dicom-elements.ts';
+import { dot, IMAGE_TRAITS, normalOf, SCAN_TRAITS, type AxialImage, type Vector } from './dicom-image.ts';
 import { heightAxis, SAME_POSITION } from './slice-order.ts';
 
 /** The images of one scan. */
@@ -48,37 +49,57 @@ function partsBy(images: readonly AxialImage[], keyOf: (image: AxialImage) => un
 }
 
 /**
- * Joins series of one image each to one, if they agree in study, frame of reference, patient, size, spacing and
- * orientation and each has a position of its own: some anonymisers make a SeriesInstanceUID for every file.
+ * Joins series of one image each to one: some anonymisers make a SeriesInstanceUID for every file, and some make the
+ * other UIDs new too. The images must agree in patient, size, spacing and orientation and each have a position of its
+ * own; and either in study and frame of reference, or, where these are absent or different in each image, their
+ * positions must be evenly spaced.
  */
 function joinSingleImages(series: readonly ImageGroup[]): ImageGroup[] {
   const isSingle = ({ images: [first, ...others] }: ImageGroup) =>
-    others.length === 0 &&
-    first!.series !== null &&
-    first!.study !== null &&
-    first!.frameOfReference !== null &&
-    first!.geometry.position !== null;
+    others.length === 0 && first!.series !== null && first!.geometry.position !== null;
   const singles = series.filter(isSingle).flatMap(({ images }) => images);
-  const joined = [...partsBy(singles, commonKey).values()].filter(
-    (images) => images.length >= MIN_JOINED && !hasSharedPosition(images),
+  const joined: ImageGroup[] = [];
+  const members = new Set<AxialImage>();
+  const join = (images: readonly AxialImage[], shared: string) => {
+    for (const image of images) members.add(image);
+    const message =
+      `each of ${images.length} images has a SeriesInstanceUID (0020,000E) of its own; they are one scan, because they ` +
+      `share ${shared}size, spacing and orientation, and no two have the same position`;
+    joined.push({ images: [...images], findings: [{ kind: 'series-per-image', message }] });
+  };
+  const areJoinable = (images: readonly AxialImage[]) =>
+    images.length >= MIN_JOINED && !hasSharedPosition(images);
+  const withUids = singles.filter(
+    ({ study, frameOfReference }) => study !== null && frameOfReference !== null,
   );
-  const members = new Set(joined.flat());
-  return [
-    ...series.filter(({ images }) => !members.has(images[0]!)),
-    ...joined.map((images): ImageGroup => {
-      const message =
-        `each of ${images.length} images has a SeriesInstanceUID (0020,000E) of its own; they are one scan, because they ` +
-        'share study, frame of reference, size, spacing and orientation, and no two have the same position';
-      return { images, findings: [{ kind: 'series-per-image', message }] };
-    }),
-  ];
+  const uidsOf = ({ study, frameOfReference }: AxialImage) => [study, frameOfReference];
+  for (const images of partsBy(withUids, (image) => commonKey(image, uidsOf(image))).values())
+    if (areJoinable(images)) join(images, 'study, frame of reference, ');
+  const others = singles.filter((image) => !members.has(image));
+  for (const images of partsBy(others, (image) => commonKey(image, [])).values()) {
+    const isUninformative = (valueOf: (image: AxialImage) => string | null) => {
+      const values = new Set(images.map(valueOf));
+      return values.size === 1 || values.size === images.length;
+    };
+    const areUninformative =
+      isUninformative(({ study }) => study) && isUninformative((image) => image.frameOfReference);
+    if (areUninformative && areJoinable(images) && areEvenlySpaced(images)) join(images, 'patient, ');
+  }
+  return [...series.filter(({ images }) => !members.has(images[0]!)), ...joined];
 }
 
-const commonKey = ({ study, frameOfReference, patient, rows, columns, geometry }: AxialImage) => {
+const commonKey = ({ patient, rows, columns, geometry }: AxialImage, uids: readonly unknown[]) => {
   const { orientation, spacing } = geometry;
   const axes = orientation && [...orientation.row, ...orientation.column].map((cosine) => cosine.toFixed(3));
-  return JSON.stringify([study, frameOfReference, patient, rows, columns, spacing, axes]);
+  return JSON.stringify([uids, patient, rows, columns, spacing, axes]);
 };
+
+/** Whether all neighbouring positions are equally far apart, up to a tenth. */
+function areEvenlySpaced(images: readonly AxialImage[]): boolean {
+  const heights = heightsOf(images).sort((a, b) => a - b);
+  const gaps = heights.slice(1).map((height, i) => height - heights[i]!);
+  return Math.max(...gaps) <= Math.min(...gaps) * 1.1;
+}
 
 /** Leaves out pages that a workstation saved (Secondary Capture), if other images of the series are none. */
 function withoutSavedScreens({ images, findings }: ImageGroup): ImageGroup {
@@ -199,7 +220,11 @@ const OTHER_FIELDS: readonly {
     valueOf: ({ rows, columns }) => `${rows} ${columns}`,
     isOfScan: true,
   },
-  { name: 'AcquisitionTime (0008,0032)', valueOf: ({ time }) => time, isOfScan: false },
+  ...[...SCAN_TRAITS, ...IMAGE_TRAITS].map((keyword, i) => ({
+    name: fieldName(keyword),
+    valueOf: ({ traits }: AxialImage) => traits[i],
+    isOfScan: i < SCAN_TRAITS.length,
+  })),
   { name: 'the folder', valueOf: ({ path }) => dirname(path), isOfScan: false },
 ];
 
@@ -219,7 +244,7 @@ function splitByOtherFields(group: ImageGroup): ImageGroup[] {
     const overlap = isOfScan && areSimilar && withoutOverlap(parts).length > 1;
     if (!isSolved && !overlap) continue;
     const reason = `images of the series cover the same positions, and differ in ${name}`;
-    return reportedParts(group, parts, { kind: 'mixed-series', reason });
+    return reportedParts(group, parts, { kind: 'mixed-series', reason }).flatMap(splitByOtherFields);
   }
   return [group];
 }

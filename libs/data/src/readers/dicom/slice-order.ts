@@ -37,6 +37,7 @@ export function orderSlices<Image extends DicomImage>(images: readonly Image[]):
   const numbered = images.toSorted(
     (a, b) =>
       (a.instance ?? Infinity) - (b.instance ?? Infinity) ||
+      (a.time < b.time ? -1 : a.time > b.time ? 1 : 0) || // of one acquisition rather than a mixture
       a.path.localeCompare(b.path, 'en', { numeric: true }) ||
       a.frame - b.frame,
   );
@@ -49,21 +50,80 @@ export function orderSlices<Image extends DicomImage>(images: readonly Image[]):
   const up = heightAxis(numbered);
   findings.push(...tiltFinding(up, numbered));
   const placed = numbered.filter(({ geometry }) => geometry.position !== null);
-  if (placed.length < numbered.length / 2 || placed.length === 0) {
-    const message =
-      'most slices have no ImagePositionPatient (0020,0032): ordered by InstanceNumber, which may run from head to feet or back';
-    return { ordered: numbered, distance: null, findings: [...findings, { kind: 'no-positions', message }] };
-  }
+  if (placed.length < numbered.length / 2 || placed.length === 0)
+    return orderWithoutPositions(numbered, { up, findings });
   if (placed.length < numbered.length) {
     const others = numbered.filter(({ geometry }) => geometry.position === null);
     const message = `${counted(others.length, 'slice')} without ImagePositionPatient (0020,0032) left out: ${namesOf(others)}`;
     findings.push({ kind: 'no-position', message });
   }
   const heights = placed.map(({ geometry }) => dot(geometry.position!, up));
-  const substitute =
-    Math.max(...heights) - Math.min(...heights) < SAME_POSITION ? orderWithoutHeights(placed) : null;
+  const substitute = shareOfOneHeight(heights) > MOST_AT_ONE_HEIGHT ? orderWithoutHeights(placed) : null;
   if (substitute !== null) return { ...substitute, findings: [...findings, ...substitute.findings] };
   return orderByHeight(placed, { heightOf: (image) => dot(image.geometry.position!, up), findings });
+}
+
+/** If more than this share of the slices state one position, their positions are not used. */
+const MOST_AT_ONE_HEIGHT = 0.6;
+
+/** The largest share of heights that lie at one position. */
+function shareOfOneHeight(heights: readonly number[]): number {
+  if (heights.length < 3) return Math.max(...heights) - Math.min(...heights) < SAME_POSITION ? 1 : 0;
+  const sorted = heights.toSorted((a, b) => a - b);
+  let first = 0;
+  let most = 0;
+  for (const [i, height] of sorted.entries()) {
+    while (height - sorted[first]! >= SAME_POSITION) first++;
+    most = Math.max(most, i - first + 1);
+  }
+  return most / heights.length;
+}
+
+/**
+ * The order of slices of which most state no position: by SliceLocation, if each has one of its own, or by
+ * InstanceNumber. The slices that have a position, or a SliceLocation, say whether InstanceNumber runs to the feet.
+ */
+function orderWithoutPositions<Image extends DicomImage>(
+  numbered: readonly Image[],
+  { up, findings }: { up: Vector; findings: readonly ScanFinding[] },
+): OrderedSeries<Image> {
+  const report = (by: string): ScanFinding => ({
+    kind: 'no-positions',
+    message: `most slices have no ImagePositionPatient (0020,0032): ordered by ${by}`,
+  });
+  if (haveDistinct(numbered, ({ geometry }) => geometry.location))
+    return orderByHeight(numbered, {
+      heightOf: ({ geometry }) => geometry.location!,
+      findings: [...findings, report(LOCATION)],
+    });
+  const heightOf = ({ geometry: { position, location } }: Image) =>
+    position === null ? location : dot(position, up);
+  const heights = numbered.map(heightOf).filter((height) => height !== null);
+  const steps = heights.slice(1).map((height, i) => height - heights[i]!);
+  const falls = steps.length > 0 && steps.every((step) => step < 0);
+  const rises = steps.length > 0 && steps.every((step) => step > 0);
+  const direction = falls
+    ? 'which runs from head to feet'
+    : rises
+      ? 'which runs from feet to head'
+      : 'which may run from head to feet or back';
+  return {
+    ordered: rises ? numbered.toReversed() : [...numbered],
+    distance: null,
+    findings: [
+      ...findings,
+      report(
+        `InstanceNumber, ${direction}${falls || rises ? ` by the ${heights.length} slices that have a position` : ''}`,
+      ),
+    ],
+  };
+}
+
+const LOCATION = 'SliceLocation (0020,1041), which is taken to rise from feet to head';
+
+function haveDistinct<Image>(images: readonly Image[], valueOf: (image: Image) => number | null): boolean {
+  const values = new Set(images.map(valueOf));
+  return values.size === images.length && !values.has(null);
 }
 
 /** From head to feet; of several images at one height only the first stays. */
@@ -89,6 +149,15 @@ function orderByHeight<Image extends DicomImage>(
     const message = `${counted(duplicates.length, 'slice')} left out because another is at the same position: ${namesOf(duplicates)}`;
     reported.push({ kind: 'duplicate-positions', message });
   }
+  const files = new Map(ordered.map((image) => [image.path, image.instance]));
+  const numbers = [...files.values()].filter((number) => number !== null);
+  const different = new Set(numbers).size; // one number for all says nothing
+  if (different > 1 && different < numbers.length) {
+    const message =
+      `several of ${ordered.length} slices at different positions have the same InstanceNumber (0020,0013): they may be ` +
+      'of several scans';
+    reported.push({ kind: 'repeated-numbers', message });
+  }
   const distance = medianOf(gaps);
   if (distance !== null) reported.push(...missingFinding(gaps, distance), ...unevenFinding(gaps, distance));
   return { ordered, distance, findings: reported };
@@ -102,23 +171,23 @@ function orderWithoutHeights<Image extends DicomImage>(
   images: readonly Image[],
 ): OrderedSeries<Image> | null {
   if (images.length < 2) return null;
-  const distinct = (valueOf: (image: Image) => number | null) => {
-    const values = new Set(images.map(valueOf));
-    return values.size === images.length && !values.has(null);
-  };
   const finding = (by: string): ScanFinding => ({
     kind: 'one-position',
-    message: `ImagePositionPatient (0020,0032) is the same in all ${images.length} slices: ordered by ${by}`,
+    message: `ImagePositionPatient (0020,0032) is the same in all or most of ${images.length} slices: ordered by ${by}`,
   });
-  if (distinct(({ geometry }) => geometry.location))
+  if (haveDistinct(images, ({ geometry }) => geometry.location))
     return orderByHeight(images, {
       heightOf: ({ geometry }) => geometry.location!,
-      findings: [finding('SliceLocation (0020,1041), which is taken to rise from feet to head')],
+      findings: [finding(LOCATION)],
     });
   const isOneFile = new Set(images.map(({ path }) => path)).size === 1;
   const located = new Set(images.map(({ geometry }) => geometry.location));
-  if (!isOneFile && !located.has(null) && located.size === 1) return null;
-  if (!isOneFile && !distinct(({ instance }) => instance)) return null;
+  // Zeros are what anonymisers write; any other location that all share is the one place that was scanned again and again.
+  const isErased = images.every(
+    ({ geometry: { position, location } }) => location === 0 && position!.every((value) => value === 0),
+  );
+  if (!isOneFile && !isErased && !located.has(null) && located.size === 1) return null;
+  if (!isOneFile && !haveDistinct(images, ({ instance }) => instance)) return null;
   const by = isOneFile ? 'their frames’ numbers' : 'InstanceNumber (0020,0013)';
   return {
     ordered: [...images],
