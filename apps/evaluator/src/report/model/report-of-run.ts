@@ -56,6 +56,24 @@ export function reportOfRun(input: RunInput, options: EvaluationOptions = {}): R
   };
 }
 
+/** The scores of every row with their intervals, split by split: the part of a report that the command line prints. */
+export function scoresOfRun(input: RunInput, options: EvaluationOptions = {}): RunScores[] {
+  return order.flatMap((split) => {
+    const found = input.splits.find((each) => each.split === split);
+    const scored = found === undefined ? null : scoredSplit(found, input.classes.length);
+    if (scored === null) return [];
+    const rows = scored.rows.map((row) => rowReport(row, scored, options));
+    return [{ split, title: splitTitles[split], patients: scored.rows[0]!.predictions.patientCount, rows }];
+  });
+}
+
+export interface RunScores {
+  split: SplitInput['split'];
+  title: string;
+  patients: number;
+  rows: RowReport[];
+}
+
 function splitReport(
   split: ScoredSplit,
   { input, found, options }: { input: RunInput; found: SplitInput; options: EvaluationOptions },

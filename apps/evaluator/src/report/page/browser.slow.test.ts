@@ -3,6 +3,7 @@ import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { jest } from '@jest/globals';
 import { type Browser, chromium } from 'playwright-core';
 import { fakeRun } from '../fake-run.fixture.ts';
 import { reportOfRun } from '../model/report-of-run.ts';

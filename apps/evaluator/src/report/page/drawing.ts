@@ -157,7 +157,7 @@ function rangesOf({ x, rows, reference }: Extract<Chart, { kind: 'ranges' }>) {
     height,
     option: {
       grid: {
-        left: 8,
+        left: 24,
         right: 16,
         top: reference === null ? 8 : 28,
         bottom: 26,
@@ -172,7 +172,7 @@ function rangesOf({ x, rows, reference }: Extract<Chart, { kind: 'ranges' }>) {
         data: rows.map(({ name }) => name),
         axisLine: { lineStyle: { color: gridColour } },
         axisTick: { show: false },
-        axisLabel: { color: ink, fontSize, fontFamily, width: 150, overflow: 'truncate' },
+        axisLabel: { color: ink, fontSize, fontFamily, width: 140, overflow: 'truncate' },
       },
       series: [
         {
@@ -227,7 +227,9 @@ function axisOf({ title, low, high, categories, whole = false }: Axis, direction
 
 const gridOf = (legend: number) => ({ left: 48, right: 16, top: 10, bottom: 44 + legend });
 
-/** Rows of the legend, estimated from the lengths of the names. */
+const legendGap = 16; // of columns and of rows
+
+/** Pixels of the legend's rows, estimated from the lengths of the names. */
 function legendHeight(names: readonly string[]): number {
   let rows = 1;
   let used = 0;
@@ -239,7 +241,7 @@ function legendHeight(names: readonly string[]): number {
     }
     used += room;
   }
-  return rows * 21 + 4;
+  return rows * (14 + legendGap) + 4;
 }
 
 const legendOf = (names: readonly string[]) => ({
@@ -247,7 +249,7 @@ const legendOf = (names: readonly string[]) => ({
   left: 'center',
   width: width - 16,
   itemWidth: 26,
-  itemGap: 22,
+  itemGap: legendGap,
   itemHeight: 9,
   data: [...names],
   selectedMode: false,

@@ -90,7 +90,7 @@ footer { color: var(--faint); font-size: .875rem; padding-top: 2rem; padding-bot
   td.long, td.t { min-width: 0; }
   thead { display: table-header-group; }
   tr, figure, li, h2, h3, h4, caption { break-inside: avoid; }
-  h2, h3, h4, caption { break-after: avoid; }
+  h2, h3, h4, caption, p:has(+ figure), p:has(+ .charts), p:has(+ h4) { break-after: avoid; }
   main > section:not(#summary):not(:nth-child(2)) { break-before: page; }
   .charts { grid-template-columns: 1fr 1fr; }
   .matrix td, .pictures img { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -82,7 +82,7 @@ function curveChart({ members }: RunReport, of: 'macroF1' | 'loss'): Chart | nul
     y: {
       title: of === 'loss' ? 'loss' : 'macro F1',
       low: 0,
-      high: of === 'loss' ? Math.max(...values, 1e-6) : 1,
+      high: of === 'loss' ? twoDigitsUp(Math.max(...values, 1e-6)) : 1,
     },
     series,
     data: {
@@ -102,6 +102,12 @@ function curveChart({ members }: RunReport, of: 'macroF1' | 'loss'): Chart | nul
       ]),
     },
   };
+}
+
+/** The next greater number with two significant digits. */
+function twoDigitsUp(value: number): number {
+  const step = 10 ** (Math.floor(Math.log10(value)) - 1);
+  return Number((Math.ceil(value / step - 1e-9) * step).toPrecision(2));
 }
 
 function memberTable({ members }: RunReport): Table {
