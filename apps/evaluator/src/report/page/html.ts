@@ -38,5 +38,5 @@ const entities: Record<string, string> = {
 export function escaped(text: string): string {
   return text
     .replaceAll(/[&<>"']/g, (character) => entities[character]!)
-    .replaceAll(/[\0-\x08\v\f\x0e-\x1f\x7f]/g, '\ufffd');
+    .replaceAll(/(?![\t\n\r])\p{Cc}/gu, '\ufffd');
 }

@@ -10,27 +10,20 @@ import type { Cell, Column, Table } from './table.ts';
 /** All sections of a report, in reading order. */
 export function sectionsOf(report: RunReport): Section[] {
   return [
-    section('summary', 'What this run says', [sentences(report.headline)]),
+    { id: 'summary', title: 'What this run says', blocks: [sentences(report.headline)], parts: [] },
     ...report.splits.map((split) => splitSection(split, report)),
     ...runSections(report),
   ];
 }
 
-const section = (id: string, title: string, blocks: Block[], parts: Section[] = []): Section => ({
-  id,
-  title,
-  blocks,
-  parts,
-});
-
 function splitSection(split: SplitReport, report: RunReport): Section {
   const id = (name: string) => `${split.split}-${name}`;
-  const part = (name: string, title: string, blocks: (Block | null)[]) =>
-    section(
-      id(name),
-      title,
-      blocks.filter((block) => block !== null),
-    );
+  const part = (name: string, title: string, blocks: (Block | null)[]): Section => ({
+    id: id(name),
+    title,
+    blocks: blocks.filter((block) => block !== null),
+    parts: [],
+  });
   const charts = chartsOf(split, report);
   const about: Context = { split, report, id };
   const parts = [
@@ -85,17 +78,17 @@ function splitSection(split: SplitReport, report: RunReport): Section {
       split.failed.length === 0 ? null : table(failedTable(about), 20),
     ]),
   ];
-  return section(
-    split.split,
-    split.title,
-    [
+  return {
+    id: split.split,
+    title: split.title,
+    blocks: [
       sentences([
         `${counted(split.scans, 'scan')} of ${counted(split.patients, 'patient')}: ${report.classes.map((name, k) => `${split.perClass[k]} ${name}`).join(', ')}.`,
         ...split.notes,
       ]),
     ],
-    parts.filter(({ blocks }) => blocks.length > 0),
-  );
+    parts: parts.filter(({ blocks }) => blocks.length > 0),
+  };
 }
 
 interface Context {
