@@ -16,7 +16,6 @@ export {
   type OutOfFoldScores,
 } from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
-export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
 export { csvOf } from './results/csv.ts';
 export { didYouMean } from './names.ts';
 export {

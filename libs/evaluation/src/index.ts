@@ -11,6 +11,7 @@ export {
   withProbabilities,
 } from './predictions.ts';
 
+export { answerScores, type AnswerScores } from './scores/answers.ts';
 export { argmax, confusionMatrix, predictedClasses } from './scores/confusion.ts';
 export { thresholdCurve, type ThresholdPoint } from './scores/curves.ts';
 export {

@@ -115,7 +115,7 @@ test('report: the page with pictures, and the same scores as evaluate', async ()
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain('out-of-fold scans');
   const page = await readFile(join(folder, 'report', 'report.html'), 'utf8');
-  expect(page).toContain('<img src="data:image/jpeg;base64,');
+  expect(page).toContain('src="data:image/jpeg;base64,');
   const report = JSON.parse(await readFile(join(folder, 'report', 'report.json'), 'utf8'));
   const { outOfFold, intervals } = JSON.parse(node(main, 'evaluate', '--run', 'run', '--json').stdout);
   const { estimate, interval } = report.splits[0].rows[0].scores.macroF1;

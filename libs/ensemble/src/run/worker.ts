@@ -26,7 +26,7 @@ import {
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
-import { scoresOf } from '../results/metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import type { MemberPlan, Plan } from './plan.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
@@ -161,7 +161,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       train: usable(scans, 'train'),
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
-      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
         if (progress.kind === 'resumed') onResume(progress.epoch);
         void observer.progress(progress);
