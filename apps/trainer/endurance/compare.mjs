@@ -1,5 +1,6 @@
 // Compares two finished runs and their stores of volumes, file by file and byte by byte. Left out of the comparison are
-// durations, the device in config.json, and the times of files that the store notes in its folder `seen`.
+// durations, the device in config.json, the times of files that the store notes in its folder `seen`, and the content of files that
+// tell how the training went (progress.json, log.txt, coordinator.json).
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -20,19 +21,22 @@ export function differences(place, reference) {
   return problems;
 }
 
-/** Temporary files and claims. */
-const isLeftover = (name) => name.endsWith('.tmp') || basename(name).startsWith('.claim');
+/** Temporary files, claims and notes of processes. */
+const isLeftover = (name) =>
+  name.endsWith('.tmp') || basename(name).startsWith('.claim') || basename(name) === '.process.json';
 
-/** Relative path of each file → what must be equal. */
+/** Relative path of each file → what must be equal. Files for TensorBoard have times in their names and content. */
 function contents(place) {
   const files = readdirSync(place, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
   return new Map(
-    files.map(({ parentPath, name }) => {
-      const file = join(parentPath, name);
-      return [relative(place, file), isLeftover(name) ? '' : contentOf(file)];
-    }),
+    files
+      .filter(({ parentPath }) => basename(parentPath) !== 'tensorboard')
+      .map(({ parentPath, name }) => {
+        const file = join(parentPath, name);
+        return [relative(place, file), isLeftover(name) ? '' : contentOf(file)];
+      }),
   );
 }
 
@@ -40,6 +44,10 @@ function contentOf(file) {
   const bytes = readFileSync(file);
   if (basename(dirname(file)) === 'seen') return JSON.stringify(JSON.parse(bytes.toString()), withoutTime);
   switch (basename(file)) {
+    case 'progress.json':
+    case 'coordinator.json':
+    case 'log.txt':
+      return '';
     case 'history.jsonl':
       return JSON.stringify(bytes.toString().split('\n').filter(Boolean).map(withoutDurations));
     case 'config.json':

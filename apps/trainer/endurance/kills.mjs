@@ -1,6 +1,7 @@
 // trainer:endurance: kills a training run again and again, starts it again each time, and compares the finished run with an
-// undisturbed one. Half of the kills come at random times, half at the writing of a member's files.
-import { existsSync, watch } from 'node:fs';
+// undisturbed one. Half of the kills come at random times, half at the writing of a member's files. With processes, a kill meets the
+// process of a member, the coordinator alone, or all processes at once.
+import { existsSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timers';
@@ -9,7 +10,9 @@ import { endOf, openWorkplace, readOptions, runOf } from './trainer.mjs';
 
 const USAGE = `Usage: nx run trainer:endurance -- [options]
 
-Trains small members on phantom scans, kills the trainer with SIGKILL and starts it again, until the run is finished.
+Trains small members on phantom scans, kills the trainer with SIGKILL and starts it again, until the run is finished. Members write
+checkpoints inside their epochs too. With --isolation process, every third kill meets the process of one member, which the trainer
+starts again, and every third the coordinator, without the processes of its members.
 The last line is a summary in JSON. The exit code is 0 only if every run ended with the bytes of an undisturbed run, no
 temporary file was left and no start failed.
 
@@ -19,6 +22,7 @@ temporary file was left and no start failed.
   --kills-per-run N  kills of one run before it may finish undisturbed (default: 5)
   --members N        number of members (default: 2)
   --at-once N        number of runs at the same time (default: 1)
+  --isolation KIND   thread or process (default: thread)
   --devices LIST     devices of the trainer (default: cpu:1,cpu:1)
   --work DIR         folder for the runs, outside of the repository (default: the system's folder for temporary files)
   --keep             keep all runs; without it, only runs that differ are kept
@@ -32,6 +36,7 @@ const options = readOptions(
     'kills-per-run': { type: 'string', default: '5' },
     members: { type: 'string', default: '2' },
     'at-once': { type: 'string', default: '1' },
+    isolation: { type: 'string', default: 'thread' },
     devices: { type: 'string', default: 'cpu:1,cpu:1' },
   },
   {
@@ -48,13 +53,21 @@ const options = readOptions(
 );
 
 const members = Array.from({ length: options.members }, (_, i) => `member${i + 1}`);
-/** A member writes four to six files an epoch. */
+/** A member writes six to ten files an epoch, beside its progress. */
 const WRITES_AHEAD = 40;
 /** Some kills come when the new file is being written, others after it was renamed. */
 const MOST_DELAY = 15; // ms
 
+/** A member is given up after three failures without progress in between. */
+const MOST_OF_MEMBERS = 3;
+
 const begun = performance.now();
-const workplace = await openWorkplace({ ...options, members, epochs: 16 });
+const workplace = await openWorkplace({
+  ...options,
+  members,
+  epochs: 16,
+  trainerOptions: ['--isolation', options.isolation, '--checkpoint-minutes', '0.001'],
+});
 const reference = join(workplace.folder, 'undisturbed');
 const undisturbed = await mustFinish(reference);
 const again = join(workplace.folder, 'undisturbed-again');
@@ -66,9 +79,11 @@ workplace.remove(again);
 console.log(`Two undisturbed runs are equal. The first took ${Math.round(undisturbed.ms)} ms.`);
 
 /** Kills that are done or still to come in a start that goes on. */
-const planned = { all: 0, atWrites: 0 };
+const allPlanned = { all: 0, atWrites: 0 };
 const count = {
   kills: 0,
+  ofMembers: 0,
+  ofCoordinators: 0,
   atRandomTimes: 0,
   atWrites: 0,
   runs: 0,
@@ -83,7 +98,7 @@ const killedAt = {};
 const stages = {};
 await Promise.all(
   Array.from({ length: options['at-once'] }, async () => {
-    while (planned.all < options.kills) await killedRun(++count.runs);
+    while (allPlanned.all < options.kills) await killedRun(++count.runs);
   }),
 );
 
@@ -100,24 +115,11 @@ async function killedRun(number) {
   const random = mulberry32(Math.imul(options.seed, 0x9e3779b1) + number);
   const told = [];
   for (;;) {
-    const mayKill = told.length < options['kills-per-run'] && planned.all < options.kills;
-    const kind = planned.atWrites < options.writes * (planned.all + 1) ? 'atWrites' : 'atRandomTimes';
-    const aim = kind === 'atWrites' ? atWrite(place, random) : atTime(random() * undisturbed.ms);
-    if (mayKill) plan(kind, 1);
-    const ended = await workplace.start(place, mayKill ? { arm: aim.arm } : {});
+    const attack = attackOn(place, { random, told });
+    const ended = await workplace.start(place, { arm: attack.arm });
     count.starts++;
-    if (mayKill && ended.signal === 'SIGKILL') {
-      count.kills++;
-      count[kind]++;
-      told.push(aim.file ?? 'a random time');
-      if (aim.file !== undefined) increment(killedAt, aim.file);
-      increment(stages, stageOf(place));
-      continue;
-    }
-    if (mayKill) {
-      plan(kind, -1);
-      count.missed++;
-    }
+    attack.end();
+    if (ended.signal === 'SIGKILL') continue;
     const hasFinished = ended.code === 0;
     const problems = hasFinished
       ? differences(place, reference)
@@ -134,9 +136,80 @@ async function killedRun(number) {
   }
 }
 
+/** The kills of one start: any number of members' processes, then the coordinator. */
+function attackOn(place, { random, told }) {
+  let ofMembers = 0;
+  let planned;
+  let disarm = () => {};
+  const aimNext = (killAll, killCoordinator) => {
+    planned = undefined;
+    if (told.length >= options['kills-per-run'] || allPlanned.all >= options.kills) return;
+    const kind = allPlanned.atWrites < options.writes * (allPlanned.all + 1) ? 'atWrites' : 'atRandomTimes';
+    plan((planned = kind), 1);
+    const aim = kind === 'atWrites' ? atWrite(place, random) : atTime(random() * undisturbed.ms);
+    disarm = aim.arm(() => {
+      disarm();
+      const target = targetOf(place, { random, mayBeMember: ofMembers < MOST_OF_MEMBERS });
+      count.kills++;
+      count[kind]++;
+      planned = undefined;
+      told.push(`${aim.file ?? 'a random time'}${target.name}`);
+      if (aim.file !== undefined) increment(killedAt, aim.file);
+      increment(stages, stageOf(place));
+      if (target.pid !== undefined) {
+        ofMembers++;
+        count.ofMembers++;
+        killProcess(target.pid);
+        return aimNext(killAll, killCoordinator);
+      }
+      if (target.isCoordinator) count.ofCoordinators++;
+      return target.isCoordinator ? killCoordinator() : killAll();
+    });
+  };
+  return {
+    arm(killAll, killCoordinator) {
+      aimNext(killAll, killCoordinator);
+      return () => disarm();
+    },
+    /** A kill that was planned for this start, and did not come before its end, comes in another one. */
+    end() {
+      disarm();
+      if (planned === undefined) return;
+      plan(planned, -1);
+      count.missed++;
+    },
+  };
+}
+
+/** Whom a kill meets: all processes of the trainer; with processes for members also one of these, or the coordinator alone. */
+function targetOf(place, { random, mayBeMember }) {
+  const among = options.isolation === 'thread' ? 1 : 3;
+  const choice = Math.floor(random() * among);
+  if (choice === 1) return { isCoordinator: true, name: ' (coordinator)' };
+  const pids = members.map((member) => processOf(place, member)).filter((pid) => pid !== undefined);
+  if (choice === 0 || !mayBeMember || pids.length === 0) return { name: '' };
+  return { pid: pids[Math.floor(random() * pids.length)], name: ' (member)' };
+}
+
+function processOf(place, member) {
+  try {
+    return JSON.parse(readFileSync(join(runOf(place), 'members', member, '.process.json'), 'utf8')).pid;
+  } catch {
+    return undefined; // It has not begun, or has ended.
+  }
+}
+
+function killProcess(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}
+
 function plan(kind, change) {
-  planned.all += change;
-  if (kind === 'atWrites') planned.atWrites += change;
+  allPlanned.all += change;
+  if (kind === 'atWrites') allPlanned.atWrites += change;
 }
 
 /** Kills after this time, in ms. */
@@ -164,7 +237,7 @@ function atWrite(place, random) {
     let timer;
     const seen = new Set();
     const onEvent = (_, file) => {
-      if (!file?.endsWith('.tmp') || seen.has(file)) return;
+      if (!file?.endsWith('.tmp') || file.startsWith('.progress.json') || seen.has(file)) return;
       seen.add(file);
       if (--left !== 0) return;
       aim.file = file.split('.').slice(1, 3).join('.');

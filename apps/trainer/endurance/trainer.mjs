@@ -64,7 +64,7 @@ submissions:
  *
  * @returns the folder, and `start`, which starts the trainer: see below
  */
-export async function openWorkplace({ work, members, epochs, devices }) {
+export async function openWorkplace({ work, members, epochs, devices, trainerOptions = [] }) {
   refuseRepository(resolve(work));
   mkdirSync(work, { recursive: true });
   refuseRepository(realpathSync(work));
@@ -83,12 +83,13 @@ export async function openWorkplace({ work, members, epochs, devices }) {
   /**
    * Starts the trainer and waits for its end. The run and its store of volumes lie below `place`.
    *
-   * @param arm called with a function that kills the trainer with all its processes; returns what disarms it
+   * @param arm called with two functions: one kills the trainer with all its processes, the other only its first process, the
+   *   coordinator; returns what disarms it
    * @returns code, signal, output, and ms
    */
   async function start(place, { arm, node = [], env = {} } = {}) {
     const started = performance.now();
-    const args = ['--data', data, '--recipe', recipe, '--devices', devices];
+    const args = ['--data', data, '--recipe', recipe, '--devices', devices, ...trainerOptions];
     const trainer = spawn(
       process.execPath,
       [...node, main, 'all-members', ...args, '--run', runOf(place), '--volumes', storeOf(place)],
@@ -102,7 +103,10 @@ export async function openWorkplace({ work, members, epochs, devices }) {
     running.add(trainer);
     let output = '';
     for (const stream of [trainer.stdout, trainer.stderr]) stream.on('data', (piece) => (output += piece));
-    const disarm = arm?.(() => kill(trainer));
+    const disarm = arm?.(
+      () => kill(trainer),
+      () => trainer.kill('SIGKILL'),
+    );
     const [code, signal] = await once(trainer, 'close');
     running.delete(trainer);
     disarm?.();

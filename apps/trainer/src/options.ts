@@ -8,7 +8,7 @@ import {
   type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { EngineKind, Precision } from '@ct-ensemble/engine';
-import type { DatasetChoice } from '@ct-ensemble/ensemble';
+import { type DatasetChoice, type Isolation, isolations } from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Values of the options that choose the networks of the preparation. */
@@ -173,8 +173,26 @@ export function allowLeaksOption(): Option {
 export function devicesOption(): Option {
   return new Option(
     '--devices <list>',
-    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
+    'devices separated by commas, one for each member that trains at the same time: gpu:0 (the first GPU; gpu:0,gpu:0: two members on it, each with half of its memory), cpu:2 (two CPU threads); or auto',
   ).default('auto');
+}
+
+export function isolationOption(): Option {
+  return new Option(
+    '--isolation <kind>',
+    'what a member runs in: a thread of this process, or a process of its own, which costs more memory but survives the crash of another member',
+  )
+    .choices(isolations)
+    .default('thread' satisfies Isolation);
+}
+
+export function checkpointMinutesOption(): Option {
+  return new Option(
+    '--checkpoint-minutes <minutes>',
+    'time between checkpoints inside an epoch; 0: only at the end of each epoch',
+  )
+    .argParser((text) => (Number(text) === 0 && text.trim() !== '' ? 0 : positive(text)))
+    .default(5);
 }
 
 export function deviceOption(): Option {
@@ -219,6 +237,28 @@ export function numericsOptions(): Option[] {
 
 export function fromScratchOption(what: string): Option {
   return new Option('--from-scratch', what);
+}
+
+/** Whether there is a live page, and its port. */
+export function dashboardOption(): Option {
+  return new Option(
+    '--dashboard [port]',
+    'show the run on a live page of this machine, whose address is printed (default: off; without a port any free one)',
+  ).argParser(port);
+}
+
+/** The port of the live page. */
+export function portOption(): Option {
+  return new Option('--port <number>', 'port of the page on this machine; 0: any free one')
+    .argParser(port)
+    .default(0);
+}
+
+/** A port of TCP; 0: any free one. */
+export function port(text: string): number {
+  const value = wholeNumber(text);
+  if (value > 65535) throw new InvalidArgumentError('It must be at most 65535.');
+  return value;
 }
 
 /** A whole number from 0 to 4294967295. */

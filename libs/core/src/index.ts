@@ -1,8 +1,10 @@
 // Randomness, files, claims and errors: used by every other package of the project.
-export { type Claim, claimFolder, type ClaimOptions } from './claim.ts';
+export { type Claim, claimFolder, type ClaimHolder, claimHolder, type ClaimOptions } from './claim.ts';
 export { asUserError, codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
 export * as fields from './fields.ts';
 export { readJson, sha256OfFile, sweepTemporaryFiles, writeFileAtomic, writeJson } from './files.ts';
+export { ownIdentity, type ProcessIdentity, stateOf } from './process-identity.ts';
+export { type Host, usableCores, usableMemory } from './host.ts';
 export { print, printError, printable, printableLines } from './printable.ts';
 export {
   hash32,

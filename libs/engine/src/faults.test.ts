@@ -2,6 +2,7 @@
 import tf, { type Tensor } from '@tensorflow/tfjs';
 import { capture } from './capture/capture.ts';
 import { type Engine, openEngine } from './engine.ts';
+import { EngineError, isOutOfMemory } from './errors.ts';
 import { faultOf } from './native/status.ts';
 
 let engine: Engine;
@@ -111,4 +112,19 @@ describe("TensorFlow's text in one line", () => {
       message: expected,
     });
   });
+});
+
+it('out of memory is recognised by its code, in causes, and by the messages of CUDA libraries', () => {
+  const fault = (code: number, message: string) => faultOf({ code, message, doing: 'Conv2D' });
+  const exhausted = fault(8, 'OOM when allocating tensor with shape[1000000,1000000]');
+  expect(isOutOfMemory(exhausted)).toBe(true);
+  expect(isOutOfMemory(new Error('the member failed', { cause: exhausted }))).toBe(true);
+  expect(isOutOfMemory(fault(13, 'Failed to create cuBLAS handle: CUBLAS_STATUS_ALLOC_FAILED'))).toBe(true);
+  expect(isOutOfMemory(fault(13, 'CUDA_ERROR_OUT_OF_MEMORY: out of memory'))).toBe(true);
+  expect(isOutOfMemory(fault(13, 'Dimensions must be equal'))).toBe(false);
+  expect(isOutOfMemory(new EngineError('not-finite', 'RESOURCE_EXHAUSTED in a name'))).toBe(false);
+  const circle = new Error('its own cause');
+  circle.cause = circle;
+  for (const other of [circle, undefined, null, 'OOM', { code: 'ENOSPC' }])
+    expect(isOutOfMemory(other)).toBe(false);
 });

@@ -17,7 +17,7 @@ export {
 export type { Device, DeviceInfo } from './devices/device.ts';
 export { listDevices } from './devices/devices.ts';
 export { type Engine, type EngineKind, type EngineOptions, openEngine } from './engine.ts';
-export { EngineError } from './errors.ts';
+export { EngineError, isOutOfMemory } from './errors.ts';
 export { dropout, type DropoutOptions } from './training/dropout.ts';
 export {
   type AdamOptions,

@@ -48,9 +48,28 @@ export {
   type Submission,
   type SubmissionOptions,
 } from './results/submission.ts';
+export { describePlan, type DescribeOptions, jobOf, type PlanDescription } from './planning/describe.ts';
+export { type Expectation, expectMembers, requireMemory } from './planning/expectations.ts';
+export { planRun, type PlanRunOptions } from './planning/plan-run.ts';
+export { planText } from './planning/plan-text.ts';
+export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
-export { deviceName, parseDevices, thisMachine } from './run/devices.ts';
+export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
+export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
+export {
+  type Attempt,
+  type DeviceSlot,
+  type Failure,
+  type FailureKind,
+  type Job,
+  type JobOutcome,
+  type Lease,
+  moreMicroBatches,
+  schedule,
+  type ScheduleEvent,
+  type ScheduleOptions,
+} from './run/schedule.ts';
 export { isFolded } from './run/folds.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
@@ -64,14 +83,28 @@ export {
   type PrepareRunOptions,
 } from './run/run.ts';
 export {
+  type CoordinatorRecord,
+  type FailedRecord,
+  type Isolation,
+  isolations,
+  type ProgressRecord,
+  readCoordinator,
+  readFailed,
+  readProgress,
+} from './run-status.ts';
+export {
   claimRun,
+  coordinatorFile,
   datasetFile,
   doneFile,
   failedFile,
+  logFile,
   memberFolder,
   planFile,
   predictionsFile,
   probabilitiesFile,
+  progressFile,
+  rotatedLogFile,
   splitsFile,
   submissionFolder,
 } from './run-folder.ts';
@@ -82,3 +115,18 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type EpochLine } from './watching/history.ts';
+export {
+  isActive,
+  type MemberState,
+  memberStates,
+  type MemberStatus,
+  readLogTail,
+  type RunReader,
+  runReader,
+  type RunState,
+  type RunStatus,
+  runStatus,
+} from './watching/status.ts';
+export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
+export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';

@@ -4,7 +4,9 @@
 //   dataset.json           layout, classes, counts, all findings, every scan
 //   splits.csv             class, patient, split and, with folds, fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
-//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, then done.json or failed.json
+//   coordinator.json       what the coordinator does: devices, members on them, members that wait
+//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, tensorboard/, progress.json, log.txt,
+//                          then done.json or failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { readdir } from 'node:fs/promises';
@@ -19,6 +21,7 @@ import {
 } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { pack } from 'msgpackr';
+import { endLeftProcesses } from './run/ports/member-process.ts';
 
 export const planFile = (run: string) => join(run, 'plan.json');
 export const datasetFile = (run: string) => join(run, 'dataset.json');
@@ -36,6 +39,14 @@ export const configFile = (run: string, member: string) => join(memberFolder(run
 export const doneFile = (run: string, member: string) => join(memberFolder(run, member), 'done.json');
 export const historyFile = (run: string, member: string) => join(memberFolder(run, member), 'history.jsonl');
 export const failedFile = (run: string, member: string) => join(memberFolder(run, member), 'failed.json');
+export const progressFile = (run: string, member: string) => join(memberFolder(run, member), 'progress.json');
+export const logFile = (run: string, member: string) => join(memberFolder(run, member), 'log.txt');
+/** The older part of a log that became too large. */
+export const rotatedLogFile = (run: string, member: string) => join(memberFolder(run, member), 'log.1.txt');
+/** TensorBoard's event file of a member. */
+export const tensorboardFolder = (run: string, member: string) =>
+  join(memberFolder(run, member), 'tensorboard');
+export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
 
@@ -60,7 +71,7 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
 /**
  * Claims the run's folder for this process, so that two trainers never write into one run. A dead claim is taken over;
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
- * Temporary files that killed processes left in the folder are deleted.
+ * Processes that a killed coordinator left at members are ended, and temporary files that killed processes left are deleted.
  *
  * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
  */
@@ -71,6 +82,7 @@ export async function claimRun(run: string, options: ClaimOptions = {}): Promise
     onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
+  await endLeftProcesses(join(run, 'members'));
   for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
   return claim;
 }
@@ -80,7 +92,20 @@ async function foldersOf(run: string): Promise<string[]> {
   const below = async (name: string) =>
     (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
   const members = await below('members');
-  const inMembers = members.flatMap((member) => [join(member, 'checkpoints'), join(member, 'probabilities')]);
   const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
-  return [run, join(run, 'checkpoints'), ...members, ...inMembers, ...submissions];
+  const inMembers = members.flatMap((member) => [...foldersOfMember(member), join(member, 'tensorboard')]);
+  return [run, join(run, 'checkpoints'), ...inMembers, ...submissions];
+}
+
+/** The folders in which a member's worker writes. */
+const foldersOfMember = (folder: string) => [
+  folder,
+  join(folder, 'checkpoints'),
+  join(folder, 'probabilities'),
+];
+
+/** Deletes the temporary files that an attempt left which was ended while it wrote. Nothing may write in the member's folder. */
+export async function sweepMember(run: string, member: string) {
+  for (const folder of foldersOfMember(memberFolder(run, member)))
+    await sweepTemporaryFiles(folder, { isIdle: true });
 }

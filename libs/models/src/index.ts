@@ -30,12 +30,14 @@ export type { Layer, Mode } from './layers.ts';
 export {
   fromPyTorch,
   pytorchShape,
+  tfjsAxes,
   toPyTorch,
   type Layout,
   type Parameter,
   type Parameters,
 } from './weights/parameters.ts';
 export {
+  encodeSafetensors,
   readSafetensors,
   writeSafetensors,
   type Dtype,
@@ -45,5 +47,5 @@ export {
   type StoredTensorOf,
   type StoredTensors,
 } from './weights/safetensors.ts';
-export { digestOfTensors, hasDigests, withDigests } from './weights/digest.ts';
+export { digestedParts, digestOfTensors, hasDigests, withDigests } from './weights/digest.ts';
 export { exportTensors, importTensors, loadWeights, saveWeights } from './weights/weights.ts';

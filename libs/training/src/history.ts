@@ -12,7 +12,7 @@ export interface Durations {
   waited: number | null;
 }
 
-const UNKNOWN: Durations = { seconds: null, waited: null };
+export const UNKNOWN: Durations = { seconds: null, waited: null };
 
 const lineSchema = z.object({
   epoch: z.int(),
@@ -41,6 +41,19 @@ export async function readDurations(
     const found = lines.find((line) => line.epoch === epoch && line.loss === loss);
     return found === undefined ? UNKNOWN : { seconds: found.seconds, waited: found.waited };
   });
+}
+
+/** Seconds of each finished epoch in the file; null where they were lost, nothing without a file or after a line that is no epoch. */
+export async function readEpochSeconds(folder: string): Promise<(number | null)[]> {
+  const file = historyFile(folder);
+  if (!existsSync(file)) return [];
+  const seconds: (number | null)[] = [];
+  for (const line of (await readRegularText(file)).split('\n')) {
+    const parsed = lineSchema.safeParse(valueOf(line));
+    if (!parsed.success) break;
+    seconds.push(parsed.data.seconds);
+  }
+  return seconds;
 }
 
 /** The content of history.jsonl. */

@@ -3,21 +3,13 @@ import { permutation, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import type { Optimizer } from '@ct-ensemble/engine';
 import type { Metadata, Parameters } from '@ct-ensemble/models';
 import type { Tensor1D } from '@tensorflow/tfjs';
-import { rename } from 'node:fs/promises';
 import type { z } from 'zod';
 import { withAverages } from './averages.ts';
-import {
-  bestCheckpoint,
-  lastCheckpoint,
-  nextBestCheckpoint,
-  restoreCheckpoint,
-  stateFile,
-  tensorsOf,
-  writeCheckpoint,
-} from './checkpoint.ts';
-import { type Durations, historyFile, historyText } from './history.ts';
+import { type InsideEpoch, restoreCheckpoint, tensorsOf } from './checkpoint.ts';
+import { failedWriteWarning, openCheckpointWriter, removePrevious } from './checkpoint-folder.ts';
+import { type Durations, historyFile, historyText, UNKNOWN } from './history.ts';
 import { StoppedError } from './predict.ts';
-import { type BoundBest, type LoopState, requireBestOf, resume, stateText } from './resume.ts';
+import { type BoundBest, type LoopState, requireBestOf, resume, type Resumed } from './resume.ts';
 import { learningRateAt, type Schedule } from './schedules/index.ts';
 
 /** What the loop measures in an epoch; epochs count from 0. */
@@ -73,7 +65,8 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
     of(epoch: number, score: number | null): Best;
     score(best: Best): number | null;
   };
-  onResume?: (state: LoopState<Epoch, Best>, durations: Durations) => void;
+  /** Called when the run resumes, with the durations of the last finished epoch and the finished steps of the next one. */
+  onResume?: (state: LoopState<Epoch, Best>, last: { durations: Durations; steps: number }) => void;
   /** Called with what a person should know of and what does not stop the training. */
   onWarning: (message: string) => void;
   onStep?: (step: { epoch: number; step: number; loss: number; seconds: number }) => void;
@@ -81,6 +74,13 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
   onEpoch?: (state: LoopState<Epoch, Best>, seconds: number) => Promise<void> | void;
   /** The error for a loss or a score that is not finite ends with this advice. */
   remedy: string;
+  /**
+   * A checkpoint is written at the first step after so many seconds without one, beside those at the ends of epochs;
+   * 0: only at the ends of epochs. Default 300.
+   */
+  checkpointSeconds?: number | undefined;
+  /** The clock that `checkpointSeconds` is measured by, in seconds; default: the process's monotonic clock. */
+  clock?: (() => number) | undefined;
   /** Called before each micro-batch; returning true ends the run with a StoppedError. */
   stop?: (() => boolean) | undefined;
 }
@@ -99,51 +99,105 @@ export async function runLoop<
   Epoch extends { epoch: number; loss: number },
   Best extends BoundBest,
 >(loop: LoopOptions<Batch, Judged, Epoch, Best>): Promise<LoopState<Epoch, Best>> {
-  const { folder, parameters, optimizer, identity } = loop;
+  const { folder, parameters, optimizer, identity, onWarning } = loop;
   const kind = { folder, schema: loop.state, identity };
-  const metadata = { ...loop.about, ...identity };
-  const [last, nextBest, best] = [lastCheckpoint(folder), nextBestCheckpoint(folder), bestCheckpoint(folder)];
-  const resumed = await resume({ ...kind, epochs: loop.epochs, onWarning: loop.onWarning });
+  const size = { batchSize: loop.batchSize, stepsPerEpoch: stepsPerEpoch(loop) };
+  const resumed = await resume({ ...kind, ...size, epochs: loop.epochs, onWarning });
   let state: LoopState<Epoch, Best> = resumed?.state ?? { epochs: 0, steps: 0, best: null, history: [] };
   const durations = resumed?.durations ?? [];
+  let inside = resumed?.last.inside;
   if (resumed === undefined) await loop.begin?.();
   else {
     restoreCheckpoint(resumed.last, { parameters, optimizer });
-    loop.onResume?.(state, durations.at(-1)!);
+    reportMicroBatches(loop, resumed);
+    loop.onResume?.(state, { durations: durations.at(-1) ?? UNKNOWN, steps: inside?.steps ?? 0 });
+    resumed.last.tensors.clear(); // They are not needed any more, and large.
   }
-  for (let epoch = state.epochs; epoch < loop.epochs; epoch++) {
-    const started = performance.now();
-    const { waited, ...trained } = await trainEpoch(loop, { epoch, steps: state.steps });
-    const isBest = await withAverages(optimizer, async () => {
-      const judged = await loop.judge(epoch);
-      const { score } = judged;
-      if (score !== null && !Number.isFinite(score))
-        throw new UserError(`the score is ${score} in epoch ${epoch + 1}`, { remedy: loop.remedy });
-      const before = state.best === null ? null : loop.best.score(state.best);
-      const isBest = score === null || before === null || score > before;
-      durations.push({ seconds: (performance.now() - started) / 1000, waited });
-      const weights = isBest ? await tensorsOf({ parameters }) : undefined;
-      state = {
-        epochs: epoch + 1,
-        steps: state.steps + stepsPerEpoch(loop),
-        best: weights ? { ...loop.best.of(epoch, score), sha256: weights.sha256 } : state.best,
-        history: [...state.history, loop.record(trained, judged)],
-      };
-      if (weights) await writeCheckpoint(nextBest, weights, { state, metadata });
-      return isBest;
-    });
-    // The last checkpoint names the best one by its digest. Until it is written, the best one before stays in its place.
-    await writeCheckpoint(last, await tensorsOf({ parameters, optimizer }), { state, metadata });
-    if (isBest) {
-      await rename(nextBest, best);
-      await writeFileAtomic(stateFile(best), stateText(state));
+  const metadata = { ...loop.about, ...identity, [MICRO_BATCH]: String(microBatchOf(loop)) };
+  const writer = openCheckpointWriter({ folder, metadata, parameters, optimizer });
+  const isDue = dueAfter(loop);
+  try {
+    for (let epoch = state.epochs; epoch < loop.epochs; epoch++) {
+      const started = performance.now() - (inside?.seconds ?? 0) * 1000;
+      const seconds = () => (performance.now() - started) / 1000;
+      const { waited, ...trained } = await trainEpoch(loop, {
+        epoch,
+        steps: state.steps,
+        inside,
+        async atStep(now) {
+          writer.check();
+          if (!writer.isWriting && isDue())
+            await writer.writeInside(state, { ...now, batchSize: loop.batchSize, seconds: seconds() });
+        },
+      });
+      inside = undefined;
+      const best = await withAverages(optimizer, async () => {
+        const judged = await loop.judge(epoch);
+        const { score } = judged;
+        if (score !== null && !Number.isFinite(score))
+          throw new UserError(`the score is ${score} in epoch ${epoch + 1}`, { remedy: loop.remedy });
+        const before = state.best === null ? null : loop.best.score(state.best);
+        const isBest = score === null || before === null || score > before;
+        durations.push({ seconds: seconds(), waited });
+        const weights = isBest ? await tensorsOf({ parameters }) : undefined;
+        state = {
+          epochs: epoch + 1,
+          steps: state.steps + stepsPerEpoch(loop),
+          best: weights ? { ...loop.best.of(epoch, score), sha256: weights.sha256 } : state.best,
+          history: [...state.history, loop.record(trained, judged)],
+        };
+        return weights;
+      });
+      await writer.settled();
+      await writer.writeEpoch(state, best);
+      await writeFileAtomic(historyFile(folder), historyText(state.history, durations));
+      isDue.restart();
+      await loop.onEpoch?.(state, seconds());
     }
-    await writeFileAtomic(stateFile(last), stateText(state));
-    await writeFileAtomic(historyFile(folder), historyText(state.history, durations));
-    await loop.onEpoch?.(state, (performance.now() - started) / 1000);
+  } finally {
+    const failure = await writer.close();
+    if (failure !== undefined) onWarning(failedWriteWarning(failure));
   }
   restoreCheckpoint(await requireBestOf(kind, state), { parameters });
+  await removePrevious(folder);
   return state;
+}
+
+/** Metadata field of the checkpoints: number of scans of a micro-batch. */
+const MICRO_BATCH = 'micro_batch';
+const microBatchOf = ({
+  batchSize,
+  accumulate = 1,
+}: {
+  batchSize: number;
+  accumulate?: number | undefined;
+}) => batchSize / accumulate;
+
+/** Warns if the steps before the checkpoint were computed in micro-batches of another size. */
+function reportMicroBatches(
+  loop: { batchSize: number; accumulate?: number | undefined; onWarning: (message: string) => void },
+  { last: { metadata, inside, state } }: Resumed<unknown, BoundBest>,
+) {
+  const [before, now] = [metadata[MICRO_BATCH], String(microBatchOf(loop))];
+  if (before === undefined || before === now) return; // Checkpoints of earlier versions do not say it.
+  loop.onWarning(
+    `from epoch ${state.epochs + 1}, step ${(inside?.steps ?? 0) + 1} on with micro-batches of ${now} scans, before of ${before}. ` +
+      `The steps still have ${loop.batchSize} scans, but statistics of batch normalisation and draws of dropout and mixup go by ` +
+      'micro-batch: the files are no longer byte for byte those of an uninterrupted run.',
+  );
+}
+
+/** Whether so many seconds have passed since the last checkpoint was due or `restart` was called. */
+function dueAfter(loop: { checkpointSeconds?: number | undefined; clock?: (() => number) | undefined }) {
+  const { checkpointSeconds = 300, clock = () => performance.now() / 1000 } = loop;
+  let last = clock();
+  const restart = () => void (last = clock());
+  const isDue = () => {
+    const due = checkpointSeconds > 0 && clock() - last >= checkpointSeconds;
+    if (due) restart();
+    return due;
+  };
+  return Object.assign(isDue, { restart });
 }
 
 /** Number of optimizer steps in an epoch. */
@@ -157,16 +211,26 @@ async function trainEpoch<
   Best,
 >(
   loop: LoopOptions<Batch, Judged, Epoch, Best>,
-  { epoch, steps }: { epoch: number; steps: number },
+  options: {
+    epoch: number;
+    /** Number of finished steps of all epochs before. */
+    steps: number;
+    /** The steps of this epoch that were finished before the run resumed. */
+    inside: InsideEpoch | undefined;
+    /** Called after each step but the epoch's last. */
+    atStep(now: Pick<InsideEpoch, 'steps' | 'lossSum' | 'waited'>): Promise<void>;
+  },
 ): Promise<TrainedEpoch & { waited: number }> {
+  const { epoch, steps, inside } = options;
   const { samples, batchSize, accumulate = 1, optimizer } = loop;
   const order = permutation(samples, { seed: loop.seed, purpose: 'shuffle', epoch });
   const rateOf = (step: number) =>
     learningRateAt(loop.schedule, { epoch, step, stepsPerEpoch: stepsPerEpoch(loop), epochs: loop.epochs });
-  let [sum, waited, taken, part, done, stepLoss, stepSeconds] = [0, 0, 0, 0, 0, 0, 0];
-  let learningRate = rateOf(steps);
+  let [lossSum, waited, done] = [inside?.lossSum ?? 0, inside?.waited ?? 0, inside?.steps ?? 0];
+  let [taken, part, stepLoss, stepSeconds] = [done * batchSize, done * accumulate, 0, 0];
+  let learningRate = rateOf(steps + done);
   let asked = performance.now();
-  for await (const batch of loop.batches(order, batchSize / accumulate)) {
+  for await (const batch of loop.batches(order.slice(taken), microBatchOf(loop))) {
     if (loop.stop?.()) throw new StoppedError('training was stopped on request');
     const started = performance.now();
     waited += (started - asked) / 1000;
@@ -188,9 +252,11 @@ async function trainEpoch<
     stepSeconds += (asked - started) / 1000;
     if (!isWhole) continue;
     done++;
-    sum += stepLoss * stepSamples.length;
+    lossSum += stepLoss * stepSamples.length;
     loop.onStep?.({ epoch, step: done, loss: stepLoss, seconds: stepSeconds });
     [stepLoss, stepSeconds] = [0, 0];
+    if (taken < samples) await options.atStep({ steps: done, lossSum, waited });
+    asked = performance.now();
   }
-  return { epoch, learningRate, loss: sum / samples, waited };
+  return { epoch, learningRate, loss: lossSum / samples, waited };
 }

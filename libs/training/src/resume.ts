@@ -8,12 +8,17 @@ import {
   bestCheckpoint,
   type Checkpoint,
   type CheckpointKind,
+  DamagedCheckpoint,
   lastCheckpoint,
   nextBestCheckpoint,
+  previousBestCheckpoint,
+  previousCheckpoint,
   readCheckpoint,
   stateFile,
   trainAnew,
+  withInside,
 } from './checkpoint.ts';
+import { removeIncomplete, replaceBest, stateText } from './checkpoint-folder.ts';
 import { type Durations, historyFile, historyText, readDurations, writeIfChanged } from './history.ts';
 
 /** State of a run, which a checkpoint holds beside the tensors. */
@@ -36,6 +41,9 @@ export interface ResumeOptions<Epoch, Best> extends CheckpointKind<LoopState<Epo
   folder: string;
   /** Number of epochs that the training has at the end. */
   epochs: number;
+  /** Number of scans of a step, and of steps of an epoch. */
+  batchSize: number;
+  stepsPerEpoch: number;
   onWarning: (message: string) => void;
 }
 
@@ -47,7 +55,8 @@ export interface Resumed<Epoch, Best> {
 
 /**
  * Reads the last checkpoint, checks that the best checkpoint is the one that it names, and rewrites last.json, best.json and
- * history.jsonl where they differ from the state. Returns undefined if there is no last checkpoint.
+ * history.jsonl where they differ from the state. If the last checkpoint is damaged, the one before takes its place, with a
+ * warning. Returns undefined if there is no last checkpoint.
  *
  * @throws {UserError} if a checkpoint is missing, damaged, or of another training or epoch
  */
@@ -55,7 +64,8 @@ export async function resume<Epoch extends { epoch: number; loss: number }, Best
   options: ResumeOptions<Epoch, Best>,
 ): Promise<Resumed<Epoch, Best> | undefined> {
   const { folder, epochs, onWarning } = options;
-  const last = await readCheckpoint(lastCheckpoint(folder), options);
+  await removeIncomplete(folder);
+  const last = await readLast(options);
   if (last === undefined) {
     if (existsSync(bestCheckpoint(folder)))
       onWarning(`${lastCheckpoint(folder)} is missing: training begins anew with the first epoch`);
@@ -66,21 +76,98 @@ export async function resume<Epoch extends { epoch: number; loss: number }, Best
       file: last.file,
       remedy: `set epochs to ${last.state.epochs} or more, or ${trainAnew(last.file)}`,
     });
+  requireInside(last, options);
   if (!last.hasDigests)
     onWarning(
       `${last.file} was written by an earlier version, without digests: that the checkpoints belong together was checked only by their epochs`,
     );
   await adoptNextBest(options, last.state);
-  const best = await requireBestOf(options, last.state);
-  const state = { ...last.state, best: { ...last.state.best!, sha256: best.sha256 } };
+  // Inside the first epoch there is no best one yet.
+  const best = hasNoBestYet(last) ? undefined : await requireBestOf(options, last.state);
+  const state = best ? { ...last.state, best: { ...last.state.best!, sha256: best.sha256 } } : last.state;
   const durations = await readDurations(folder, state.history);
-  for (const { file, state } of [last, best]) await writeIfChanged(stateFile(file), stateText(state));
+  for (const checkpoint of best ? [last, best] : [last])
+    await writeIfChanged(stateFile(checkpoint.file), stateText(withInside(checkpoint)));
   await writeIfChanged(historyFile(folder), historyText(state.history, durations));
   return { last, state, durations };
 }
 
-/** The content of the copy of a state. */
-export const stateText = (state: unknown) => `${JSON.stringify(state, null, 2)}\n`;
+const hasNoBestYet = ({ state, inside }: Checkpoint<LoopState<unknown, unknown>>) =>
+  state.best === null && state.epochs === 0 && inside !== undefined;
+
+/** @throws {UserError} if a checkpoint inside an epoch does not fit the training's epochs and steps. */
+function requireInside(
+  { file, state, inside }: Checkpoint<{ epochs: number }>,
+  { epochs, batchSize, stepsPerEpoch }: { epochs: number; batchSize: number; stepsPerEpoch: number },
+) {
+  if (inside === undefined) return;
+  const refuse = (problem: string, remedy = trainAnew(file)) => {
+    throw new UserError(problem, { file, remedy });
+  };
+  if (state.epochs >= epochs)
+    refuse(
+      `was written inside epoch ${state.epochs + 1}, but the training has ${epochs} epochs`,
+      `set epochs to ${state.epochs + 1} or more, or ${trainAnew(file)}`,
+    );
+  if (inside.batchSize !== batchSize)
+    refuse(`belongs to another training: batchSize is ${inside.batchSize}, expected ${batchSize}`);
+  if (inside.steps >= stepsPerEpoch)
+    refuse(
+      `was written after step ${inside.steps} of an epoch, but the training's epochs have ${stepsPerEpoch} steps`,
+    );
+}
+
+/** Reads the last checkpoint; if it is damaged, puts the previous one in its place, with the best checkpoint that it names. */
+async function readLast<Epoch, Best extends BoundBest>(
+  options: ResumeOptions<Epoch, Best>,
+): Promise<Checkpoint<LoopState<Epoch, Best>> | undefined> {
+  const [file, before] = [lastCheckpoint(options.folder), previousCheckpoint(options.folder)];
+  let problem = 'is missing';
+  try {
+    const last = await readCheckpoint(file, options);
+    if (last !== undefined || !existsSync(before)) return last;
+  } catch (error) {
+    if (!(error instanceof DamagedCheckpoint)) throw error;
+    if (!existsSync(before)) throw error;
+    problem = error.problem;
+  }
+  const unusable = (reason: string) =>
+    new UserError(`${problem}; the checkpoint before it cannot be used either: ${reason}`, {
+      file,
+      remedy: trainAnew(file),
+    });
+  const previous = await readCheckpoint(before, options).catch((error: unknown) => {
+    throw error instanceof UserError ? unusable(`${before} ${error.problem}`) : error;
+  });
+  if (!hasNoBestYet(previous!) && !(await restoreBest(options, previous!.state)))
+    throw unusable(`the best checkpoint of epoch ${(previous!.state.best?.epoch ?? 0) + 1}, which it names, is missing or damaged`); // prettier-ignore
+  await rename(before, file);
+  const { state, inside } = previous!;
+  const place = inside === undefined ? '' : ` and ${inside.steps} steps of the next one`;
+  options.onWarning(
+    `${file} ${problem}: training goes on from the checkpoint before it, after ${state.epochs} epochs${place}`,
+  );
+  return { ...previous!, file };
+}
+
+/** Makes sure that the best checkpoint is the one that the previous checkpoint names. Returns false if there is none. */
+async function restoreBest<Epoch, Best extends BoundBest>(
+  options: CheckpointKind<LoopState<Epoch, Best>> & { folder: string },
+  { best }: LoopState<Epoch, Best>,
+): Promise<boolean> {
+  const isBest = async (file: string) => {
+    const found = await readCheckpoint(file, options).catch((error: unknown) => {
+      if (error instanceof UserError) return undefined;
+      throw error;
+    });
+    return found !== undefined && problemOf(found, best) === undefined;
+  };
+  const [file, kept] = [bestCheckpoint(options.folder), previousBestCheckpoint(options.folder)];
+  if (await isBest(file)) return true;
+  if (!(await isBest(kept))) return false;
+  await rename(kept, file);
+  return true;
+}
 
 /** Completes the change of the best checkpoint if the last checkpoint names the next one already; else removes the next one. */
 async function adoptNextBest<Epoch, Best extends BoundBest>(
@@ -95,7 +182,7 @@ async function adoptNextBest<Epoch, Best extends BoundBest>(
     throw error;
   });
   if (next !== undefined && next.sha256 === best?.sha256 && next.state.best?.epoch === best.epoch)
-    await rename(file, bestCheckpoint(options.folder));
+    await replaceBest(options.folder);
   else await rm(file);
 }
 

@@ -145,7 +145,10 @@ export async function trainSliceNetwork(
       },
       record: (epoch, { scores }): SliceEpoch => ({ ...epoch, scores }),
       best: { of: (epoch, score) => ({ epoch, score: score! }), score: ({ score }) => score },
-      onResume: ({ history }, { seconds }) => onEpoch?.(history.at(-1)!, { epochs, resumed: true, seconds }),
+      onResume({ history }, { durations: { seconds } }) {
+        const last = history.at(-1); // absent inside the first epoch
+        if (last !== undefined) onEpoch?.(last, { epochs, resumed: true, seconds });
+      },
       onEpoch: ({ history }, seconds) => onEpoch?.(history.at(-1)!, { epochs, resumed: false, seconds }),
       onWarning: options.onWarning ?? ((message) => console.error(message)),
       remedy: 'give a lower --learning-rate and another --out',

@@ -47,11 +47,21 @@ export interface TrainOptions {
   onProgress?: (progress: Progress) => void;
   /** Called with what a person should know of and what does not stop the member; default: standard error. */
   onWarning?: (message: string) => void;
+  /**
+   * A checkpoint is written at the first step after so many seconds without one, beside those at the ends of epochs;
+   * 0: only at the ends of epochs. Default 300.
+   */
+  checkpointSeconds?: number | undefined;
+  /** The clock that `checkpointSeconds` is measured by, in seconds; default: the process's monotonic clock. */
+  clock?: () => number;
   /** Called before each step; returning true ends the run with a StoppedError. */
   stop?: () => boolean;
 }
 
-/** Progress of a member, for display: epochs and steps count from 1 here. */
+/**
+ * Progress of a member, for display: epochs and steps count from 1 here. An event `resumed` has the last finished epoch, 0 if
+ * there is none, and the finished steps of the next epoch, 0 if it begins with its first.
+ */
 export interface Progress {
   kind: 'resumed' | 'step' | 'epoch';
   epoch: number;
@@ -68,7 +78,9 @@ export interface Progress {
 }
 
 /**
- * Trains from the first epoch, or from the folder's last checkpoint, to the last epoch. Afterwards the model has the weights
+ * Trains from the first epoch, or from the folder's last checkpoint, which may lie inside an epoch, to the last epoch. The
+ * files at the end do not depend on when checkpoints were written. `training.accumulate` may differ from an earlier start of the
+ * same member: training goes on with steps of the same scans, and a warning says from where on. Afterwards the model has the weights
  * of the best epoch (the averaged weights, if the recipe averages): the epoch with the highest score on the validation scans,
  * and of equal scores the earliest; without validation scans the last epoch.
  *
@@ -129,10 +141,10 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
       judge: async (epoch) => ({ score: await scoreOf(options, epoch) }),
       record: (epoch, { score }) => ({ ...epoch, macroF1: score }),
       best: { of: (epoch, macroF1) => ({ epoch, macroF1 }), score: ({ macroF1 }) => macroF1 },
-      onResume(resumed) {
+      onResume(resumed, { steps }) {
         state = resumed;
         const loss = resumed.history.at(-1)?.loss ?? null;
-        report('resumed', state, { epoch: resumed.epochs, step: 0, loss, seconds: 0 });
+        report('resumed', state, { epoch: resumed.epochs, step: steps, loss, seconds: 0 });
       },
       onStep: ({ epoch, ...now }) => report('step', state, { epoch: epoch + 1, ...now }),
       onWarning: options.onWarning ?? ((message) => console.error(message)),
@@ -142,6 +154,8 @@ export async function trainMember(options: TrainOptions): Promise<RunState> {
         report('epoch', state, { epoch: epoch + 1, step: stepsPerEpoch(size), loss, seconds });
       },
       remedy: 'lower training.learningRate in the recipe, or look at the scans of this batch',
+      checkpointSeconds: options.checkpointSeconds,
+      clock: options.clock,
       stop: options.stop,
     });
   } finally {

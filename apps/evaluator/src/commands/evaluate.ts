@@ -28,12 +28,13 @@ export function evaluateCommand(): Command {
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
   const intervals = scoresOfRun((await readRunInput(run)).input).map(intervalTable);
-  const { recipe, val, outOfFold, test, missing, unusable, notScored, findings } = evaluation;
+  const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
   if (json) {
     print(JSON.stringify({ ...evaluation, intervals: intervals.map(tableJson) }, null, 2));
   } else {
     print(`Run ${run}, recipe ${recipe}`);
     if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
+    for (const { member, reason } of failures) print(`The training of ${member} failed: ${reason}`);
     if (unusable.length > 0)
       print(`Not usable, so not in the tables: ${unusable.map(({ member }) => member).join(', ')}`);
     const tables = outOfFold ? 'table of test scans' : 'tables';

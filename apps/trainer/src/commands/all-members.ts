@@ -1,11 +1,13 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { messageOf, print, printError, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   classTable,
   datasetFile,
+  type Isolation,
+  logFile,
   memberFolder,
   type MemberOutcome,
   openRecipe,
@@ -13,6 +15,7 @@ import {
   prepareRun,
   requirePretrained,
   splitsFile,
+  tensorboardWriter,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
@@ -22,11 +25,14 @@ import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
   allowLeaksOption,
+  checkpointMinutesOption,
+  dashboardOption,
   dataOption,
   devicesOption,
   engineOption,
   filterOption,
   fromScratchOption,
+  isolationOption,
   masksOption,
   type NumericsOptions,
   numericsOptions,
@@ -37,6 +43,8 @@ import {
   valuesOption,
   volumesOption,
 } from '../options.ts';
+import { plan } from './plan.ts';
+import { type Dashboard, openDashboard } from '../dashboard/server.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 
@@ -49,6 +57,12 @@ interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
+  isolation: Isolation;
+  checkpointMinutes: number;
+  /** Prints the plan, and trains nothing. */
+  dryRun?: boolean;
+  /** Port of the live page, or whether there is one. */
+  dashboard?: number | true;
 }
 
 export function allMembersCommand(): Command {
@@ -61,12 +75,16 @@ export function allMembersCommand(): Command {
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
     .addOption(devicesOption())
     .addOption(engineOption())
+    .addOption(isolationOption())
+    .addOption(checkpointMinutesOption())
     .addOption(volumesOption('--volumes'))
     .addOption(scanDeadlineOption())
     .addOption(valuesOption())
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
+    .addOption(dashboardOption())
+    .option('--dry-run', 'print the plan as trainer:plan does, and train nothing')
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
@@ -83,6 +101,7 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     throw new UserError('--labels names a table of scans, but there is no data set', {
       remedy: 'name the folder of the scans with --data',
     });
+  if (options.dryRun) return plan({ ...options, data: options.data ?? phantomsForPlan() });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
@@ -98,11 +117,19 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       run,
       devices: options.devices,
       engine: options.engine,
+      isolation: options.isolation,
       store,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: claimed.signal,
     });
-    return runMembers(prepared, { run, store, ...claimed });
+    const checkpointSeconds = 60 * options.checkpointMinutes;
+    const { isolation, dashboard } = options;
+    const page = dashboard === undefined ? undefined : await dashboardOf(run, dashboard);
+    try {
+      return await runMembers(prepared, { run, store, isolation, checkpointSeconds, ...claimed });
+    } finally {
+      await page?.end();
+    }
   });
 }
 
@@ -110,29 +137,56 @@ export interface RunMembersOptions extends ClaimedWork {
   run: string;
   /** Folder of the volume store. */
   store: string;
-  /** Trains no member, see `trainMembers`. */
+  /** As in `trainMembers`. */
   predictOnly?: boolean;
+  isolation?: Isolation;
+  checkpointSeconds?: number;
 }
 
 /** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
 export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
-  const { plan, devices, state } = prepared;
-  const { run, store, signal, stopping, lost, predictOnly = false } = options;
+  const { plan, devices, expected, state } = prepared;
+  const { stopping, lost, ...train } = options;
+  const { run } = options;
   describeRun(run, prepared);
   const display = memberDisplay(plan, state);
   stopping.notify = display.notify;
+  const tensorboard = tensorboardWriter(run, (problem) => display.notify(`NOTE: ${problem}`));
   const outcomes = await trainMembers({
-    run,
+    ...train,
     plan,
     devices,
-    store,
-    onEvent: display.event,
-    signal,
-    predictOnly,
+    expected,
+    onEvent(event) {
+      display.event(event);
+      // After a start, too: an earlier coordinator may have been killed before it wrote the last epoch.
+      if (event.kind !== 'progress' || event.progress.kind !== 'step') tensorboard.update(event.member);
+    },
   });
+  await tensorboard.end();
   await display.end();
   lost.throwIfAborted();
   return summarise(run, outcomes);
+}
+
+/** Opens the live page. The training does without it if that fails. */
+async function dashboardOf(run: string, port: number | true): Promise<Dashboard | undefined> {
+  try {
+    const dashboard = await openDashboard({ run, port: port === true ? 0 : port });
+    print(`Dashboard: ${dashboard.address}`);
+    return dashboard;
+  } catch (error) {
+    printError(`NOTE: there is no dashboard: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** A dry run makes no scans. */
+function phantomsForPlan(): string {
+  if (existsSync(join(phantoms.folder, 'phantoms.json'))) return phantoms.folder;
+  throw new UserError('--dry-run plans for the scans of a data set, and there is none yet', {
+    remedy: 'name the folder of the scans with --data',
+  });
 }
 
 async function phantomScans(): Promise<string> {
@@ -165,19 +219,33 @@ function describeRun(run: string, { plan, scans, report, state, notes }: Prepare
 function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
   print('');
-  for (const { member, macroF1 } of of('done')) {
+  for (const { member, macroF1, attempts } of of('done')) {
     const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
-    print(`done     ${member}${score}: ${memberFolder(run, member)}`);
+    const needed = attempts > 1 ? `, needed ${attempts} attempts` : '';
+    print(`done     ${member}${score}${needed}: ${memberFolder(run, member)}`);
   }
   for (const { member } of of('stopped'))
     print(`stopped  ${member}: the same command continues its training`);
   for (const { member } of of('untrained'))
     print(`not trained  ${member}: nx run trainer:all-members trains it`);
   for (const { member, notes } of outcomes) for (const note of notes) print(`NOTE     ${member}: ${note}`);
-  for (const { member, reason } of of('failed')) print(`FAILED   ${member}: ${reason}`);
+  for (const outcome of of('failed')) printFailure(run, outcome);
   print(`plan: ${planFile(run)}; data set report: ${datasetFile(run)}`);
-  if (of('failed').length > 0) return 1;
+  if (of('failed').length > 0) {
+    if (of('done').length > 0)
+      print(
+        `nx run evaluator:submit -- --run ${run} evaluates those that are done and says which are missing`,
+      );
+    return 1;
+  }
   if (of('stopped').length > 0) return 130;
   print(`next: nx run evaluator:submit -- --run ${run}`);
   return 0;
+}
+
+/** A failed member with its cause last. */
+function printFailure(run: string, { member, reason, attempts, stderrTail }: MemberOutcome) {
+  const needed = attempts > 1 ? ` (${attempts} attempts, log: ${logFile(run, member)})` : '';
+  print(`FAILED   ${member}: ${reason}${needed}`);
+  if (stderrTail !== undefined) for (const line of stderrTail.split('\n')) print(`         ${line}`);
 }

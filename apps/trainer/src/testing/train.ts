@@ -58,19 +58,27 @@ export function killTrainings() {
   for (const child of children) child.kill('SIGKILL');
 }
 
-type Watch = (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+export interface TrainCommandOptions {
+  /** Called with the whole output after each piece of it. */
+  watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+  recipe?: string;
+  /** Further arguments of the command. */
+  args?: readonly string[];
+  /** Arguments of Node. */
+  node?: readonly string[];
+  /** A command that the trainer is started with; its arguments follow. */
+  before?: readonly string[];
+}
 
-/**
- * Trains a recipe in `folder`, tiny.yaml by default, into the run `name`. `watch` is called with the whole output after
- * each piece of it.
- */
+/** Trains a recipe in `folder`, tiny.yaml by default, into the run `name`. */
 export async function train(
   folder: string,
   name: string,
-  { watch = () => {}, recipe = 'tiny.yaml' }: { watch?: Watch; recipe?: string } = {},
+  { watch = () => {}, recipe = 'tiny.yaml', args = [], node = [], before = [] }: TrainCommandOptions = {},
 ): Promise<Ended> {
-  const args = `all-members --data data --recipe ${recipe} --run ${name} --devices cpu:1,cpu:1 --volumes volumes`;
-  const child = spawn(process.execPath, [main, ...args.split(' ')], { cwd: folder });
+  const own = `all-members --data data --recipe ${recipe} --run ${name} --devices cpu:1,cpu:1 --volumes volumes`;
+  const [command, ...words] = [...before, process.execPath, ...node, main, ...own.split(' '), ...args];
+  const child = spawn(command!, words, { cwd: folder });
   children.add(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

@@ -1,8 +1,7 @@
 // All scans of an index into the store: recalled where nothing has changed, otherwise prepared in worker threads.
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { codeOf, messageOf, sweepTemporaryFiles, UserError } from '@ct-ensemble/core';
+import { codeOf, messageOf, sweepTemporaryFiles, usableCores, UserError } from '@ct-ensemble/core';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { mapConcurrent } from '../concurrent.ts';
@@ -97,7 +96,7 @@ export async function prepareDataset(options: {
   const inThisThread = Object.keys(networks).length > 0;
   const concurrency =
     options.concurrency ??
-    (inThisThread ? SCANS_WITH_NETWORKS : Math.min(MAX_WORKERS, availableParallelism()));
+    (inThisThread ? SCANS_WITH_NETWORKS : Math.min(MAX_WORKERS, usableCores()));
   const pool =
     inThisThread || unknown.length === 0 ? null : startWorkers(Math.min(concurrency, unknown.length));
   try {

@@ -23,6 +23,7 @@ import { submissionNames } from './scan-names.ts';
 import type { SubsetScores } from './evaluation.ts';
 import { readSubmission } from './submission.ts';
 import { planOf, recipeText, scan, temporaryRun } from '../testing.fixture.ts';
+import { writeFailed } from '../run-status.ts';
 
 const classes = ['non-covid', 'covid'];
 const val = [scan('val/covid/a', 1), scan('val/non-covid/b', 0)];
@@ -249,6 +250,18 @@ describe('probabilities that are not those of the run', () => {
     ]);
     await rm(doneFile(run, 'y'));
     await expect(evaluateRun(run)).rejects.toThrow(message);
+  });
+
+  it('scores the ensemble of those that are done where a member failed, and says which and why', async () => {
+    const run = await runOf(['x', 'y', 'z']);
+    await finish(run, 'x', good);
+    await finish(run, 'z', good);
+    await writeFailed(run, 'y', { reason: 'its process was ended by SIGSEGV', kind: 'signal', attempt: 4 });
+    const { val, missing, failures, notScored } = await evaluateRun(run);
+    expect(val!.subsets.map(({ subset }) => subset)).toEqual([['x'], ['z'], ['x', 'z']]);
+    expect(missing).toEqual(['y']);
+    expect(failures).toEqual([{ member: 'y', reason: 'its process was ended by SIGSEGV' }]);
+    expect(notScored).toEqual([{ submission: 'all', members: ['y'] }]);
   });
 
   it('names the first ten scans of many', async () => {

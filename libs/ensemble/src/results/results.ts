@@ -15,6 +15,7 @@ import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import { predictionsTable } from './predictions.ts';
 import { OUT_OF_FOLD, predictionsFile, submissionFolder } from '../run-folder.ts';
+import { readFailed } from '../run-status.ts';
 import { readRunScans, type RunScans } from './run-scans.ts';
 import { updateSubmissions } from './submission-folder.ts';
 import {
@@ -38,6 +39,8 @@ export interface RunEvaluation {
   test: Evaluation | null;
   /** Members that are not done and so not scored. */
   missing: string[];
+  /** Those among them whose training failed last, and why. */
+  failures: { member: string; reason: string }[];
   /** Members that are done, but cannot be scored: a file is missing, damaged or not of this run's scans. */
   unusable: UnusableMember[];
   /**
@@ -73,6 +76,7 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
       : null,
     test: hasClasses ? evaluate(test, scored) : null,
     missing,
+    failures: await failuresOf(run, missing),
     unusable,
     notScored: (hasFolds && !hasClasses ? [] : submissions)
       .filter((submission) => !scored.includes(submission))
@@ -82,6 +86,15 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
       })),
     findings: findingsIn(usable),
   };
+}
+
+async function failuresOf(run: string, members: readonly string[]): Promise<RunEvaluation['failures']> {
+  const failures = members.map(async (member) => {
+    // A failed.json that cannot be read is no reason to score nothing.
+    const reason = (await readFailed(run, member).catch(() => undefined))?.reason;
+    return reason === undefined ? [] : [{ member, reason }];
+  });
+  return (await Promise.all(failures)).flat();
 }
 
 /** The members with their folds and the probabilities of these. */

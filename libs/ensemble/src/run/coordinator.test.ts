@@ -2,18 +2,29 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeJson } from '@ct-ensemble/core';
+import { usableMemory, writeJson } from '@ct-ensemble/core';
 import type { Device } from '@ct-ensemble/engine';
 import { lastCheckpoint } from '@ct-ensemble/training';
+import { type Clock, realClock } from './clock.ts';
 import { type CoordinatorOptions, type MemberEvent, trainMembers } from './coordinator.ts';
 import { deviceName, parseDevices } from './devices.ts';
+import { processPort } from './ports/process.ts';
+import { threadPort } from './ports/thread.ts';
 import { asProbabilities } from './member-probabilities.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
-import { doneFile, failedFile, memberFolder, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { doneFile, logFile, memberFolder, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
+import { type Isolation, readCoordinator, readFailed, readProgress } from '../run-status.ts';
+import { readPlan } from './plan.ts';
 import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
 const twoDevices = parseDevices('cpu:1,cpu:1', 9, { cores: 2, gpus: 0 });
+
+/** Waits between attempts take milliseconds. */
+const clock: Clock = {
+  now: realClock.now,
+  sleep: (seconds, signal) => realClock.sleep(seconds / 1000, signal),
+};
 
 async function train(members: string[], options: Partial<CoordinatorOptions> & { devices?: Device[] } = {}) {
   const run = options.run ?? (await temporaryRun());
@@ -24,7 +35,8 @@ async function train(members: string[], options: Partial<CoordinatorOptions> & {
     options.onEvent?.(event);
   };
   const plan = planOf(members, devices.map(deviceName));
-  const outcomes = await trainMembers({ run, plan, store: run, worker, ...options, devices, onEvent });
+  if (!existsSync(planFile(run))) await writeJson(planFile(run), plan);
+  const outcomes = await trainMembers({ run, plan, store: run, worker, clock, ...options, devices, onEvent });
   return { run, outcomes, events };
 }
 
@@ -49,12 +61,42 @@ test('trains every member, one at a time on each device, and hands on its progre
   expect([...placed].sort()).toEqual([0, 1]); // the fake worker reports the index of its device
 });
 
-test('a member that fails does not stop the others; the reason is told and kept', async () => {
+test('starts the members that take longest first, and none beside another if the memory holds only one', async () => {
+  const memoryBytes = 0.6 * usableMemory();
+  const expected = ['a', 'b', 'c'].map((member, i) => ({
+    member,
+    architecture: 'densenet_small',
+    state: 'new' as const,
+    scans: { train: 1, val: 1, test: 1 },
+    needs: [{ device: 'cpu:1', seconds: [2, 9, 5][i]!, memoryBytes }],
+  }));
+  let running = 0;
+  const { events, outcomes } = await train(['a', 'b', 'c'], {
+    expected,
+    onEvent({ kind }) {
+      if (kind === 'started') expect(++running).toBe(1);
+      if (kind === 'done') running--;
+    },
+  });
+  expect(outcomes.map(({ status }) => status)).toEqual(['done', 'done', 'done']);
+  expect(events.filter(({ kind }) => kind === 'started').map(({ member }) => member)).toEqual([
+    'b',
+    'c',
+    'a',
+  ]);
+});
+
+test('a member that fails does not stop the others; the reason is reported and kept', async () => {
   const { run, outcomes } = await train(['a', 'fails', 'c']);
   expect(outcomes.map(({ status }) => status)).toEqual(['done', 'failed', 'done']);
   expect(outcomes[1]!.reason).toBe('fails cannot go on');
-  expect(JSON.parse(await readFile(failedFile(run, 'fails'), 'utf8'))).toEqual({
+  expect(outcomes[1]!.stderrTail).toMatch(/fake-worker\.mjs:\d+/);
+  expect(await readFailed(run, 'fails')).toMatchObject({
     reason: 'fails cannot go on',
+    kind: 'exception',
+    attempt: 4,
+    signal: null,
+    exitCode: null,
   });
 });
 
@@ -65,9 +107,9 @@ test('a member whose failure cannot be written down fails with its reason, and t
   const { outcomes } = await train(['fails', 'b', 'c'], { run });
   expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'done', 'done']);
   expect(outcomes[0]!.reason).toBe('fails cannot go on');
-  expect(outcomes[0]!.notes).toEqual([
+  expect(outcomes[0]!.notes).toContainEqual(
     expect.stringMatching(/^the reason of its failure could not be kept: .*failed\.json: .* → /),
-  ]);
+  );
 });
 
 test('a member whose done.json is damaged or a folder fails by name, and the others go on', async () => {
@@ -115,8 +157,8 @@ test.each([[['test']], [['val', 'test']]] as const)(
     );
     const { events } = await train(['a', 'b'], { run });
     const started = events.filter(({ kind }) => kind === 'started');
-    expect(started).toContainEqual({ member: 'a', kind: 'started', device: 'cpu:1', splits });
-    expect(started).toContainEqual({ member: 'b', kind: 'started', device: 'cpu:1' });
+    expect(started).toContainEqual({ member: 'a', kind: 'started', device: 'cpu:1', attempt: 1, splits });
+    expect(started).toContainEqual({ member: 'b', kind: 'started', device: 'cpu:1', attempt: 1 });
   },
 );
 
@@ -128,7 +170,7 @@ test('to predict only, members that are not trained stay so', async () => {
     ['b', 'untrained'],
   ]);
   expect(events.filter(({ kind }) => kind === 'started')).toEqual([
-    { member: 'a', kind: 'started', device: 'cpu:1', splits: ['test'] },
+    { member: 'a', kind: 'started', device: 'cpu:1', attempt: 1, splits: ['test'] },
   ]);
 });
 
@@ -158,4 +200,118 @@ test('a request to stop reaches the members at work and keeps the others from st
     onEvent: ({ kind }) => kind === 'progress' && controller.abort(),
   });
   expect(outcomes.map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
+});
+
+const isolations: Isolation[] = ['thread', 'process'];
+
+describe.each(isolations)('a member that dies in a %s', (isolation) => {
+  const inProcess = isolation === 'process';
+
+  test('is started again with a wait, and the others go on; the log says why and what it needed', async () => {
+    const { run, outcomes, events } = await train(['exits-once', 'b', 'rejects-once'], { isolation });
+    expect(outcomes.map(({ status, attempts }) => [status, attempts])).toEqual([
+      ['done', 2],
+      ['done', 1],
+      ['done', 2],
+    ]);
+    expect(outcomes[0]!.notes).toEqual([
+      `attempt 1 failed: its ${inProcess ? 'process' : 'worker thread'} exited with code 7`,
+    ]);
+    expect(outcomes[2]!.notes).toEqual(['attempt 1 failed: unhandled error: nobody awaits this']);
+    expect(events).toContainEqual(
+      expect.objectContaining({ member: 'exits-once', kind: 'retrying', attempt: 1, wait: 1 }),
+    );
+    const log = await readFile(logFile(run, 'exits-once'), 'utf8');
+    expect(log).toMatch(/error attempt 1 failed, the next one starts in 1 s: .* code 7\n/);
+    expect(log).toMatch(/info attempt 2 on cpu:1 \(.*\n.* info epoch 1\/3: .*\n/);
+    expect(await readProgress(run, 'exits-once')).toMatchObject({
+      state: 'done',
+      attempt: 2,
+      isolation,
+      epoch: 3,
+      epochs: 3,
+    });
+    expect(await readCoordinator(run)).toMatchObject({
+      state: 'ended',
+      isolation,
+      devices: [{ members: [] }, { members: [] }],
+      waiting: [],
+    });
+    expect(existsSync(join(memberFolder(run, 'exits-once'), '.process.json'))).toBe(false);
+  });
+
+  test('again and again is given up after three attempts more; progress gives it new ones', async () => {
+    const { run, outcomes } = await train(['exits', 'b'], { isolation });
+    expect(outcomes.map(({ status, attempts }) => [status, attempts])).toEqual([
+      ['failed', 4],
+      ['done', 1],
+    ]);
+    expect(await readFailed(run, 'exits')).toMatchObject({ kind: 'exit', exitCode: 7, attempt: 4 });
+    expect(await readProgress(run, 'exits')).toMatchObject({ state: 'failed', attempt: 4 });
+    const retry = { waits: [0.1] };
+    const { events } = await train(['exits-progress'], {
+      isolation,
+      retry,
+      onEvent: (event) => {
+        if (event.kind === 'started' && event.attempt === 4) throw new Error('enough');
+      },
+    }).catch(() => ({ events: 'went on' }));
+    expect(events).toBe('went on');
+  });
+
+  test("for lack of V8's memory goes on with smaller micro-batches, which the plan keeps", async () => {
+    const port = inProcess ? processPort({ heapLimit: 64 }) : threadPort({ heapLimit: 64 });
+    const { run, outcomes } = await train(['fillsheap-once', 'b'], { isolation, port });
+    expect(outcomes.map(({ status, attempts }) => [status, attempts])).toEqual([
+      ['done', 2],
+      ['done', 1],
+    ]);
+    expect(outcomes[0]!.notes).toEqual([
+      expect.stringMatching(/attempt 1 failed: .*(JS heap out of memory|SIGABRT for lack of memory)/),
+      expect.stringMatching(/^goes on with micro-batches of 2 scans, 2 in each step of 4\./),
+    ]);
+    expect((await readPlan(run)).members.map(({ accumulate }) => accumulate)).toEqual([2, undefined]);
+  });
+
+  test("for lack of the device's memory tries ever smaller micro-batches", async () => {
+    const { run, outcomes } = await train(['small', 'memory'], { isolation });
+    expect(outcomes.map(({ status, attempts }) => [status, attempts])).toEqual([
+      ['done', 3],
+      ['failed', 3],
+    ]);
+    expect(await readFailed(run, 'memory')).toMatchObject({ kind: 'out-of-memory' });
+    expect((await readPlan(run)).members.map(({ accumulate }) => accumulate)).toEqual([4, 4]);
+    expect(await readProgress(run, 'small')).toMatchObject({ accumulate: 4 });
+  });
+});
+
+test('a native crash ends one process only, and is reported with its signal and the tail of its standard error', async () => {
+  const { run, outcomes } = await train(['segfaults', 'b'], {
+    isolation: 'process',
+    retry: { waits: [0.1] },
+  });
+  expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'done']);
+  expect(outcomes[0]).toMatchObject({
+    reason: 'its process was ended by SIGSEGV',
+    stderrTail: 'about to crash',
+    attempts: 2,
+  });
+  expect(await readFailed(run, 'segfaults')).toMatchObject({
+    kind: 'signal',
+    signal: 'SIGSEGV',
+    stderrTail: 'about to crash',
+  });
+  expect(await readFile(logFile(run, 'segfaults'), 'utf8')).toMatch(/SIGSEGV\n.*\n {2}about to crash\n/);
+});
+
+test('a request to stop reaches the members in processes', async () => {
+  const controller = new AbortController();
+  const { run, outcomes } = await train(['endless-1', 'b'], {
+    isolation: 'process',
+    signal: controller.signal,
+    onEvent: ({ kind, member }) => kind === 'progress' && member === 'endless-1' && controller.abort(),
+  });
+  expect(outcomes[0]!.status).toBe('stopped');
+  expect(await readProgress(run, 'endless-1')).toMatchObject({ state: 'stopped' });
+  expect(await readCoordinator(run)).toMatchObject({ state: 'stopped' });
 });

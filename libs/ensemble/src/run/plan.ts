@@ -23,6 +23,11 @@ const memberPlan = z.object({
   views: z.array(z.object({ depth: z.int(), height: z.int(), width: z.int() })),
   /** Where it is to be trained; a device that is free earlier may take it. Its config.json says where it was. */
   device: z.string(),
+  /**
+   * Micro-batches in a step, if memory was too small for as many scans at once as the recipe says. A later start begins with
+   * this number.
+   */
+  accumulate: z.int().positive().optional(),
 });
 
 const planSchema = z.object({
@@ -123,6 +128,8 @@ export interface AdoptOptions {
 
 /** How a run was entered: as a new one, or continued. */
 export interface AdoptedPlan {
+  /** The plan with what an earlier start has learnt about the members. */
+  plan: Plan;
   state: 'new' | 'continued';
   /** One line for each thing that differs from the last start and is allowed to. */
   notes: string[];
@@ -240,7 +247,7 @@ export async function adoptPlan(
   if (old === undefined) {
     await writeScans(run, scans);
     await writeJson(planFile(run), plan);
-    return { state: 'new', notes: [] };
+    return { plan, state: 'new', notes: [] };
   }
   const { recipe } = plan;
   requireSameRecipe(old, { run, recipe });
@@ -263,8 +270,20 @@ export async function adoptPlan(
     for (const { name } of [...recipe.members, ...retired])
       await rm(probabilitiesFile(run, name, 'test'), { force: true });
   await writeScans(run, scans);
-  await writeJson(planFile(run), { ...plan, retired });
-  return { state: 'continued', notes: notesOn(old, { plan, test }) };
+  const members = plan.members.map((member) => {
+    const learnt = old.members.find(({ name }) => name === member.name)?.accumulate;
+    return learnt === undefined ? member : { ...member, accumulate: learnt };
+  });
+  const adopted = { ...plan, members, retired };
+  await writeJson(planFile(run), adopted);
+  return { plan: adopted, state: 'continued', notes: notesOn(old, { plan: adopted, test }) };
+}
+
+/** Notes in the plan of a run how many micro-batches the memory of a device asks of a member. */
+export async function keepAccumulate(run: string, member: string, accumulate: number) {
+  const plan = await readPlan(run);
+  const members = plan.members.map((each) => (each.name === member ? { ...each, accumulate } : each));
+  await writeJson(planFile(run), { ...plan, members });
 }
 
 function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[] }): string[] {
@@ -283,6 +302,13 @@ function notesOn(old: Plan, { plan, test }: { plan: Plan; test: readonly string[
           `training.epochs was ${epochs} and is now ${plan.recipe.training.epochs}: all members are trained on`,
         ]
       : []),
+    ...plan.members.flatMap(({ name, accumulate }) =>
+      accumulate === undefined
+        ? []
+        : [
+            `${name} trains with ${accumulate} micro-batches in a step, as memory was too small at an earlier start`,
+          ],
+    ),
   ];
 }
 

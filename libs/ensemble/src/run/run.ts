@@ -17,8 +17,11 @@ import { architectureOf, classifierNames, pretrainedFile } from '@ct-ensemble/mo
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
-import { deviceName, parseDevices, thisMachine } from './devices.ts';
+import { deviceName, divideGpuMemory, parseDevices, thisMachine } from './devices.ts';
 import { checkFolds, foldsOf, isFolded, withFolds } from './folds.ts';
+import { type Expectation, expectMembers, requireMemory } from '../planning/expectations.ts';
+import { knownProbe, type Probe } from '../planning/probe.ts';
+import type { ProbeSettings } from '../planning/probe-settings.ts';
 import { type NetworkChoice, withNetworks } from './networks.ts';
 import {
   type AdoptedPlan,
@@ -38,6 +41,7 @@ import {
 } from '../recipes/engine-settings.ts';
 import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
+import type { Isolation } from '../run-status.ts';
 import { datasetFile, doneFile, memberFolder, type MemberScans, splitsFile } from '../run-folder.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
@@ -61,11 +65,15 @@ export interface PrepareRunOptions extends PrepareVolumesOptions {
   /** As written in `--devices`. */
   devices: string;
   engine: EngineKind;
+  /** Default: thread. */
+  isolation?: Isolation;
 }
 
 export interface PreparedRun {
   plan: Plan;
   devices: Device[];
+  /** What each member needs, as far as `trainer:plan` or the run's own epochs have measured it. */
+  expected: Expectation[];
   /** Each member's; all are the same but for their volumes. */
   scans: MemberScans[];
   report: DatasetReport;
@@ -189,13 +197,15 @@ function requireUse({ name, volume }: Recipe, { filter, segmenter }: Preparation
 }
 
 /**
- * Reads the data set, prepares its volumes and writes plan, data set report, splits and scans into the run folder.
- *
- * @throws UserError for a data set, device list or run folder that cannot be used.
+ * The devices of a run, with the shares of GPUs on which several members train at once.
+ * @throws UserError for a list of devices that the recipe or the engine cannot use.
  */
-export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
-  const { data, recipe, run, engine } = options;
-  const devices = parseDevices(options.devices, recipe.members.length, thisMachine(engine));
+export async function openDevices(
+  options: Pick<PrepareRunOptions, 'recipe' | 'devices' | 'engine' | 'isolation'>,
+): Promise<Device[]> {
+  const { recipe, engine, isolation } = options;
+  const machine = { ...thisMachine(engine), processes: isolation === 'process' };
+  const devices = parseDevices(options.devices, recipe.members.length, machine);
   if (engine === 'cpu' && devices.some(({ kind }) => kind === 'gpu')) {
     throw new UserError(`--devices: ${options.devices} names a GPU, which --engine cpu cannot use`, {
       remedy: 'leave --engine out, or name cpu:1',
@@ -203,14 +213,29 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   }
   requireLimitable(recipe.engine, devices);
   requireFloat16(recipe, devices, engine);
+  // A limit in the recipe divides the GPUs as it says.
+  return recipe.engine?.memoryLimit === undefined ? divideGpuMemory(devices) : devices;
+}
+
+/**
+ * Reads the data set, prepares its volumes and writes plan, data set report, splits and scans into the run folder.
+ *
+ * @throws UserError for a data set, device list or run folder that cannot be used.
+ */
+export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
+  const { data, recipe, run, engine } = options;
+  const devices = await openDevices(options);
   const old = await readPlanIfPresent(run);
   if (old !== undefined) requireSameRecipe(old, { run, recipe });
+  let expected: Expectation[] = [];
   const { index, scans, report } = await volumesOf(options, {
     anyFolder: false,
     async check(index) {
       const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
       const scans = withFolds(index.scans, folds);
       checkBeforePreparation({ recipe, index: { root: index.root, scans }, devices });
+      expected = await expectMembers({ recipe, index, devices, engine, run, probeOf: known });
+      requireMemory(expected, { devices });
       if (old === undefined) return;
       const members = recipe.members.map(({ name }) => name);
       const { classes } = index;
@@ -223,8 +248,9 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   const foldNotes = checkFolds(scans, { root: data, classes, folds: recipe.folds });
   const labels = options.labels ?? null;
   const dataset = { ...index, labels };
-  const plan = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
-  const { state, notes } = await adoptPlan(run, plan, { scans, isSameVolume: sameVolumes(options.store) });
+  const made = makePlan({ recipe, dataset, scans, engine, devices: devices.map(deviceName) });
+  const isSameVolume = sameVolumes(options.store);
+  const { plan, state, notes } = await adoptPlan(run, made, { scans, isSameVolume });
   await writeJson(datasetFile(run), {
     root: index.root,
     layout: index.layout,
@@ -239,6 +265,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
   return {
     plan,
     devices,
+    expected,
     scans,
     report,
     state,
@@ -253,6 +280,12 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
           ]),
     ],
   };
+}
+
+/** What is known of a member without measuring it. */
+async function known(settings: ProbeSettings): Promise<Probe | undefined> {
+  const result = await knownProbe(settings);
+  return result && { result };
 }
 
 /** Compares volumes by the SHA-256 in their records; volumes that the store no longer has are not equal to any. */

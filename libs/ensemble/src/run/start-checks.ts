@@ -1,8 +1,7 @@
 // What is checked before a member is trained: scan names, memory, and classes that got lost in the preparation.
-import { UserError } from '@ct-ensemble/core';
+import { usableMemory, UserError } from '@ct-ensemble/core';
 import { type DatasetIndex, listed, type Split, SPLITS, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import type { Device } from '@ct-ensemble/engine';
-import { totalmem } from 'node:os';
 import type { Recipe } from '../recipes/schema.ts';
 import { isWritable } from '../results/submission.ts';
 import { developmentNames, submissionNames } from '../results/scan-names.ts';
@@ -28,12 +27,6 @@ export interface StartCheckOptions {
  */
 export function checkBeforePreparation(options: StartCheckOptions) {
   refuse(options.index.root, [...nameProblems(options), ...memoryProblems(options)]);
-}
-
-/** Bytes of memory that a process may use: the machine's, or the limit of its cgroup. */
-export function usableMemory(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
 interface StartProblem {

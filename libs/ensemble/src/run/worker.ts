@@ -1,11 +1,10 @@
-// One member in one worker thread: its own engine on its own device, trained, then asked about every scan.
+// The work of one member: its own engine on its own device, trained, then asked about every scan. It runs in a thread or a process.
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { MessagePort } from 'node:worker_threads';
-import { asUserError, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
+import { asUserError, messageOf, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
-import { type Device, openEngine, precisionOf } from '@ct-ensemble/engine';
+import { EngineError, isOutOfMemory, openEngine, precisionOf } from '@ct-ensemble/engine';
 import {
   buildModel,
   describing,
@@ -18,17 +17,14 @@ import {
   lastCheckpoint,
   predictionStep,
   predictScans,
-  type Progress,
   requireBest,
   StoppedError,
   trainMember,
 } from '@ct-ensemble/training';
-import * as Comlink from 'comlink';
-import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
-import type { MemberPlan, Plan } from './plan.ts';
+import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
 import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
 import {
@@ -43,48 +39,11 @@ import {
   type TrainedWith,
 } from '../run-records.ts';
 
-/** What the coordinator hands to a worker. */
-export interface MemberTask {
-  run: string;
-  plan: Plan;
-  member: MemberPlan;
-  device: Device;
-  /** The device as a person writes it. */
-  deviceName: string;
-  /** Folder of the volume store. */
-  store: string;
-  /** The member is trained, and its probabilities for these splits are to be made; absent: it is to be trained. */
-  splits?: readonly PredictedSplit[];
-  /** Where the worker calls the coordinator's observer. */
-  progress: MessagePort;
-  /** Where the coordinator calls the worker's control. */
-  control: MessagePort;
-}
-
-export interface MemberObserver {
-  progress(progress: Progress): void;
-  /** Something that the user should know of, which does not stop the member. */
-  note(note: string): void;
-}
-
-export interface MemberControl {
-  stop(): void;
-}
-
-/** How a member's task ended. Errors are thrown. */
-export interface MemberResult {
-  status: 'done' | 'stopped';
-  /** Macro F1 of the best epoch on the validation scans. */
-  macroF1: number | null;
-}
-
-export default async function trainInWorker(task: MemberTask): Promise<MemberResult> {
+export default async function workOnMember(task: MemberTask, link: MemberLink): Promise<MemberResult> {
   const { run, plan, member, device } = task;
-  const observer = Comlink.wrap<MemberObserver>(nodeEndpoint(task.progress));
-  let stopped = false;
-  Comlink.expose({ stop: () => void (stopped = true) } satisfies MemberControl, nodeEndpoint(task.control));
-  const stop = () => stopped;
-  const { engine: settings, training } = plan.recipe;
+  const stop = () => link.stop();
+  const { engine: settings } = plan.recipe;
+  const training = { ...plan.recipe.training, ...(member.accumulate && { accumulate: member.accumulate }) };
   const engine = await openEngine({ engine: plan.engine, ...engineOptionsOf(device, settings) });
   try {
     const folder = memberFolder(run, member.name);
@@ -101,6 +60,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     const ask = (splits: readonly PredictedSplit[], epoch: number) =>
       writeSplits(task, { predict, splits, epoch, stop });
     if (task.splits !== undefined) {
+      link.predicting();
       const { bestEpoch, macroF1 } = await loadBest(task, model);
       await ask(task.splits, bestEpoch - 1);
       predict.dispose();
@@ -135,7 +95,7 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       const last = earlier.findLast(({ fromEpoch }) => fromEpoch < epochs);
       const changes = last === undefined ? [] : changesOf(last, now(epochs));
       if (changes.length > 0)
-        void observer.note(
+        link.note(
           `from epoch ${epochs + 1} on trained otherwise than before: ${changes.join('; ')}. ` +
             'Its files are no longer byte for byte those of an uninterrupted run.',
         );
@@ -164,11 +124,13 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
       score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
         if (progress.kind === 'resumed') onResume(progress.epoch);
-        void observer.progress(progress);
+        link.progress(progress);
       },
-      onWarning: (message) => void observer.note(message),
+      onWarning: (message) => link.note(message),
+      ...(task.checkpointSeconds !== undefined && { checkpointSeconds: task.checkpointSeconds }),
       stop,
     });
+    link.predicting();
     await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
     await ask(PREDICTED_SPLITS, state.best!.epoch);
@@ -185,12 +147,20 @@ export default async function trainInWorker(task: MemberTask): Promise<MemberRes
     return { status: 'done', macroF1 };
   } catch (error) {
     if (error instanceof StoppedError) return { status: 'stopped', macroF1: null };
-    throw asUserError(error);
+    throw failureOf(error);
   } finally {
     engine.close();
-    task.progress.close();
-    task.control.close();
   }
+}
+
+/** Errors of the engine that another attempt may not meet; others come again: not-finite, library-missing, … */
+const passing: readonly string[] = ['tensorflow', 'device', 'stopped'];
+
+function failureOf(error: unknown): unknown {
+  const isArray = error instanceof RangeError && /allocation failed/.test(error.message);
+  const isLasting = error instanceof EngineError && !passing.includes(error.code);
+  const kind = isArray || isOutOfMemory(error) ? 'out-of-memory' : isLasting ? 'user' : undefined;
+  return kind ? new MemberFailure(messageOf(error), { kind, cause: error }) : asUserError(error);
 }
 
 const usable = (scans: readonly StoredScan[], split: StoredScan['split']) =>

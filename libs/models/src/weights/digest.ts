@@ -9,11 +9,17 @@ const METADATA = 'sha256_metadata';
 /** SHA-256 over names, types, shapes and bytes of the tensors, in the order of their names; 64 hexadecimal digits. */
 export function digestOfTensors(tensors: StoredTensors): string {
   const hash = createHash('sha256');
-  for (const [name, { dtype, shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    hash.update(`${JSON.stringify([name, dtype, shape])}\n`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
+  for (const part of digestedParts(tensors)) hash.update(part);
   return hash.digest('hex');
+}
+
+/** What `digestOfTensors` digests, one part after the other; the bytes are views of the tensors' values. */
+export function digestedParts(tensors: StoredTensors): (string | Uint8Array)[] {
+  const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.flatMap(([name, { dtype, shape, data }]) => [
+    `${JSON.stringify([name, dtype, shape])}\n`,
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  ]);
 }
 
 /** The metadata with two more fields: the digest of the tensors, and the digest of all other metadata. */

@@ -113,7 +113,7 @@ export function pytorchShape(shape: readonly number[], layout: Layout): number[]
 }
 
 /** For each PyTorch axis, in order, the corresponding tfjs axis. */
-function tfjsAxes(layout: Layout): number[] {
+export function tfjsAxes(layout: Layout): number[] {
   const axes: readonly number[] = pytorchAxes[layout];
   return axes.map((_, axis) => axes.indexOf(axis));
 }

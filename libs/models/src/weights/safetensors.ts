@@ -71,11 +71,11 @@ export async function readSafetensors(
 
 /** Writes tensors and metadata to a safetensors file, atomically. Equal arguments give equal bytes. */
 export async function writeSafetensors(path: string, tensors: StoredTensors, metadata: Metadata = {}) {
-  await writeFileAtomic(path, encode(tensors, metadata));
+  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }
 
-/** The parts of the file. Tensors are sorted by the width of their type, wide ones first, so that each is aligned; then by name. */
-function encode(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
+/** The parts of the file, of which all but the first are views of the tensors' values. Tensors are sorted by the width of their type, wide ones first, so that each is aligned; then by name. */
+export function encodeSafetensors(tensors: StoredTensors, metadata: Metadata): Uint8Array[] {
   const width = (tensor: StoredTensor) => tensor.data.BYTES_PER_ELEMENT;
   const sorted = [...tensors].sort(([a, s], [b, t]) => width(t) - width(s) || (a < b ? -1 : 1));
   const header = new Map<string, unknown>();

@@ -1,0 +1,54 @@
+// The process that works on a member, as its folder notes it, so that no two processes ever train one member: the next holder of the
+// run's claim ends a process that a killed coordinator has left.
+//
+// The child notes itself, then looks whether its coordinator lives, and only then touches the member's files. The next holder of the claim
+// starts after the coordinator's end. It therefore finds the note, or the child finds that its coordinator has ended.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ownIdentity, type ProcessIdentity, readJson, stateOf, writeFileAtomic } from '@ct-ensemble/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+
+const identity: z.ZodType<ProcessIdentity> = z.object({
+  host: z.string(),
+  bootId: z.string().nullable(),
+  pidNamespace: z.string().nullable(),
+  pid: z.int().positive(),
+  startTime: z.string().nullable(),
+});
+
+const noteFile = (folder: string) => join(folder, '.process.json');
+
+/** Notes in the member's folder that this process works on it. */
+export async function enterMember(folder: string) {
+  await writeFileAtomic(noteFile(folder), JSON.stringify(await ownIdentity()), { sync: false });
+}
+
+/** Removes the note of a process that has ended. */
+export const leaveMember = (folder: string) => rm(noteFile(folder), { force: true });
+
+/**
+ * Ends the processes that a killed coordinator has left at the members of a run, and waits until they have ended; `folder` holds the
+ * folders of the members. To be called by the holder of the run's claim. Processes of another machine or container cannot be checked; they end when they notice that their
+ * coordinator has.
+ */
+export async function endLeftProcesses(folder: string) {
+  for (const member of await readdir(folder).catch(() => [])) {
+    const file = noteFile(join(folder, member));
+    const noted = identity.safeParse(await readJson(file).catch(() => undefined));
+    if (!noted.success) continue; // None, or cut short: the child had not begun.
+    while ((await stateOf(noted.data)) === 'alive') {
+      kill(noted.data.pid);
+      await sleep(20);
+    }
+    await rm(file, { force: true });
+  }
+}
+
+function kill(pid: number) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended in the meantime.
+  }
+}
