@@ -29,12 +29,7 @@ export {
   type ScanLabel,
 } from './results/probabilities.ts';
 export { type UnusableMember, type UsableMember } from './results/members.ts';
-export {
-  type EpochLine,
-  type MemberResults,
-  readRunResults,
-  type RunResults,
-} from './results/run-results.ts';
+export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';

@@ -37,7 +37,6 @@ export const OUT_OF_FOLD = 'out-of-fold';
 export const memberFolder = (run: string, member: string) => join(run, 'members', member);
 export const configFile = (run: string, member: string) => join(memberFolder(run, member), 'config.json');
 export const doneFile = (run: string, member: string) => join(memberFolder(run, member), 'done.json');
-export const historyFile = (run: string, member: string) => join(memberFolder(run, member), 'history.jsonl');
 export const failedFile = (run: string, member: string) => join(memberFolder(run, member), 'failed.json');
 export const progressFile = (run: string, member: string) => join(memberFolder(run, member), 'progress.json');
 export const logFile = (run: string, member: string) => join(memberFolder(run, member), 'log.txt');

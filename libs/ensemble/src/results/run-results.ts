@@ -4,29 +4,19 @@ import { codeOf, MAX_BYTES, readRegularText, UserError } from '@ct-ensemble/core
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { type Plan, readPlan } from '../run/plan.ts';
-import { datasetFile, failedFile, historyFile, splitsFile } from '../run-folder.ts';
+import { datasetFile, splitsFile } from '../run-folder.ts';
 import {
   type ConfigRecord,
   type DoneRecord,
   readAllScans,
   readConfig,
   readDone,
+  readFailed,
   readRecord,
 } from '../run-records.ts';
+import { type EpochLine, readHistory } from '../watching/history.ts';
 import { findingsIn, readMembers, type RunMembers } from './members.ts';
 import { type RunScans, readRunScans } from './run-scans.ts';
-
-const epochSchema = z.looseObject({
-  /** From 0. */
-  epoch: z.int().nonnegative(),
-  learningRate: z.number(),
-  loss: z.number().nullable(),
-  macroF1: z.number().nullable(),
-  seconds: z.number().nullable().optional(),
-});
-
-/** A line of a member's history.jsonl. */
-export type EpochLine = z.infer<typeof epochSchema>;
 
 const reportSchema = z.looseObject({
   counts: z
@@ -40,7 +30,7 @@ export interface MemberResults {
   name: string;
   done: DoneRecord | null;
   config: ConfigRecord | null;
-  /** In order; lines that cannot be read are left out and reported in `findings`. */
+  /** As far as the lines of history.jsonl are complete and in order. */
   history: EpochLine[];
   /** Why the training failed; null if it did not. */
   failure: string | null;
@@ -76,7 +66,7 @@ export async function readRunResults(run: string): Promise<RunResults> {
   const members = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
   const findings = findingsIn(members.usable);
   const training: MemberResults[] = [];
-  for (const { name } of plan.members) training.push(await memberResults(run, name, findings));
+  for (const { name } of plan.members) training.push(await memberResults(run, name));
   const { scans: listed, ...dataset } = (await readRecord(datasetFile(run), {
     schema: reportSchema,
     remedy: 'start the training of this run again with its data set, which writes the file anew',
@@ -98,31 +88,16 @@ export async function readRunResults(run: string): Promise<RunResults> {
   };
 }
 
-async function memberResults(run: string, name: string, findings: string[]): Promise<MemberResults> {
-  const failed = await readRecord(failedFile(run, name), {
-    schema: z.looseObject({ reason: z.string() }),
-    remedy: 'delete it and train again',
-  });
+async function memberResults(run: string, name: string): Promise<MemberResults> {
   return {
     name,
     // A damaged done.json makes the member unusable, which `readMembers` has reported.
     done: (await readDone(run, name).catch(unlessUserError)) ?? null,
     config: (await readConfig(run, name)) ?? null,
-    history: await readHistory(run, name, findings),
-    failure: failed?.reason ?? null,
+    history: await readHistory(run, name),
+    // A failed.json that cannot be read is no reason to report nothing.
+    failure: (await readFailed(run, name).catch(unlessUserError))?.reason ?? null,
   };
-}
-
-async function readHistory(run: string, member: string, findings: string[]): Promise<EpochLine[]> {
-  const text = await textIfPresent(historyFile(run, member));
-  const lines = (text ?? '').split('\n').filter((line) => line.trim() !== '');
-  const epochs = lines.flatMap((line) => {
-    const parsed = epochSchema.safeParse(jsonOf(line));
-    return parsed.success ? [parsed.data] : [];
-  });
-  const lost = lines.length - epochs.length;
-  if (lost > 0) findings.push(`${member}: ${lost} of ${lines.length} lines of history.jsonl cannot be read`);
-  return epochs;
 }
 
 /** Patients by the keys of scans, from splits.csv; empty in runs of earlier versions, which have no such file. */
@@ -148,14 +123,6 @@ async function textIfPresent(file: string): Promise<string | undefined> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-function jsonOf(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }
 
