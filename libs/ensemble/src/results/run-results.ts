@@ -11,9 +11,9 @@ import {
   readAllScans,
   readConfig,
   readDone,
-  readFailed,
   readRecord,
 } from '../run-records.ts';
+import { readFailed } from '../run-status.ts';
 import { type EpochLine, readHistory } from '../watching/history.ts';
 import { findingsIn, readMembers, type RunMembers } from './members.ts';
 import { type RunScans, readRunScans } from './run-scans.ts';
