@@ -22,7 +22,7 @@ import {
   trainMember,
 } from '@ct-ensemble/training';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
-import { scoresOf } from '../results/metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
@@ -123,7 +123,7 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
       train: usable(scans, 'train'),
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
-      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
         if (progress.kind === 'resumed') onResume(progress);
         link.progress(progress);
