@@ -8,9 +8,15 @@ export {
   type SubsetScores,
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
-export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export {
+  type FoldedMember,
+  groupsOf,
+  outOfFold,
+  type OutOfFold,
+  type OutOfFoldScores,
+} from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
-export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
+export { csvOf } from './results/csv.ts';
 export { didYouMean } from './names.ts';
 export {
   majorityClass,
@@ -22,7 +28,8 @@ export {
   type Probabilities,
   type ScanLabel,
 } from './results/probabilities.ts';
-export { type UnusableMember } from './results/members.ts';
+export { type UnusableMember, type UsableMember } from './results/members.ts';
+export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
@@ -103,3 +110,18 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type EpochLine } from './watching/history.ts';
+export {
+  isActive,
+  type MemberState,
+  memberStates,
+  type MemberStatus,
+  readLogTail,
+  type RunReader,
+  runReader,
+  type RunState,
+  type RunStatus,
+  runStatus,
+} from './watching/status.ts';
+export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
+export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';

@@ -34,6 +34,8 @@ export type DoneRecord = z.infer<typeof doneSchema>;
 const environmentSchema = z.object({
   /** First epoch that was trained like this; counts from 0. */
   fromEpoch: z.int().nonnegative(),
+  /** Finished steps of that epoch that were trained like before; absent: none. */
+  fromStep: z.int().positive().optional(),
   engine: z.enum(['tensorflow', 'cpu']),
   /** `cpu:2` (two threads), or `gpu, TF32 off`: which of several GPUs it was is not kept. */
   device: z.string(),
@@ -174,11 +176,12 @@ export function scansOf(
 /** What an engine with this description trains with; `device` as in `--devices`. */
 export function trainedWith(
   { engine, device, node }: { engine: string; device: string; node: string },
-  fromEpoch: number,
+  { epoch, step = 0 }: { epoch: number; step?: number },
 ): TrainedWith {
   const [, library = 'tfjs', version = 'unknown'] = /^(TensorFlow|tfjs) (\S+)/.exec(engine) ?? [];
   return {
-    fromEpoch,
+    fromEpoch: epoch,
+    ...(step > 0 && { fromStep: step }),
     engine: library === 'TensorFlow' ? 'tensorflow' : 'cpu',
     device: device.startsWith('gpu') ? engine.replace(/^.* on GPU:\d+(?: \(.*?\))?/, 'gpu') : device,
     node,
@@ -188,18 +191,22 @@ export function trainedWith(
 
 /** What the epochs before were trained with, by a member's config.json; earlier versions wrote only the last start. */
 export const historyOf = ({ history, member, engine, node }: ConfigRecord): TrainedWith[] =>
-  history ?? [trainedWith({ engine, device: member.device, node }, 0)];
+  history ?? [trainedWith({ engine, device: member.device, node }, { epoch: 0 })];
 
 /**
- * The history with what the member is trained with from `now.fromEpoch` on. Entries of epochs that are trained again are
+ * The history with what the member is trained with from `now` on. Entries of steps that are trained again are
  * dropped, and nothing is added if the member continues as before, so that a run that was only interrupted has the history
  * of one that was not.
  */
 export function continuedHistory(history: readonly TrainedWith[], now: TrainedWith): TrainedWith[] {
-  const kept = history.filter(({ fromEpoch }) => fromEpoch < now.fromEpoch);
+  const kept = history.filter((entry) => isBefore(entry, now));
   const last = kept.at(-1);
   return last !== undefined && changesOf(last, now).length === 0 ? kept : [...kept, now];
 }
+
+/** Whether an entry of the history begins at an earlier step than another. */
+export const isBefore = (a: TrainedWith, b: TrainedWith) =>
+  a.fromEpoch < b.fromEpoch || (a.fromEpoch === b.fromEpoch && (a.fromStep ?? 0) < (b.fromStep ?? 0));
 
 /** What differs, such as `device cpu:1, now cpu:2`. */
 export function changesOf(before: TrainedWith, now: TrainedWith): string[] {

@@ -7,6 +7,7 @@ export type { Augmentation } from './augmentations/index.ts';
 export { binaryCrossEntropy } from './losses/binary-cross-entropy.ts';
 export { focalLoss } from './loss.ts';
 export { computeLoss, type LossOptions } from './losses/index.ts';
+export { historyFile } from './history.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
 export { predictScans, StoppedError } from './predict.ts';
 export { type DoneWeights, requireBest } from './resume.ts';

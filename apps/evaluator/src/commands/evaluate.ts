@@ -2,6 +2,10 @@
 import { print, printError } from '@ct-ensemble/core';
 import { evaluateRun, renderEvaluation, renderOutOfFold } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
+import { readRunInput } from '../report/input/read-run.ts';
+import { scoresOfRun } from '../report/model/report-of-run.ts';
+import { intervalTable } from '../report/tables/interval-table.ts';
+import { tableJson, tableText } from '../report/tables/render-tables.ts';
 
 interface EvaluateOptions {
   run: string;
@@ -23,9 +27,10 @@ export function evaluateCommand(): Command {
 /** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
+  const intervals = scoresOfRun((await readRunInput(run)).input).map(intervalTable);
   const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
   if (json) {
-    print(JSON.stringify(evaluation, null, 2));
+    print(JSON.stringify({ ...evaluation, intervals: intervals.map(tableJson) }, null, 2));
   } else {
     print(`Run ${run}, recipe ${recipe}`);
     if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
@@ -46,6 +51,7 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
       print(renderOutOfFold(outOfFold));
     }
     if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
+    for (const table of intervals) print(`\n${tableText(table)}`);
   }
   for (const finding of findings) printError(`warning: ${finding}`);
   for (const { problem } of unusable) printError(`error: ${problem}`);

@@ -2,7 +2,7 @@
 import { UserError } from '@ct-ensemble/core';
 import type { MemberPlan, Plan } from '../run/plan.ts';
 import { answers, bestConstant, type Evaluation, type NamedSubset } from './evaluation.ts';
-import { scoresOf, type Scores } from './metrics.ts';
+import { answerScores, type AnswerScores } from '@ct-ensemble/evaluation';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import type { FoldedScan } from './run-scans.ts';
 
@@ -24,7 +24,7 @@ export interface OutOfFoldScores {
   /** Scans scored: those with a label in these folds, failed ones included. */
   scans: number;
   /** Of all these scans together. */
-  pooled: Scores;
+  pooled: AnswerScores;
   /** The macro F1 of each of `folds`. */
   foldMacroF1: number[];
   meanMacroF1: number;
@@ -117,7 +117,7 @@ function meanOfFold(members: readonly FoldedMember[], fold: number): Probabiliti
 }
 
 /**
- * Scores the out-of-fold probabilities of every group, of the recipe's submissions and of the ensemble.
+ * AnswerScores the out-of-fold probabilities of every group, of the recipe's submissions and of the ensemble.
  * @throws UserError if no member is usable, or members of a fold disagree.
  */
 export function evaluateOutOfFold(
@@ -182,7 +182,7 @@ function scoresOfMembers(
   };
 }
 
-function scoresOfAnswers(p: Probabilities): Scores {
+function scoresOfAnswers(p: Probabilities): AnswerScores {
   const { truth, predicted } = answers(p);
-  return scoresOf(truth, predicted, p.classes.length);
+  return answerScores(truth, predicted, p.classes.length);
 }

@@ -22,7 +22,7 @@ import {
   trainMember,
 } from '@ct-ensemble/training';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
-import { scoresOf } from '../results/metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
@@ -32,6 +32,7 @@ import {
   type ConfigRecord,
   continuedHistory,
   historyOf,
+  isBefore,
   readConfig,
   readDone,
   readScans,
@@ -69,8 +70,8 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     requireContinuable(task);
     const before = isBegun ? await readConfig(run, member.name) : undefined;
     const pretrained = member.pretrained ? await startFromPublished(task, { model, before }) : undefined;
-    const now = (fromEpoch: number) =>
-      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, fromEpoch);
+    const now = (from: { epoch: number; step?: number }) =>
+      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, from);
     const config = {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
@@ -85,18 +86,19 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const writeConfig = (history: readonly TrainedWith[]) =>
       writeJson(configFile(run, member.name), { ...config, history });
     const earlier = before === undefined ? [] : historyOf(before);
-    let configWritten = writeConfig(isBegun ? earlier : [now(0)]);
+    let configWritten = writeConfig(isBegun ? earlier : [now({ epoch: 0 })]);
     await configWritten;
-    /** The checkpoint says from which epoch on this engine trains the member. */
-    const onResume = (epochs: number) => {
-      const history = continuedHistory(earlier, now(epochs));
+    /** The checkpoint says from which epoch and step on this engine trains the member. */
+    const onResume = ({ epoch, step }: { epoch: number; step: number }) => {
+      const resumed = now({ epoch, step });
+      const history = continuedHistory(earlier, resumed);
       configWritten = writeConfig(history);
       configWritten.catch(() => {}); // Awaited when the training has ended.
-      const last = earlier.findLast(({ fromEpoch }) => fromEpoch < epochs);
-      const changes = last === undefined ? [] : changesOf(last, now(epochs));
+      const last = earlier.findLast((entry) => isBefore(entry, resumed));
+      const changes = last === undefined ? [] : changesOf(last, resumed);
       if (changes.length > 0)
         link.note(
-          `from epoch ${epochs + 1} on trained otherwise than before: ${changes.join('; ')}. ` +
+          `from epoch ${epoch + 1}${step > 0 ? `, step ${step + 1}` : ''} on trained otherwise than before: ${changes.join('; ')}. ` +
             'Its files are no longer byte for byte those of an uninterrupted run.',
         );
     };
@@ -121,9 +123,9 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
       train: usable(scans, 'train'),
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
-      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
-        if (progress.kind === 'resumed') onResume(progress.epoch);
+        if (progress.kind === 'resumed') onResume(progress);
         link.progress(progress);
       },
       onWarning: (message) => link.note(message),
