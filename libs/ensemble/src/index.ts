@@ -7,6 +7,8 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export { renderCombinations } from './results/combination-text.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
   type FoldedMember,
@@ -104,7 +106,15 @@ export {
   submissionFolder,
 } from './run-folder.ts';
 export {
+  checkSubmissions,
+  type CheckedSubmission,
+  type SubmissionAgreement,
+  type SubmissionFinding,
+} from './results/submission-check.ts';
+export { submissionNames } from './results/scan-names.ts';
+export {
   evaluateRun,
+  expectedInRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,

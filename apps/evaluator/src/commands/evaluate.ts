@@ -1,6 +1,6 @@
 // The command evaluate: tables of scores of every member, submission and subset, as in tables 3 and 5 of the paper.
 import { print, printError } from '@ct-ensemble/core';
-import { evaluateRun, renderEvaluation, renderOutOfFold } from '@ct-ensemble/ensemble';
+import { evaluateRun, renderCombinations, renderEvaluation, renderOutOfFold } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import { readRunInput } from '../report/input/read-run.ts';
 import { scoresOfRun } from '../report/model/report-of-run.ts';
@@ -29,6 +29,7 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
   const intervals = scoresOfRun((await readRunInput(run)).input).map(intervalTable);
   const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
+  const { combinations } = evaluation;
   if (json) {
     print(JSON.stringify({ ...evaluation, intervals: intervals.map(tableJson) }, null, 2));
   } else {
@@ -49,6 +50,12 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
         `\nOut-of-fold scores (the best epoch of each member was chosen on its own fold, so they are slightly too good)\n`,
       );
       print(renderOutOfFold(outOfFold));
+    }
+    if (combinations.length > 0) {
+      print(
+        `\nChosen combinations, in % (nested: each fold is answered by the choice that was made on the other folds)\n`,
+      );
+      print(renderCombinations(combinations, outOfFold!.classes));
     }
     if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
     for (const table of intervals) print(`\n${tableText(table)}`);

@@ -14,13 +14,13 @@ interface Member {
 }
 
 const good: Member[] = [
-  { right: 0.8, confidence: 0.83 },
-  { right: 0.75, confidence: 0.91 },
-  { right: 0.7, confidence: 0.72 },
+  { right: 0.68, confidence: 0.73 },
+  { right: 0.64, confidence: 0.81 },
+  { right: 0.6, confidence: 0.62 },
 ];
 const useless: Member[] = [0.95, 0.87, 0.79, 0.68, 0.61].map((confidence) => ({ right: 0.5, confidence }));
 const share = 0.4; // of class 0
-const scans = 120;
+const scans = 60;
 const repeats = 400;
 
 /** The probability of class 0. */
@@ -116,7 +116,7 @@ describe.each([
   ['greedy', greedyMacroF1 as Strategy<unknown>],
   ['weighted', weighted as Strategy<unknown>],
   ['threshold', meanThreshold as Strategy<unknown>],
-])('%s, 400 data sets of 120 scans, 3 members with skill and 5 useless ones', (name, strategy) => {
+])('%s, 400 data sets of 60 scans, 3 members with skill and 5 useless ones', (name, strategy) => {
   const results = simulated([...good, ...useless], strategy);
 
   test('the figure on the scans of the choice is too good, the nested one is not', () => {
@@ -130,8 +130,11 @@ describe.each([
   test('useless members do not raise the nested figure', () => {
     const without = simulated(good, strategy);
     const change = summary(results.map((r, i) => r.nested - without[i]!.nested));
-    console.log(name, { change });
+    const seen = summary(results.map((r, i) => r.seen - without[i]!.seen));
+    console.log(name, { change, seen });
     expect(change.mean).toBeLessThan(2 * change.error);
+    // The useless members are taken: on the scans of the choice they seem to help.
+    if (name === 'greedy') expect(seen.mean).toBeGreaterThan(4 * seen.error);
   });
 });
 
