@@ -9,6 +9,7 @@ export {
 } from './results/evaluation.ts';
 export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
 export { renderCombinations } from './results/combination-text.ts';
+export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
   type FoldedMember,
@@ -90,6 +91,7 @@ export {
   readProgress,
 } from './run-status.ts';
 export {
+  augmentedFile,
   claimRun,
   coordinatorFile,
   datasetFile,

@@ -105,7 +105,7 @@ function simulated<Choice>(members: readonly Member[], strategy: Strategy<Choice
 }
 
 test('the exact macro F1 of one member is its closed form', () => {
-  const { rows, probability } = everything(good.slice(0, 1));
+  const { rows, probability } = everything([{ right: 0.8, confidence: 0.83 }]);
   expect(probability.reduce((a, b) => a + b)).toBeCloseTo(1, 14);
   // Recall 0.8 of both classes; class 0 is called in 0.4·0.8 + 0.6·0.2 = 0.44 of the scans.
   const closed = ((2 * 0.32) / (0.4 + 0.44) + (2 * 0.48) / (0.6 + 0.56)) / 2;
@@ -134,7 +134,7 @@ describe.each([
     console.log(name, { change, seen });
     expect(change.mean).toBeLessThan(2 * change.error);
     // The useless members are taken: on the scans of the choice they seem to help.
-    if (name === 'greedy') expect(seen.mean).toBeGreaterThan(4 * seen.error);
+    if (name === 'greedy') expect(seen.mean).toBeGreaterThan(2 * seen.error);
   });
 });
 
