@@ -1,13 +1,15 @@
 // The evaluator's command line as a commander program. Building it runs nothing.
 import { Command } from 'commander';
+import { checkCommand } from './commands/check.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { reportCommand } from './commands/report.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes a report about it and its submissions.',
+    'Evaluates a run, writes a report about it and its submissions, and checks submissions.',
   );
-  for (const command of [evaluateCommand, reportCommand, submitCommand]) program.addCommand(command());
+  for (const command of [evaluateCommand, reportCommand, submitCommand, checkCommand])
+    program.addCommand(command());
   return program;
 }

@@ -7,6 +7,9 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export { renderCombinations } from './results/combination-text.ts';
+export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
   type FoldedMember,
@@ -88,6 +91,7 @@ export {
   readProgress,
 } from './run-status.ts';
 export {
+  augmentedFile,
   claimRun,
   coordinatorFile,
   datasetFile,
@@ -104,7 +108,15 @@ export {
   submissionFolder,
 } from './run-folder.ts';
 export {
+  checkSubmissions,
+  type CheckedSubmission,
+  type SubmissionAgreement,
+  type SubmissionFinding,
+} from './results/submission-check.ts';
+export { submissionNames } from './results/scan-names.ts';
+export {
   evaluateRun,
+  expectedInRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,
