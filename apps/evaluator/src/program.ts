@@ -1,13 +1,16 @@
 // The evaluator's command line as a commander program. Building it runs nothing.
 import { Command } from 'commander';
+import { checkCommand } from './commands/check.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
+import { reportCommand } from './commands/report.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes its submissions and exports its members.',
+    'Evaluates a run, writes a report about it and its submissions, checks submissions, and exports its members.',
   );
-  for (const command of [evaluateCommand, submitCommand, exportCommand]) program.addCommand(command());
+  for (const command of [evaluateCommand, reportCommand, submitCommand, checkCommand, exportCommand])
+    program.addCommand(command());
   return program;
 }
