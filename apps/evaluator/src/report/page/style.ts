@@ -43,7 +43,7 @@ caption small { font-weight: 400; color: var(--faint); }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--grid); text-align: left; vertical-align: top; }
 thead th { border-bottom: 2px solid var(--faint); vertical-align: bottom; }
 tbody th { font-weight: 500; position: sticky; left: 0; background: var(--page); }
-td.t { min-width: 5.5rem; overflow-wrap: anywhere; }
+td.t { min-width: 9.5rem; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; }
 td.n { white-space: nowrap; }
 .range { display: block; font-size: .78rem; color: var(--faint); }

@@ -74,14 +74,6 @@ export interface RunningMember {
   logs(): string;
 }
 
-/** What a worker sends to the coordinator. */
-export type Report =
-  | { kind: 'progress'; progress: Progress }
-  | { kind: 'note'; note: string }
-  | { kind: 'ended'; result: MemberResult }
-  /** `stack`: where an error that is not the user's was thrown. */
-  | { kind: 'failed'; reason: string; failure: FailureKind; stack: string };
-
 /** What ended an attempt. */
 export interface Cause {
   kind: FailureKind;
@@ -113,13 +105,3 @@ export class MemberFailure extends Error implements Failure {
     this.stderrTail = stderrTail || null;
   }
 }
-
-/** The failure that a worker has reported. */
-export const reportedFailure = (
-  { reason, failure, stack }: Report & { kind: 'failed' },
-  stderrTail: string,
-): MemberFailure =>
-  new MemberFailure(reason, {
-    kind: failure,
-    stderrTail: [stderrTail, stack].filter((part) => part !== '').join('\n'),
-  });
