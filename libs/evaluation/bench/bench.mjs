@@ -1,6 +1,6 @@
 // Speed of the intervals beside scikit-learn and scipy's `bootstrap` on the same vectors, taking turns, and the time of a whole ensemble.
 // Run: npx nx run evaluation:bench -- --python PYTHON (with scikit-learn and scipy). Without --python: the whole ensemble only.
-// On two idle cores it takes about two minutes: one for the turns with Python, half a minute for each ensemble.
+// On two idle cores it takes two to three minutes: about 20 s of CPU for each call of scipy with BCa, half a minute for each ensemble.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { rows } from './rows.mjs';
 const { values } = parseArgs({
   options: {
     python: { type: 'string' },
-    turns: { type: 'string', default: '3' },
+    turns: { type: 'string', default: '2' },
     members: { type: 'string', default: '60' },
     scans: { type: 'string', default: '5000' },
     threads: { type: 'string', default: '2' },
@@ -35,10 +35,10 @@ if (values.python !== undefined) {
   const folder = mkdtempSync(join(tmpdir(), 'evaluation-bench-'));
   const script = fileURLToPath(new URL('sklearn-side.py', import.meta.url));
   const cases = [
-    { scans: 484, classes: 2, resamples: 200, method: 'BCa' },
-    { scans: 484, classes: 4, resamples: 200, method: 'BCa' },
-    { scans: 61, classes: 4, resamples: 500, method: 'BCa' },
-    { scans: 5000, classes: 4, resamples: 50, method: 'percentile' },
+    { scans: 484, classes: 2, resamples: 100, method: 'BCa' },
+    { scans: 484, classes: 4, resamples: 200, method: 'percentile' },
+    { scans: 61, classes: 4, resamples: 100, method: 'BCa' },
+    { scans: 5000, classes: 4, resamples: 20, method: 'percentile' },
   ];
   for (const { scans, classes, resamples, method } of cases) {
     const name = `${scans} scans, ${classes} classes, ${resamples} resamples, ${method}`;
@@ -61,8 +61,7 @@ if (values.python !== undefined) {
         `${name}: here ${time.cpu.toFixed(3)} s CPU (${time.wall.toFixed(3)} s wall), scipy ${python.cpu.toFixed(2)} s CPU (${python.wall.toFixed(2)} s wall), ratio ${ratios.at(-1).toFixed(0)}; macro F1 ${low.toFixed(4)} … ${high.toFixed(4)}, scipy ${python.macroF1.map((x) => x.toFixed(4)).join(' … ')}`,
       );
     }
-    ratios.sort((a, b) => a - b);
-    console.log(`${name}: median ratio ${ratios[ratios.length >> 1].toFixed(0)} (wanted: 20 or more)`);
+    console.log(`${name}: least ratio ${Math.min(...ratios).toFixed(0)} (wanted: 20 or more)`);
   }
   rmSync(folder, { recursive: true });
 }
