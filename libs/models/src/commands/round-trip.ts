@@ -14,7 +14,7 @@ import { architectureNames } from '../registry.ts';
 import { type RoundTrip, writeRoundTrip } from '../weights/round-trip.ts';
 
 const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta.url));
-const record = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
+const record = fileURLToPath(new URL('../../src/fixtures/round-trip.json', import.meta.url));
 const limit = 1e-4;
 
 /** Infinite values and NaN are null in the script's JSON. */

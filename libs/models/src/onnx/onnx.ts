@@ -209,7 +209,7 @@ function emit({ graph, tensors }: OnnxOptions) {
           input: all(),
           attribute: [
             integers('axes', (attributes['axis'] as number[]).map(channelsFirst)),
-            integer('keepdims', 0),
+            integer('keepdims', attributes['keepDims'] ? 1 : 0),
           ],
         };
       case 'ResizeNearestNeighbor': {
