@@ -8,10 +8,20 @@ export {
   type SubsetScores,
 } from './results/evaluation.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
+export {
+  drawScanExplanation,
+  type ExplainedScan,
+  explainRun,
+  type ExplainRunOptions,
+  type MemberExplanation,
+  type ScanExplanation,
+  type ScanMaps,
+  type SliceScore,
+} from './results/explanation.ts';
 export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
-export { didYouMean } from './names.ts';
+export { didYouMean, safeFileNames } from './names.ts';
 export {
   majorityClass,
   meanProbabilities,

@@ -17,7 +17,14 @@ export {
   shownMap,
   type ValueMap,
 } from './explain/cam.ts';
-export { explain, type Explanation, type ExplainOptions, type ViewExplanation } from './explain/explain.ts';
+export {
+  explain,
+  type Explanation,
+  type ExplainOptions,
+  explainVolume,
+  type GreyVolume,
+  type ViewExplanation,
+} from './explain/explain.ts';
 export { rankOf, type SliceMaps, sliceMaps, type SliceMapsOptions } from './explain/slice-maps.ts';
 export { type Described, describedIn, describing } from './description.ts';
 export {

@@ -1,6 +1,6 @@
 // Why a network answers as it does for one volume: the map of its last features, and each slice's share in the answer.
 import { UserError } from '@ct-ensemble/core';
-import tf, { type Scalar, type Tensor, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
+import tf, { type Rank, type Scalar, type Tensor, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import type { Place } from '../layers.ts';
 import type { Model } from '../registry.ts';
 import { toPyTorch } from '../weights/parameters.ts';
@@ -82,6 +82,31 @@ export async function explain(
     return { logits, target, map, views };
   } finally {
     tf.dispose([...kept.values(), ...gradients]);
+  }
+}
+
+/** A volume as libs/data prepares it: grey values 0 … 255, C order [depth, height, width]. */
+export interface GreyVolume {
+  readonly depth: number;
+  readonly height: number;
+  readonly width: number;
+  readonly data: Uint8Array;
+}
+
+/** As `explain`, of a prepared volume. @throws {UserError} likewise. */
+export async function explainVolume(
+  model: Model<Tensor2D | Tensor4D>,
+  { depth, height, width, data }: GreyVolume,
+  options: ExplainOptions = {},
+): Promise<Explanation> {
+  const x = tf.tidy(() => {
+    const grey = tf.tensor<Rank.R3>(Float32Array.from(data), [depth, height, width]);
+    return tf.mul<Tensor4D>(tf.expandDims(tf.transpose(grey, [1, 2, 0]), 0), 1 / 255);
+  });
+  try {
+    return await explain(model, x, options);
+  } finally {
+    x.dispose();
   }
 }
 
