@@ -18,6 +18,7 @@ export {
   type ScanMaps,
   type SliceScore,
 } from './results/explanation.ts';
+export { explanationFigure } from './results/explanation-figure.ts';
 export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';

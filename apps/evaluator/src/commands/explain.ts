@@ -15,6 +15,7 @@ interface ExplainOptions {
   method: CamMethod;
   class?: string;
   slices: number;
+  byMember?: boolean;
   volumes?: string;
   engine: EngineKind;
 }
@@ -53,7 +54,14 @@ export function explainCommand(): Command {
     .action(run);
 }
 
-async function run({ out, volumes, class: className, slices: most, ...options }: ExplainOptions) {
+async function run({
+  out,
+  volumes,
+  class: className,
+  slices: most,
+  byMember: each,
+  ...options
+}: ExplainOptions) {
   await mkdir(out, { recursive: true });
   const taken: string[] = [];
   const told = new Set<string>();
@@ -68,7 +76,7 @@ async function run({ out, volumes, class: className, slices: most, ...options }:
     const file = join(out, safeFileNames(taken).at(-1)!);
     await writeFileAtomic(`${file}.png`, await drawScanExplanation(scan, { most }));
     await writeJson(`${file}.json`, explanation);
-    for (const own of byMember)
+    for (const own of each ? byMember : [])
       await writeFileAtomic(`${file}.${own.member}.png`, await drawScanExplanation(own, { most }));
     const at = explanation.classes.indexOf(explanation.explained);
     const percent = (100 * explanation.probabilities[at]!).toFixed(1);
@@ -77,7 +85,7 @@ async function run({ out, volumes, class: className, slices: most, ...options }:
       `${explanation.scan}: ${explanation.explained} ${percent} %; slices with the greatest scores: ${first}`,
     );
     print(`  ${file}.png`);
-    for (const finding of findings.filter((each) => !told.has(each))) {
+    for (const finding of findings.filter((line) => !told.has(line))) {
       told.add(finding);
       printError(`warning: ${finding}`);
     }

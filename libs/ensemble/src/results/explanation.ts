@@ -1,4 +1,5 @@
 // Explains what the trained members of a run answer for its scans: which slices speak for a class, and where.
+import { relative } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
 import {
   drawExplanation,
@@ -48,7 +49,7 @@ export interface ExplainRunOptions {
 export interface SliceScore {
   /** Position among the scan's slices, from 0, as in the record of the volume. */
   position: number;
-  /** The slice's own file, if the scan has one file a slice and the data set is there. */
+  /** The slice's own file, relative to the data set, if the scan has one file a slice and the data set is there. */
   file: string | null;
   /** In units of the class's logit: the sum over all places of the volume that this slice takes. */
   score: number;
@@ -247,8 +248,8 @@ function combined(
 
 /**
  * Draws the most representative slices of an explained scan as a PNG: each slice in grey, below it the map of the last features
- * over it, and the slice's own map. Negative values are not drawn. The slices' maps share one scale; the greatest value among
- * all slices of the volume is its end.
+ * over it, and the slice's own map, smoothed, because the gradients of strides and maximum pools differ from pixel to pixel.
+ * Negative values are not drawn. The slices' maps share one scale, up to the greatest value among all slices of the volume.
  */
 export function drawScanExplanation(
   { explanation, maps }: Pick<ExplainedScan, 'explanation' | 'maps'>,
@@ -261,7 +262,7 @@ export function drawScanExplanation(
   const mapOf = ({ places }: SliceScore) => {
     const sum = new Float64Array(pixels);
     for (const place of places) for (let p = 0; p < pixels; p++) sum[p]! += maps.places[place * pixels + p]!;
-    return sum;
+    return smoothed({ height, width, data: sum });
   };
   const all = slices.map(mapOf);
   const greatest = all.reduce((top, map) => map.reduce((max, value) => Math.max(max, value), top), 0);
@@ -276,19 +277,19 @@ export function drawScanExplanation(
   return drawExplanation({
     lines: [
       scan,
-      `${several}: ${percents.join(', ')}; true class ${label ?? 'not known'}`,
-      `explained: the logit of ${explained}; slices ordered by their score, the most representative first`,
+      `${several}: ${percents.join(', ')} - true class: ${label ?? 'not known'}`,
+      `explained: the logit of ${explained}. Slices are ordered by their score, the most representative first`,
     ],
     rows: [
       `where the last features speak for ${explained} (${method}, all slices together)`,
-      `what each slice adds to the logit of ${explained} through the first convolution`,
+      `what each slice adds to the logit of ${explained} through the first convolution, smoothed`,
     ],
     slices: slices.slice(0, most).map((slice, i): ExplainedSlice => {
       const place = slice.places[0]!;
       return {
         lines: [
           `slice ${slice.position}, score ${slice.score.toFixed(3)}`,
-          slice.file === null ? '' : slice.file.split(/[\\/]/).at(-1)!,
+          slice.file === null ? '' : slice.file.split('/').at(-1)!,
         ],
         image: { height, width, data: volume.data.subarray(place * pixels, (place + 1) * pixels) },
         maps: [shown, bytes(all[i]!, greatest)],
@@ -296,7 +297,7 @@ export function drawScanExplanation(
     }),
     scale: {
       least: '0, not coloured',
-      most: `greatest value: of the features' map 1, of the slices' maps ${greatest.toPrecision(3)} of the logit a pixel`,
+      most: `greatest value: of the features' map 1, of the slices' maps ${greatest.toPrecision(2)} (logit a pixel)`,
     },
   });
 }
@@ -424,7 +425,8 @@ async function filesOf(plan: Plan): Promise<ScanFiles> {
     return {
       of(key, position) {
         const entry = entries.get(key);
-        return entry?.format === 'images' ? (entry.slices[position] ?? null) : null;
+        const file = entry?.format === 'images' ? entry.slices[position] : undefined;
+        return file === undefined ? null : relative(root, file).replaceAll('\\', '/');
       },
       problem: null,
     };
@@ -454,6 +456,33 @@ function resized(map: ValueMap, { height, width }: { height: number; width: numb
     }
   }
   return { height, width, data };
+}
+
+/** Mean over squares around each pixel, a twelfth of the width wide, done twice; beyond the border the map is 0. */
+function smoothed({ height, width, data }: ValueMap): Float64Array {
+  const reach = Math.max(1, Math.round(width / 24));
+  const along = (values: Float64Array, { lines, length, step, next }: Axis) => {
+    const means = new Float64Array(values.length);
+    for (let line = 0; line < lines; line++)
+      for (let i = 0; i < length; i++) {
+        let sum = 0;
+        for (let k = Math.max(0, i - reach); k <= Math.min(length - 1, i + reach); k++)
+          sum += values[line * next + k * step]!;
+        means[line * next + i * step] = sum / (2 * reach + 1);
+      }
+    return means;
+  };
+  const rows = { lines: height, length: width, step: 1, next: width };
+  const columns = { lines: width, length: height, step: width, next: 1 };
+  return [rows, columns, rows, columns].reduce((values, axis) => along(values, axis), data);
+}
+
+/** How the values of an image's rows or columns lie: `step` between neighbours of a line, `next` between lines. */
+interface Axis {
+  lines: number;
+  length: number;
+  step: number;
+  next: number;
 }
 
 const softmax = (logits: readonly number[]) => {
