@@ -46,6 +46,7 @@ export function explainCommand(): Command {
     .option('--class <name>', 'class that is explained (default: the one that the members predict)')
     .option('--slices <n>', 'number of slices in a picture', slices, 6)
     .option('--volumes <dir>', "folder of the prepared volumes (default: volumes in the user's cache folder)")
+    .option('--by-member', 'draw a picture for each member too (the JSON always has the scores of each)')
     .addOption(
       new Option('--engine <engine>', 'library that computes')
         .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
