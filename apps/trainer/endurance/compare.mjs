@@ -25,16 +25,18 @@ export function differences(place, reference) {
 const isLeftover = (name) =>
   name.endsWith('.tmp') || basename(name).startsWith('.claim') || basename(name) === '.process.json';
 
-/** Relative path of each file → what must be equal. */
+/** Relative path of each file → what must be equal. Files for TensorBoard have times in their names and content. */
 function contents(place) {
   const files = readdirSync(place, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
   return new Map(
-    files.map(({ parentPath, name }) => {
-      const file = join(parentPath, name);
-      return [relative(place, file), isLeftover(name) ? '' : contentOf(file)];
-    }),
+    files
+      .filter(({ parentPath }) => basename(parentPath) !== 'tensorboard')
+      .map(({ parentPath, name }) => {
+        const file = join(parentPath, name);
+        return [relative(place, file), isLeftover(name) ? '' : contentOf(file)];
+      }),
   );
 }
 

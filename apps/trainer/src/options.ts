@@ -239,6 +239,28 @@ export function fromScratchOption(what: string): Option {
   return new Option('--from-scratch', what);
 }
 
+/** Whether there is a live page, and its port. */
+export function dashboardOption(): Option {
+  return new Option(
+    '--dashboard [port]',
+    'show the run on a live page of this machine, whose address is printed (default: off; without a port any free one)',
+  ).argParser(port);
+}
+
+/** The port of the live page. */
+export function portOption(): Option {
+  return new Option('--port <number>', 'port of the page on this machine; 0: any free one')
+    .argParser(port)
+    .default(0);
+}
+
+/** A port of TCP; 0: any free one. */
+export function port(text: string): number {
+  const value = wholeNumber(text);
+  if (value > 65535) throw new InvalidArgumentError('It must be at most 65535.');
+  return value;
+}
+
 /** A whole number from 0 to 4294967295. */
 export function wholeNumber(text: string): number {
   const value = Number(text);

@@ -1,12 +1,14 @@
 // The trainer's command line as a commander program. Building it runs nothing.
 import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
+import { dashboardCommand } from './commands/dashboard.ts';
 import { filterCommand } from './commands/filter.ts';
 import { planCommand } from './commands/plan.ts';
 import { predictCommand } from './commands/predict.ts';
 import { prepareCommand } from './commands/prepare.ts';
 import { previewCommand } from './commands/preview.ts';
 import { segmenterCommand } from './commands/segmenter.ts';
+import { statusCommand } from './commands/status.ts';
 
 export function trainerProgram(): Command {
   const program = new Command('trainer').description(
@@ -15,6 +17,8 @@ export function trainerProgram(): Command {
   for (const command of [
     allMembersCommand,
     planCommand,
+    statusCommand,
+    dashboardCommand,
     predictCommand,
     prepareCommand,
     previewCommand,

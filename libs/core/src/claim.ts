@@ -377,6 +377,41 @@ async function refusal(
 const holder = ({ pid, host, claimedAt, command }: NonNullable<FoundClaim['record']>) =>
   `process ${pid} on ${host} since ${claimedAt} (${command})`;
 
+/** What a reader can find out about the claim of a folder without writing there. */
+export interface ClaimHolder {
+  /** Null if the claim cannot be understood or is of an earlier version. */
+  pid: number | null;
+  host: string | null;
+  /** ISO 8601. */
+  claimedAt: string | null;
+  /**
+   * Whether the holder runs. A holder that cannot be checked (another host, another pid namespace) counts as running if its
+   * last heartbeat is younger than its lease by this machine's clock.
+   */
+  isAlive: boolean;
+}
+
+/**
+ * Who holds the claim of a folder, for display; undefined if nobody does. Decide nothing by it: only `claimFolder` does.
+ * @throws UserError if the claim cannot be read.
+ */
+export async function claimHolder(folder: string): Promise<ClaimHolder | undefined> {
+  const found = await readClaim(join(folder, claimName));
+  if (found === undefined) return undefined;
+  const { record, legacyPid, modified } = found;
+  const isFresh = Math.abs(Date.now() - Number(modified / 1_000_000n)) < (record?.lease ?? 60) * 1000;
+  const state = record === undefined ? 'unknown' : await stateOf(record);
+  return {
+    pid: record?.pid ?? legacyPid ?? null,
+    host: record?.host ?? null,
+    claimedAt: record?.claimedAt ?? null,
+    isAlive:
+      legacyPid === undefined
+        ? state === 'alive' || (state === 'unknown' && isFresh)
+        : await mayBeOlderVersion(found),
+  };
+}
+
 /** Observes the claim until it changes or its lease has passed, by this process's monotonic clock. */
 async function watch(
   found: FoundClaim,

@@ -7,6 +7,9 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export { renderCombinations } from './results/combination-text.ts';
+export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
   drawScanExplanation,
@@ -19,9 +22,15 @@ export {
   type SliceScore,
 } from './results/explanation.ts';
 export { explanationFigure } from './results/explanation-figure.ts';
-export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export {
+  type FoldedMember,
+  groupsOf,
+  outOfFold,
+  type OutOfFold,
+  type OutOfFoldScores,
+} from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
-export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
+export { csvOf } from './results/csv.ts';
 export { didYouMean, safeFileNames } from './names.ts';
 export {
   majorityClass,
@@ -33,7 +42,8 @@ export {
   type Probabilities,
   type ScanLabel,
 } from './results/probabilities.ts';
-export { type UnusableMember } from './results/members.ts';
+export { type UnusableMember, type UsableMember } from './results/members.ts';
+export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
@@ -92,6 +102,7 @@ export {
   readProgress,
 } from './run-status.ts';
 export {
+  augmentedFile,
   claimRun,
   coordinatorFile,
   datasetFile,
@@ -108,9 +119,32 @@ export {
   submissionFolder,
 } from './run-folder.ts';
 export {
+  checkSubmissions,
+  type CheckedSubmission,
+  type SubmissionAgreement,
+  type SubmissionFinding,
+} from './results/submission-check.ts';
+export { submissionNames } from './results/scan-names.ts';
+export {
   evaluateRun,
+  expectedInRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type EpochLine } from './watching/history.ts';
+export {
+  isActive,
+  type MemberState,
+  memberStates,
+  type MemberStatus,
+  readLogTail,
+  type RunReader,
+  runReader,
+  type RunState,
+  type RunStatus,
+  runStatus,
+} from './watching/status.ts';
+export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
+export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';

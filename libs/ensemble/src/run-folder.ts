@@ -5,8 +5,8 @@
 //   splits.csv             class, patient, split and, with folds, fold of every scan
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   coordinator.json       what the coordinator does: devices, members on them, members that wait
-//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, progress.json, log.txt, then done.json or
-//                          failed.json
+//   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, tensorboard/, progress.json, log.txt,
+//                          then done.json or failed.json
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
 import { readdir } from 'node:fs/promises';
@@ -42,9 +42,15 @@ export const progressFile = (run: string, member: string) => join(memberFolder(r
 export const logFile = (run: string, member: string) => join(memberFolder(run, member), 'log.txt');
 /** The older part of a log that became too large. */
 export const rotatedLogFile = (run: string, member: string) => join(memberFolder(run, member), 'log.1.txt');
+/** TensorBoard's event file of a member. */
+export const tensorboardFolder = (run: string, member: string) =>
+  join(memberFolder(run, member), 'tensorboard');
 export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
+/** The probabilities with test-time augmentation, which lie beside the plain ones if they have been made. */
+export const augmentedFile = (run: string, member: string, split: 'val' | 'test') =>
+  join(memberFolder(run, member), 'probabilities', `${split}.tta.json`);
 
 /** A prepared scan of a run. */
 export interface RunScan extends StoredScan {
@@ -89,9 +95,11 @@ async function foldersOf(run: string): Promise<string[]> {
     (await readdir(join(run, name)).catch(() => [])).map((each) => join(run, name, each));
   const members = await below('members');
   const submissions = [join(run, 'predictions'), join(run, 'submissions'), ...(await below('submissions'))];
-  return [run, join(run, 'checkpoints'), ...members.flatMap(foldersOfMember), ...submissions];
+  const inMembers = members.flatMap((member) => [...foldersOfMember(member), join(member, 'tensorboard')]);
+  return [run, join(run, 'checkpoints'), ...inMembers, ...submissions];
 }
 
+/** The folders in which a member's worker writes. */
 const foldersOfMember = (folder: string) => [
   folder,
   join(folder, 'checkpoints'),

@@ -84,10 +84,12 @@ test('plan.json with a submission whose name leaves the folder is refused', asyn
 
 describe('what a member was trained with', () => {
   const [tensorflow, node] = ['TensorFlow 2.21.0 on CPU:1', 'v20.20.2'];
-  const one = (fromEpoch: number) => trainedWith({ engine: tensorflow, device: 'cpu:1', node }, fromEpoch);
-  const two = (fromEpoch: number) => trainedWith({ engine: tensorflow, device: 'cpu:2', node }, fromEpoch);
-  const cpu = (fromEpoch: number) =>
-    trainedWith({ engine: 'tfjs 4.22.0 on its CPU backend (slow)', device: 'cpu:1', node }, fromEpoch);
+  const one = (epoch: number, step = 0) =>
+    trainedWith({ engine: tensorflow, device: 'cpu:1', node }, { epoch, step });
+  const two = (epoch: number, step = 0) =>
+    trainedWith({ engine: tensorflow, device: 'cpu:2', node }, { epoch, step });
+  const cpu = (epoch: number) =>
+    trainedWith({ engine: 'tfjs 4.22.0 on its CPU backend (slow)', device: 'cpu:1', node }, { epoch });
 
   test('engine, device and versions come from the description of the engine', () => {
     expect(one(3)).toEqual({
@@ -101,7 +103,7 @@ describe('what a member was trained with', () => {
     const gpu = (i: number) =>
       trainedWith(
         { engine: `TensorFlow 2.21.0 on GPU:${i} (500 MiB of it), TF32 off`, device: `gpu:${i}`, node },
-        0,
+        { epoch: 0 },
       );
     expect(gpu(1)).toEqual(gpu(0));
     expect(gpu(1).device).toBe('gpu, TF32 off');
@@ -117,6 +119,14 @@ describe('what a member was trained with', () => {
     expect(continuedHistory([one(0), two(4)], two(6))).toEqual([one(0), two(4)]);
     expect(continuedHistory([one(0), two(4)], one(4))).toEqual([one(0)]);
     expect(continuedHistory([one(0), two(4)], one(6))).toEqual([one(0), two(4), one(6)]);
+  });
+
+  test('a change inside an epoch is kept with its step', () => {
+    expect(two(0, 5)).toMatchObject({ fromEpoch: 0, fromStep: 5 });
+    expect(continuedHistory([one(0)], two(0, 5))).toEqual([one(0), two(0, 5)]);
+    expect(continuedHistory([one(0), two(0, 5)], two(0, 3))).toEqual([one(0), two(0, 3)]);
+    expect(continuedHistory([one(0), two(0, 5)], one(0, 5))).toEqual([one(0)]);
+    expect(continuedHistory([one(0), two(0, 5)], two(1))).toEqual([one(0), two(0, 5)]);
   });
 
   test('the changes are named', () => {

@@ -1,17 +1,10 @@
 // The files of a run folder that are read back, each with its schema: whatever a person or another program may have changed
 // is checked here, and only here. plan.json has its schema in run/plan.ts, probabilities in results/probabilities.ts.
-import {
-  asUserError,
-  codeOf,
-  MAX_BYTES,
-  messageOf,
-  readJson,
-  readRegularFile,
-  UserError,
-} from '@ct-ensemble/core';
+import { asUserError, codeOf, MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { unpack } from 'msgpackr';
 import { z } from 'zod';
+import { fitting, readRecord, unfit } from './json-record.ts';
 import { scansOfFold } from './run/folds.ts';
 import { configFile, doneFile, type MemberScans, scansFile } from './run-folder.ts';
 
@@ -34,6 +27,8 @@ export type DoneRecord = z.infer<typeof doneSchema>;
 const environmentSchema = z.object({
   /** First epoch that was trained like this; counts from 0. */
   fromEpoch: z.int().nonnegative(),
+  /** Finished steps of that epoch that were trained like before; absent: none. */
+  fromStep: z.int().positive().optional(),
   engine: z.enum(['tensorflow', 'cpu']),
   /** `cpu:2` (two threads), or `gpu, TF32 off`: which of several GPUs it was is not kept. */
   device: z.string(),
@@ -80,39 +75,6 @@ const scansSchema = z
     }),
   )
   .min(1);
-
-export interface RecordOptions<T> {
-  schema: z.ZodType<T>;
-  /** What to do about a file that is no such record. */
-  remedy: string;
-}
-
-/**
- * Reads a JSON file with this schema; undefined if there is none.
- * @throws {UserError} with file, field and remedy if the file cannot be read or its content does not fit.
- */
-export async function readRecord<T>(
-  file: string,
-  { schema, remedy }: RecordOptions<T>,
-): Promise<T | undefined> {
-  let content: unknown;
-  try {
-    content = await readJson(file);
-  } catch (error) {
-    throw asUserError(error, file);
-  }
-  return content === undefined ? undefined : fitting(content, { file, schema, remedy });
-}
-
-function fitting<T>(content: unknown, about: RecordOptions<T> & { file: string }): T {
-  const parsed = about.schema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.length ? `field ${issue.path.join('.')}: ` : '';
-  throw unfit(about.file, `${field}${issue?.message}`, about.remedy);
-}
-
-const unfit = (file: string, problem: string, remedy: string) => new UserError(problem, { file, remedy });
 
 /** A member's done.json; undefined if the member is not done. @throws {UserError} if the file is no such record. */
 export const readDone = (run: string, member: string): Promise<DoneRecord | undefined> =>
@@ -174,11 +136,12 @@ export function scansOf(
 /** What an engine with this description trains with; `device` as in `--devices`. */
 export function trainedWith(
   { engine, device, node }: { engine: string; device: string; node: string },
-  fromEpoch: number,
+  { epoch, step = 0 }: { epoch: number; step?: number },
 ): TrainedWith {
   const [, library = 'tfjs', version = 'unknown'] = /^(TensorFlow|tfjs) (\S+)/.exec(engine) ?? [];
   return {
-    fromEpoch,
+    fromEpoch: epoch,
+    ...(step > 0 && { fromStep: step }),
     engine: library === 'TensorFlow' ? 'tensorflow' : 'cpu',
     device: device.startsWith('gpu') ? engine.replace(/^.* on GPU:\d+(?: \(.*?\))?/, 'gpu') : device,
     node,
@@ -188,18 +151,22 @@ export function trainedWith(
 
 /** What the epochs before were trained with, by a member's config.json; earlier versions wrote only the last start. */
 export const historyOf = ({ history, member, engine, node }: ConfigRecord): TrainedWith[] =>
-  history ?? [trainedWith({ engine, device: member.device, node }, 0)];
+  history ?? [trainedWith({ engine, device: member.device, node }, { epoch: 0 })];
 
 /**
- * The history with what the member is trained with from `now.fromEpoch` on. Entries of epochs that are trained again are
+ * The history with what the member is trained with from `now` on. Entries of steps that are trained again are
  * dropped, and nothing is added if the member continues as before, so that a run that was only interrupted has the history
  * of one that was not.
  */
 export function continuedHistory(history: readonly TrainedWith[], now: TrainedWith): TrainedWith[] {
-  const kept = history.filter(({ fromEpoch }) => fromEpoch < now.fromEpoch);
+  const kept = history.filter((entry) => isBefore(entry, now));
   const last = kept.at(-1);
   return last !== undefined && changesOf(last, now).length === 0 ? kept : [...kept, now];
 }
+
+/** Whether an entry of the history begins at an earlier step than another. */
+export const isBefore = (a: TrainedWith, b: TrainedWith) =>
+  a.fromEpoch < b.fromEpoch || (a.fromEpoch === b.fromEpoch && (a.fromStep ?? 0) < (b.fromStep ?? 0));
 
 /** What differs, such as `device cpu:1, now cpu:2`. */
 export function changesOf(before: TrainedWith, now: TrainedWith): string[] {

@@ -1,7 +1,7 @@
 // The command all-members: prepares the data set, trains every member of a recipe, prints a summary.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { messageOf, print, printError, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   classTable,
@@ -15,9 +15,11 @@ import {
   prepareRun,
   requirePretrained,
   splitsFile,
+  tensorboardWriter,
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
+import type { TestTimeAugmentation } from '@ct-ensemble/training';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
@@ -25,6 +27,7 @@ import {
   addDatasetOptions,
   allowLeaksOption,
   checkpointMinutesOption,
+  dashboardOption,
   dataOption,
   devicesOption,
   engineOption,
@@ -42,6 +45,7 @@ import {
   volumesOption,
 } from '../options.ts';
 import { plan } from './plan.ts';
+import { type Dashboard, openDashboard } from '../dashboard/server.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 
@@ -58,6 +62,8 @@ interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   checkpointMinutes: number;
   /** Prints the plan, and trains nothing. */
   dryRun?: boolean;
+  /** Port of the live page, or whether there is one. */
+  dashboard?: number | true;
 }
 
 export function allMembersCommand(): Command {
@@ -78,6 +84,7 @@ export function allMembersCommand(): Command {
     .addOption(filterOption())
     .addOption(masksOption())
     .addOption(allowLeaksOption())
+    .addOption(dashboardOption())
     .option('--dry-run', 'print the plan as trainer:plan does, and train nothing')
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
@@ -117,8 +124,13 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
       signal: claimed.signal,
     });
     const checkpointSeconds = 60 * options.checkpointMinutes;
-    const { isolation } = options;
-    return runMembers(prepared, { run, store, isolation, checkpointSeconds, ...claimed });
+    const { isolation, dashboard } = options;
+    const page = dashboard === undefined ? undefined : await dashboardOf(run, dashboard);
+    try {
+      return await runMembers(prepared, { run, store, isolation, checkpointSeconds, ...claimed });
+    } finally {
+      await page?.end();
+    }
   });
 }
 
@@ -128,6 +140,7 @@ export interface RunMembersOptions extends ClaimedWork {
   store: string;
   /** As in `trainMembers`. */
   predictOnly?: boolean;
+  augmentation?: TestTimeAugmentation;
   isolation?: Isolation;
   checkpointSeconds?: number;
 }
@@ -140,16 +153,34 @@ export async function runMembers(prepared: PreparedRun, options: RunMembersOptio
   describeRun(run, prepared);
   const display = memberDisplay(plan, state);
   stopping.notify = display.notify;
+  const tensorboard = tensorboardWriter(run, (problem) => display.notify(`NOTE: ${problem}`));
   const outcomes = await trainMembers({
     ...train,
     plan,
     devices,
     expected,
-    onEvent: display.event,
+    onEvent(event) {
+      display.event(event);
+      // After a start, too: an earlier coordinator may have been killed before it wrote the last epoch.
+      if (event.kind !== 'progress' || event.progress.kind !== 'step') tensorboard.update(event.member);
+    },
   });
+  await tensorboard.end();
   await display.end();
   lost.throwIfAborted();
-  return summarise(run, outcomes);
+  return summarise(plan, { run, outcomes });
+}
+
+/** Opens the live page. The training does without it if that fails. */
+async function dashboardOf(run: string, port: number | true): Promise<Dashboard | undefined> {
+  try {
+    const dashboard = await openDashboard({ run, port: port === true ? 0 : port });
+    print(`Dashboard: ${dashboard.address}`);
+    return dashboard;
+  } catch (error) {
+    printError(`NOTE: there is no dashboard: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** A dry run makes no scans. */
@@ -187,11 +218,16 @@ function describeRun(run: string, { plan, scans, report, state, notes }: Prepare
   print(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
-function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
+function summarise(
+  plan: PreparedRun['plan'],
+  { run, outcomes }: { run: string; outcomes: readonly MemberOutcome[] },
+): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
   print('');
   for (const { member, macroF1, attempts } of of('done')) {
-    const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
+    const fold = plan.members.find(({ name }) => name === member)?.fold;
+    const scored = fold === undefined ? 'the validation scans' : `the scans of fold ${fold}`;
+    const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on ${scored}`;
     const needed = attempts > 1 ? `, needed ${attempts} attempts` : '';
     print(`done     ${member}${score}${needed}: ${memberFolder(run, member)}`);
   }

@@ -19,19 +19,28 @@ import {
   predictScans,
   requireBest,
   StoppedError,
+  type TestTimeAugmentation,
   trainMember,
 } from '@ct-ensemble/training';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
-import { scoresOf } from '../results/metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
-import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
+import {
+  augmentedFile,
+  configFile,
+  doneFile,
+  failedFile,
+  memberFolder,
+  probabilitiesFile,
+} from '../run-folder.ts';
 import {
   changesOf,
   type ConfigRecord,
   continuedHistory,
   historyOf,
+  isBefore,
   readConfig,
   readDone,
   readScans,
@@ -57,20 +66,21 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const predict = predictionStep(model, { precision });
-    const ask = (splits: readonly PredictedSplit[], epoch: number) =>
-      writeSplits(task, { predict, splits, epoch, stop });
-    if (task.splits !== undefined) {
+    const ask = (splits: readonly PredictedSplit[], epoch: number, augmentation?: TestTimeAugmentation) =>
+      writeSplits(task, { predict, splits, epoch, augmentation, stop });
+    if (task.splits !== undefined || task.augmented !== undefined) {
       link.predicting();
       const { bestEpoch, macroF1 } = await loadBest(task, model);
-      await ask(task.splits, bestEpoch - 1);
+      await ask(task.splits ?? [], bestEpoch - 1);
+      if (task.augmented) await ask(task.augmented.splits, bestEpoch - 1, task.augmented.by);
       predict.dispose();
       return { status: 'done', macroF1 };
     }
     requireContinuable(task);
     const before = isBegun ? await readConfig(run, member.name) : undefined;
     const pretrained = member.pretrained ? await startFromPublished(task, { model, before }) : undefined;
-    const now = (fromEpoch: number) =>
-      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, fromEpoch);
+    const now = (from: { epoch: number; step?: number }) =>
+      trainedWith({ engine: engine.description, device: task.deviceName, node: process.version }, from);
     const config = {
       member: { ...member, device: task.deviceName },
       engine: engine.description,
@@ -85,18 +95,19 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const writeConfig = (history: readonly TrainedWith[]) =>
       writeJson(configFile(run, member.name), { ...config, history });
     const earlier = before === undefined ? [] : historyOf(before);
-    let configWritten = writeConfig(isBegun ? earlier : [now(0)]);
+    let configWritten = writeConfig(isBegun ? earlier : [now({ epoch: 0 })]);
     await configWritten;
-    /** The checkpoint says from which epoch on this engine trains the member. */
-    const onResume = (epochs: number) => {
-      const history = continuedHistory(earlier, now(epochs));
+    /** The checkpoint says from which epoch and step on this engine trains the member. */
+    const onResume = ({ epoch, step }: { epoch: number; step: number }) => {
+      const resumed = now({ epoch, step });
+      const history = continuedHistory(earlier, resumed);
       configWritten = writeConfig(history);
       configWritten.catch(() => {}); // Awaited when the training has ended.
-      const last = earlier.findLast(({ fromEpoch }) => fromEpoch < epochs);
-      const changes = last === undefined ? [] : changesOf(last, now(epochs));
+      const last = earlier.findLast((entry) => isBefore(entry, resumed));
+      const changes = last === undefined ? [] : changesOf(last, resumed);
       if (changes.length > 0)
         link.note(
-          `from epoch ${epochs + 1} on trained otherwise than before: ${changes.join('; ')}. ` +
+          `from epoch ${epoch + 1}${step > 0 ? `, step ${step + 1}` : ''} on trained otherwise than before: ${changes.join('; ')}. ` +
             'Its files are no longer byte for byte those of an uninterrupted run.',
         );
     };
@@ -121,9 +132,9 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
       train: usable(scans, 'train'),
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
-      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
-        if (progress.kind === 'resumed') onResume(progress.epoch);
+        if (progress.kind === 'resumed') onResume(progress);
         link.progress(progress);
       },
       onWarning: (message) => link.note(message),
@@ -133,6 +144,8 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     link.predicting();
     await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
+    // Probabilities with test-time augmentation that an earlier, shorter training left are of other weights.
+    for (const split of PREDICTED_SPLITS) await rm(augmentedFile(run, member.name, split), { force: true });
     await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
     const { macroF1 } = state.best!;
@@ -173,12 +186,14 @@ async function writeSplits(
     predict,
     splits,
     epoch,
+    augmentation,
     stop,
   }: {
     predict: ReturnType<typeof predictionStep>;
     splits: readonly PredictedSplit[];
     /** Epoch of the weights; counts from 0. */
     epoch: number;
+    augmentation: TestTimeAugmentation | undefined;
     stop: () => boolean;
   },
 ) {
@@ -191,10 +206,12 @@ async function writeSplits(
       store: openVolumeStore(store),
       batchSize: plan.recipe.training.batchSize,
       epoch,
+      augmentation,
       stop,
     });
     const probabilities = asProbabilities(rows, { split, scans, classes });
-    await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
+    const fileOf = augmentation === undefined ? probabilitiesFile : augmentedFile;
+    await writeProbabilities(fileOf(run, member.name, split), probabilities);
   }
 }
 
