@@ -2,15 +2,23 @@
 import { Command } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
+import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
 import { reportCommand } from './commands/report.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes a report about it and its submissions, checks submissions, and exports its members.',
+    'Evaluates a run, explains its answers, writes a report about it and its submissions, checks submissions, and exports its members.',
   );
-  for (const command of [evaluateCommand, reportCommand, submitCommand, checkCommand, exportCommand])
-    program.addCommand(command());
+  const commands = [
+    evaluateCommand,
+    explainCommand,
+    reportCommand,
+    submitCommand,
+    checkCommand,
+    exportCommand,
+  ];
+  for (const command of commands) program.addCommand(command());
   return program;
 }

@@ -7,6 +7,7 @@ export {
   type SheetSection,
   type Tile,
 } from './report/contact-sheet.ts';
+export { drawExplanation, type ExplainedSlice, type ExplanationSheet } from './report/explanation-sheet.ts';
 export {
   readDatasetIndex,
   type DatasetIndex,

@@ -12,6 +12,17 @@ export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
+  drawScanExplanation,
+  type ExplainedScan,
+  explainRun,
+  type ExplainRunOptions,
+  type MemberExplanation,
+  type ScanExplanation,
+  type ScanMaps,
+  type SliceScore,
+} from './results/explanation.ts';
+export { explanationFigure } from './results/explanation-figure.ts';
+export {
   type FoldedMember,
   groupsOf,
   outOfFold,
@@ -20,7 +31,7 @@ export {
 } from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
 export { csvOf } from './results/csv.ts';
-export { didYouMean } from './names.ts';
+export { didYouMean, safeFileNames } from './names.ts';
 export {
   majorityClass,
   meanProbabilities,

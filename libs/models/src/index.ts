@@ -9,6 +9,23 @@ export {
   type Model,
   type ModelOptions,
 } from './registry.ts';
+export {
+  CAM_METHODS,
+  classActivationMap,
+  type CamMethod,
+  type Planes,
+  shownMap,
+  type ValueMap,
+} from './explain/cam.ts';
+export {
+  explain,
+  type Explanation,
+  type ExplainOptions,
+  explainVolume,
+  type GreyVolume,
+  type ViewExplanation,
+} from './explain/explain.ts';
+export { rankOf, type SliceMaps, sliceMaps, type SliceMapsOptions } from './explain/slice-maps.ts';
 export { type Described, describedIn, describing } from './description.ts';
 export {
   importPretrained,

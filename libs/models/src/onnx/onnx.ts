@@ -246,7 +246,7 @@ export function emit({ graph, tensors, input: given, output, prefix }: EmitOptio
           input: all(),
           attribute: [
             integers('axes', (attributes['axis'] as number[]).map(channelsFirst)),
-            integer('keepdims', 0),
+            integer('keepdims', attributes['keepDims'] ? 1 : 0),
           ],
         };
       case 'ResizeNearestNeighbor': {
