@@ -5,14 +5,8 @@ import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { datasetFile, splitsFile } from '../run-folder.ts';
-import {
-  type ConfigRecord,
-  type DoneRecord,
-  readAllScans,
-  readConfig,
-  readDone,
-  readRecord,
-} from '../run-records.ts';
+import { readRecord } from '../json-record.ts';
+import { type ConfigRecord, type DoneRecord, readAllScans, readConfig, readDone } from '../run-records.ts';
 import { readFailed } from '../run-status.ts';
 import { type EpochLine, readHistory } from '../watching/history.ts';
 import { findingsIn, readMembers, type RunMembers } from './members.ts';
