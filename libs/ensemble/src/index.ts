@@ -132,3 +132,4 @@ export {
   type ScanSource,
 } from './prediction/ensemble.ts';
 export { findScans, type FoundScans, type ScanEntry } from '@ct-ensemble/data';
+export { csvOf } from './results/csv.ts';
