@@ -25,7 +25,7 @@ test('another folder, locale and time zone give equal bytes; the answers of sing
 });
 
 test('an output file that was cut is continued, and is then as if it had not been', async () => {
-  const { pack, predict, read } = run;
+  const { evaluator, pack, predict, read } = run;
   const args = ['data/test', 'data/validation', 'nowhere', '--csv', 'a.csv', '--jsonl', 'a.jsonl'];
   expect(predict(...args).status).toBe(1);
   const whole = { csv: await read('a.csv'), jsonl: await read('a.jsonl') };
