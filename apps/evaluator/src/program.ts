@@ -1,15 +1,26 @@
 // The evaluator's command line as a commander program. Building it runs nothing.
 import { Command } from 'commander';
+import { checkCommand } from './commands/check.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
+import { exportCommand } from './commands/export.ts';
 import { packCommand } from './commands/pack.ts';
 import { predictCommand } from './commands/predict.ts';
+import { reportCommand } from './commands/report.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes its submissions, packs it and asks it about new scans.',
+    'Evaluates a run, writes a report about it and its submissions, checks submissions, exports its members, packs them, and asks them about new scans.',
   );
-  for (const command of [evaluateCommand, submitCommand, packCommand, predictCommand])
+  for (const command of [
+    evaluateCommand,
+    reportCommand,
+    submitCommand,
+    checkCommand,
+    exportCommand,
+    packCommand,
+    predictCommand,
+  ])
     program.addCommand(command());
   return program;
 }

@@ -26,6 +26,9 @@ export {
   type WeightsRecord,
 } from './weights/published.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
+export { ONNX_LIMIT, onnxEnsemble, type EnsembleNetwork, type OnnxEnsembleOptions } from './onnx/ensemble.ts';
+export { ONNX_OPSET, onnxModel, type OnnxOptions } from './onnx/onnx.ts';
+export { graphOfWeights, type NetworkOfFile } from './onnx/weights-graph.ts';
 export type { Layer, Mode } from './layers.ts';
 export {
   fromPyTorch,
