@@ -4,12 +4,14 @@ import { checkCommand } from './commands/check.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
+import { packCommand } from './commands/pack.ts';
+import { predictCommand } from './commands/predict.ts';
 import { reportCommand } from './commands/report.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, explains its answers, writes a report about it and its submissions, checks submissions, and exports its members.',
+    'Evaluates a run, explains its answers, writes a report about it and its submissions, checks submissions, exports its members, packs them, and asks them about new scans.',
   );
   const commands = [
     evaluateCommand,
@@ -18,6 +20,8 @@ export function evaluatorProgram(): Command {
     submitCommand,
     checkCommand,
     exportCommand,
+    packCommand,
+    predictCommand,
   ];
   for (const command of commands) program.addCommand(command());
   return program;
