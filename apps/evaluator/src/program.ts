@@ -2,12 +2,15 @@
 import { Command } from 'commander';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { reportCommand } from './commands/report.ts';
+import { packCommand } from './commands/pack.ts';
+import { predictCommand } from './commands/predict.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes a report about it and its submissions.',
+    'Evaluates a run, writes a report about it and its submissions, packs it and asks it about new scans.',
   );
-  for (const command of [evaluateCommand, reportCommand, submitCommand]) program.addCommand(command());
+  const commands = [evaluateCommand, reportCommand, submitCommand, packCommand, predictCommand];
+  for (const command of commands) program.addCommand(command());
   return program;
 }

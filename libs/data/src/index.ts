@@ -38,3 +38,14 @@ export { prepareDataset, SCAN_DEADLINE, type PreparationProgress } from './store
 export type { StoreRecord } from './store/store-record.ts';
 export { openVolumeStore, type VolumeStore } from './store/volume-store.ts';
 export type { StoredScan } from './scan-entry.ts';
+export { type FoundScans, findScans } from './layouts/any-scans.ts';
+export {
+  contentOfScan,
+  openPreparer,
+  type PreparedInMemory,
+  type Preparer,
+  prepareInMemory,
+} from './store/prepare-in-memory.ts';
+export { statisticNames, statisticsOf, type VolumeStatistics } from './volumes/volume-statistics.ts';
+export { PREPARATION_VERSION, type PreparationSettings, settingsOf } from './volumes/content-key.ts';
+export { readRows } from './tables.ts';

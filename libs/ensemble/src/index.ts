@@ -125,3 +125,18 @@ export {
 } from './watching/status.ts';
 export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
 export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';
+export { loadEnsembleFile, type EnsembleFile } from './ensemble-file/load.ts';
+export type { EnsembleScores, Manifest, ManifestMember } from './ensemble-file/manifest.ts';
+export type { ScanFinding } from './ensemble-file/likeness.ts';
+export { packEnsemble, type Packed, type PackOptions } from './ensemble-file/pack.ts';
+export type { Answer, Answered, Unanswered } from './prediction/answers.ts';
+export {
+  type Ensemble,
+  openEnsemble,
+  type OpenEnsembleOptions,
+  openLoaded,
+  type PredictOptions,
+  type ScanSource,
+} from './prediction/ensemble.ts';
+export { findScans, type FoundScans, type ScanEntry } from '@ct-ensemble/data';
+export { csvOf } from './results/csv.ts';

@@ -37,6 +37,8 @@ export {
   type Parameters,
 } from './weights/parameters.ts';
 export {
+  asFloat16,
+  asFloat32,
   encodeSafetensors,
   readSafetensors,
   writeSafetensors,

@@ -14,7 +14,12 @@ export { type DoneWeights, requireBest } from './resume.ts';
 export { learningRateAt, type Schedule } from './schedules/index.ts';
 export { trainingSchema, type TrainingOptions } from './schema.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
-export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
+export {
+  requireSliceNetwork,
+  sliceArchitectures,
+  type SliceTask,
+  type WeightsInMemory,
+} from './slice-network.ts';
 export {
   type SliceEpoch,
   type SliceProgress,
