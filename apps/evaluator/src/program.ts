@@ -4,13 +4,14 @@ import { evaluateCommand } from './commands/evaluate.ts';
 import { reportCommand } from './commands/report.ts';
 import { packCommand } from './commands/pack.ts';
 import { predictCommand } from './commands/predict.ts';
+import { serveCommand } from './commands/serve.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, writes a report about it and its submissions, packs it and asks it about new scans.',
+    'Evaluates a run, writes a report about it and its submissions, packs it, and asks it about new scans.',
   );
-  const commands = [evaluateCommand, reportCommand, submitCommand, packCommand, predictCommand];
+  const commands = [evaluateCommand, reportCommand, submitCommand, packCommand, predictCommand, serveCommand];
   for (const command of commands) program.addCommand(command());
   return program;
 }
