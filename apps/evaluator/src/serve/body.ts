@@ -36,7 +36,7 @@ export function saveBody(request: IncomingMessage, file: string, options: SaveOp
         }),
       );
     const whole = setTimeout(() => slow(`it was not complete after ${time} s`), time * 1000);
-    let pause = setTimeout(() => slow(`no byte arrived for ${idle} s`), idle * 1000);
+    const pause = setTimeout(() => slow(`no byte arrived for ${idle} s`), idle * 1000);
     const done = () => {
       clearTimeout(whole);
       clearTimeout(pause);
@@ -99,7 +99,7 @@ export type BodyKind = keyof typeof BODY_KINDS;
 export async function kindOfBody(file: string): Promise<BodyKind | undefined> {
   const bytes = await beginning(file, 512);
   const text = bytes.toString('latin1');
-  if (/^PK(?:\x03\x04|\x05\x06)/.test(text)) return 'zip';
+  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return 'zip';
   if (text.startsWith('\x1f\x8b')) return 'gzip';
   if (text.slice(128, 132) === 'DICM') return 'dicom';
   if (text.startsWith('NRRD00')) return 'nrrd';

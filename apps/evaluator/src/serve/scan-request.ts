@@ -113,9 +113,10 @@ export async function answerScan(
     throw new Error('the ensemble has given no answer');
   }, signal);
   if (answer.failure !== null) {
-    throw unreadable('scan-unreadable', withoutPaths(answer.failure), {
+    const [message, remedy] = withoutPaths(answer.failure).split(' → ') as [string, string?];
+    throw unreadable('scan-unreadable', message, {
       field: 'scan',
-      remedy: 'send the axial series of one chest CT scan, whole',
+      remedy: remedy ?? 'send the axial series of one chest CT scan, whole',
     });
   }
   const all = [...findings, ...answer.findings];

@@ -237,7 +237,7 @@ export async function openServer(ensemble: Ensemble, options: ServerOptions = {}
     return reply.code(503).send({ status: isEnding ? 'ending' : 'failed' });
   });
   app.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
-  const { manifest, id, classes, members, alphas, engine } = ensemble;
+  const { manifest, id, classes, alphas, engine } = ensemble;
   const model = {
     name: manifest.name,
     id,
