@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { requestText, sendRaw } from './client.fixture.ts';
 import {
   damagedRequests,
   type HostileRequest,
@@ -117,7 +118,8 @@ async function soundAnswer(): Promise<Record<string, unknown>> {
 }
 
 async function residentBytes(): Promise<number> {
-  const text = await (await fetch(url('/metrics'))).text();
+  // A connection of its own: one that is kept may be closed by the server just when it is used again.
+  const { text } = await sendRaw(port, [requestText('GET /metrics', { Connection: 'close' })]);
   return Number(/^process_resident_memory_bytes (\S+)/m.exec(text)![1]);
 }
 
