@@ -1,7 +1,8 @@
 // The command predict: asks an ensemble file about scans.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, printError, writeFileAtomic } from '@ct-ensemble/core';
+import { messageOf, print, printError, writeFileAtomic } from '@ct-ensemble/core';
+import { parseValues, type ValuesChoice } from '@ct-ensemble/data';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
   type Ensemble,
@@ -27,6 +28,7 @@ interface Options {
   batch: 'one' | 'run';
   alpha: number;
   scanDeadline: number;
+  values?: ValuesChoice;
 }
 
 export function predictCommand(): Command {
@@ -75,6 +77,12 @@ export function predictCommand(): Command {
     )
     .addOption(
       new Option(
+        '--values <values>',
+        'what the numbers in the files of all scans are: hu, hu+1024, hu+32768 (Hounsfield units plus an offset), grey (black −1150 HU, white 350 HU) or window:LOW,HIGH (grey, black LOW HU, white HIGH HU) (default: as in the training, which mostly means decided for each scan from its numbers)',
+      ).argParser(values),
+    )
+    .addOption(
+      new Option(
         '--scan-deadline <seconds>',
         'time after which the preparation of a scan is stopped and the scan counts as failed; without effect if a network takes part in the preparation',
       )
@@ -86,6 +94,14 @@ export function predictCommand(): Command {
     });
 }
 
+function values(text: string): ValuesChoice {
+  try {
+    return parseValues(text);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
+}
+
 function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value > 0 && Number.isFinite(value)))
@@ -95,9 +111,14 @@ function number(text: string): number {
 
 /** Runs the command. Returns the exit code: 0 if all scans are answered, 1 if some could not be, 130 if it was stopped. */
 async function predict(paths: readonly string[], options: Options): Promise<number> {
-  const { model, device, engine, scanDeadline } = options;
+  const { model, device, engine, scanDeadline, values } = options;
   if (engine === 'tensorflow') await installTensorFlow({ log: printError });
-  await using ensemble = await openEnsemble(model, { device, engine, deadline: scanDeadline });
+  await using ensemble = await openEnsemble(model, {
+    device,
+    engine,
+    deadline: scanDeadline,
+    ...(values !== undefined && { values }),
+  });
   const { id, classes, members } = ensemble;
   const files: AnswerFile[] = [];
   if (options.csv !== undefined)

@@ -12,13 +12,11 @@ import type { Answer } from '@ct-ensemble/ensemble';
 import { type AnswerFormat, nameInLines } from './formats.ts';
 
 export interface AnswerFile {
-  /** Number of scans that an earlier start has answered. */
-  readonly answered: number;
   /** Notes for the user about what the file held, a line each. */
   readonly notes: readonly string[];
-  /** Whether the file may have an answer for a scan of this name. */
+  /** Whether the file has an answer for a scan of this name. */
   knows(scan: string): boolean;
-  /** Whether it has an answer for this scan with these contents. */
+  /** Whether it has an answer for a scan of this name with these contents. */
   has(scan: string, content: string | null): boolean;
   add(answer: Answer): Promise<void>;
   /** Puts the lines in the order of these scans; lines of other scans follow. */
@@ -26,8 +24,8 @@ export interface AnswerFile {
 }
 
 /**
- * Opens a file of answers, or begins one. Lines of scans that could not be answered are removed, as these scans are tried again; so is a
- * last line that was not written to its end.
+ * Opens a file of answers, or begins one. Scans that could not be answered are tried again, and their lines replaced. A last line that
+ * was not written to its end is removed.
  * @throws {UserError} if the file is no such file, or of another ensemble.
  */
 export async function openAnswerFile(
@@ -47,29 +45,23 @@ export async function openAnswerFile(
   if (first !== undefined && format.header !== null && first !== format.header)
     refuse('has other columns than a file of answers of this ensemble');
   const rows = format.header === null && first !== undefined ? [first, ...others] : others;
-  let failed = 0;
   for (const [i, line] of rows.entries()) {
     const key = format.keyOf(line);
     const place = `line ${i + (format.header === null ? 1 : 2)}`;
     if (key === undefined) return refuse(`${place} is no answer`);
     if (key.model !== model) return refuse(`${place} is of another ensemble, ${key.model}`);
-    if (!key.answered) {
-      failed++;
-      continue;
-    }
+    // After an interruption a scan that was tried again may have two lines, of which the later counts.
     lines.set(key.scan, line);
-    contents.set(key.scan, key.content);
+    if (key.answered) contents.set(key.scan, key.content);
   }
-  if (failed > 0) notes.push(`${file}: ${failed} scans that could not be answered before are tried again`);
   const write = (ordered: Iterable<string>) => {
     const head = format.header === null ? [] : [format.header];
     return writeFileAtomic(file, [...head, ...ordered].map((line) => `${line}\n`).join(''));
   };
   await write(lines.values());
   return {
-    answered: lines.size,
     notes,
-    knows: (scan) => lines.has(nameInLines(scan, format)),
+    knows: (scan) => contents.has(nameInLines(scan, format)),
     has(scan, content) {
       const name = nameInLines(scan, format);
       return content !== null && contents.get(name) === content;

@@ -1,6 +1,6 @@
 // Answers as lines of text: CSV and JSON lines. Every answer is one line, so that a file can be continued after any of them.
 import { printable } from '@ct-ensemble/core';
-import { type Answer, csvOf } from '@ct-ensemble/ensemble';
+import { type Answer, type Answered, csvOf } from '@ct-ensemble/ensemble';
 
 /** What a file that is continued must know of a line. */
 export interface LineKey {
@@ -87,8 +87,9 @@ export function jsonFormat(classes: readonly string[], members: readonly string[
     header: null,
     lineOf(answer) {
       if (answer.failure !== null) return JSON.stringify(answer);
-      const { volumes: _, ...rest } = answer;
-      return JSON.stringify({ ...rest, classes, memberNames: members });
+      const numbers: Partial<Answered> = { ...answer, classes, memberNames: members } as Partial<Answered>;
+      delete numbers.volumes;
+      return JSON.stringify(numbers);
     },
     keyOf(line) {
       let value: unknown;

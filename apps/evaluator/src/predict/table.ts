@@ -22,9 +22,7 @@ export function answerTable(scans: readonly ScanEntry[], classes: readonly strin
     header: `${start('', 'scan')}  ${'predicted'.padEnd(classWidth)}  ${columns.join('  ')}  ${'sd'.padStart(5)}  set`,
     rowOf(answer, number) {
       const first = start(`${number}/${scans.length}`, answer.scan);
-      const findings = answer.findings.map(
-        ({ kind, message }) => `${' '.repeat(2 * count + 5)}${kind}: ${message}`,
-      );
+      const findings = findingLines(answer).map((line) => `${' '.repeat(2 * count + 5)}${line}`);
       if (answer.failure !== null) return [`${first}  failed: ${answer.failure}`, ...findings].join('\n');
       const { predicted, probabilities, spread, set } = answer;
       const numbers = probabilities.map((value) => value.toFixed(4).padStart(classWidth));
@@ -38,4 +36,18 @@ export function answerTable(scans: readonly ScanEntry[], classes: readonly strin
       ].join('\n');
     },
   };
+}
+
+/** Findings of one kind that are shown; files and pages have all. */
+const MOST_OF_A_KIND = 6;
+
+function findingLines({ findings }: Answer): string[] {
+  const lines: string[] = [];
+  for (const kind of new Set(findings.map((finding) => finding.kind))) {
+    const own = findings.filter((finding) => finding.kind === kind);
+    const most = own.length > MOST_OF_A_KIND ? 2 : MOST_OF_A_KIND;
+    lines.push(...own.slice(0, most).map(({ message }) => `${kind}: ${message}`));
+    if (own.length > most) lines.push(`${kind}: and ${own.length - most} more`);
+  }
+  return lines;
 }

@@ -7,6 +7,7 @@ import {
   type PreparedInMemory,
   type Preparer,
   type ScanEntry,
+  type ValuesChoice,
 } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { type ScanFinding, unlikeTraining } from '../ensemble-file/likeness.ts';
@@ -26,6 +27,8 @@ export interface OpenEnsembleOptions {
   engine?: EngineKind;
   /** Worker threads that prepare scans. Default: as many as there are cores, 4 at most. */
   preparationThreads?: number;
+  /** What the numbers in the files of all scans are, see `parseValues` of libs/data. Default: as in the training. */
+  values?: ValuesChoice;
   /** Seconds after which the preparation of a scan is stopped; without effect if a network takes part in it. Default 600. */
   deadline?: number;
 }
@@ -88,10 +91,11 @@ export async function openEnsemble(file: string, options: OpenEnsembleOptions = 
 
 /** As `openEnsemble`, of a file that is in memory already. Its buffer is moved away: the entries cannot be used afterwards. */
 export async function openLoaded(
-  { file, id, manifest, buffer, entries }: EnsembleFile,
+  { file, id, manifest: packed, buffer, entries }: EnsembleFile,
   options: OpenEnsembleOptions = {},
 ): Promise<Ensemble> {
-  const { engine: kind = 'tensorflow', deadline } = options;
+  const { engine: kind = 'tensorflow', deadline, values } = options;
+  const manifest = values === undefined ? packed : withValues(packed, values);
   const { preparationThreads = Math.min(4, usableCores()) } = options;
   const device = deviceOf(options.device ?? 'auto', kind);
   if (manifest.engine.precision === 'mixed-float16' && device.kind === 'cpu' && kind === 'tensorflow')
@@ -146,6 +150,12 @@ export async function openLoaded(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function withValues(manifest: Manifest, values: ValuesChoice): Manifest {
+  const { preparation } = manifest;
+  const volumes = preparation.volumes.map((volume) => ({ ...volume, values }));
+  return { ...manifest, preparation: { ...preparation, volumes } };
 }
 
 const unused = () => Promise.reject(new Error('only the name of the network is needed here'));
@@ -257,10 +267,13 @@ async function answers(
   return batch.map(({ scan, prepared }): Answer => {
     const { content, findings } = prepared;
     const noticed: ScanFinding[] = [
-      ...findings.map(({ kind, path, message }) => ({
-        kind,
-        message: message.startsWith(path) ? message : `${path}: ${message}`,
-      })),
+      // The finding of a scan that cannot be read repeats its failure.
+      ...findings
+        .filter(({ kind }) => prepared.failure === null || kind !== 'unreadable-scan')
+        .map(({ kind, path, message }) => ({
+          kind,
+          message: message.startsWith(path) ? message : `${path}: ${message}`,
+        })),
       ...unlikeTraining(prepared, manifest.training),
     ];
     const about = { scan: scan.key, content, model: id, findings: noticed };
