@@ -1,5 +1,5 @@
-// trainer:endurance-renames: kills a training run before one of its renames, lets it finish, and compares it with an undisturbed
-// run. Every kind of file that a run and its store of volumes write has its turn.
+// trainer:endurance-renames: kills a training run before one of its renames, or before one of its checkpoints gets a second name or is
+// removed, lets it finish, and compares it with an undisturbed run. Every kind of file that a run and its store of volumes write has its turn.
 import { readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -8,12 +8,13 @@ import { endOf, openWorkplace, readOptions } from './trainer.mjs';
 
 const USAGE = `Usage: nx run trainer:endurance-renames -- [options]
 
-Files are written under a temporary name and renamed. This program kills the trainer with SIGKILL before the first, the
-second and the last rename to each name, each in a run of its own, and some runs once more while they resume. The last line
+Files are written under a temporary name and renamed; the checkpoint before gets a second name (link) and is removed later (rm). This
+program kills the trainer with SIGKILL before the first, the second and the last of these changes of each name, each in a run of its own,
+and some runs once more while they resume. The last line
 is a summary in JSON. The exit code is 0 only if every run ended with the bytes of an undisturbed run, no temporary file was
 left and no start failed.
 
-  --every         kill before every rename, not only the first, the second and the last to each name
+  --every         kill before every change, not only the first, the second and the last of each name
   --at-once N     number of runs at the same time (default: 1)
   --devices LIST  devices of the trainer (default: cpu:1)
   --work DIR      folder for the runs, outside of the repository (default: the system's folder for temporary files)
@@ -41,7 +42,7 @@ if (undisturbed.code !== 0)
 const renames = timesOfNames(readFileSync(logOf(reference), 'utf8').split('\n').filter(Boolean));
 /** Each is a list of kills: the renames before which the first start, the second start … of one run are killed. */
 const cases = [...oncePerRename(), ...whileResuming()];
-console.log(`The undisturbed run renamed ${renames.size} files; ${cases.length} runs are killed.`);
+console.log(`The undisturbed run changed ${renames.size} names; ${cases.length} runs are killed.`);
 
 const count = { kills: 0, runs: 0, starts: 1, different: 0, failed: 0 };
 /** Kind of file → number of kills. */
@@ -79,10 +80,11 @@ function oncePerRename() {
   });
 }
 
-/** A start that resumes writes config.json twice, completes the change of the best checkpoint, and mends the copies. */
+/** A start that resumes writes config.json twice, completes the change of the best checkpoint, mends the copies, and at its end removes the previous checkpoint. */
 function whileResuming() {
   const inMember = (name) => join(member, name);
-  const best = inMember(join('checkpoints', 'best.safetensors'));
+  const inCheckpoints = (name) => inMember(join('checkpoints', `${name}.safetensors`));
+  const best = inCheckpoints('best');
   const first = { file: best, time: renames.get(best) };
   const then = [
     ['config.json', 1],
@@ -92,13 +94,17 @@ function whileResuming() {
     [join('checkpoints', 'best.json'), 1],
     ['history.jsonl', 1],
   ];
-  return then.map(([name, time]) => [first, { file: inMember(name), time }]);
+  const kept = [`link ${inCheckpoints('previous-best')}`, `rm ${inCheckpoints('previous')}`];
+  return [
+    ...then.map(([name, time]) => ({ file: inMember(name), time })),
+    ...kept.map((file) => ({ file, time: 1 })),
+  ].map((kill) => [first, kill]);
 }
 
 /** Kills the starts of one run before the given renames, lets the next start finish the run, and compares it. */
 async function killedRun(i, kills) {
   const place = join(workplace.folder, `run-${i + 1}`);
-  const name = kills.map(({ file, time }) => `rename ${time} to ${file}`).join(', then before ');
+  const name = kills.map(({ file, time }) => `change ${time} of ${file}`).join(', then before ');
   count.runs++;
   const { problems, output } = await problemsAfter(place, kills);
   console.log(
@@ -120,7 +126,7 @@ async function problemsAfter(place, kills) {
       continue;
     }
     count.failed++;
-    return { problems: [`a start ended with ${code} before this rename`], output };
+    return { problems: [`a start ended with ${code} before this change`], output };
   }
   const { signal, code, output } = await workplace.start(place);
   count.starts++;

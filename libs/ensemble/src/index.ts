@@ -7,7 +7,21 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export { renderCombinations } from './results/combination-text.ts';
+export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
+export {
+  drawScanExplanation,
+  type ExplainedScan,
+  explainRun,
+  type ExplainRunOptions,
+  type MemberExplanation,
+  type ScanExplanation,
+  type ScanMaps,
+  type SliceScore,
+} from './results/explanation.ts';
+export { explanationFigure } from './results/explanation-figure.ts';
 export {
   type FoldedMember,
   groupsOf,
@@ -16,7 +30,8 @@ export {
   type OutOfFoldScores,
 } from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
-export { didYouMean } from './names.ts';
+export { csvOf } from './results/csv.ts';
+export { didYouMean, safeFileNames } from './names.ts';
 export {
   majorityClass,
   meanProbabilities,
@@ -50,6 +65,9 @@ export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
+export { type ExportedEnsemble, type ExportOptions } from './export/exported-members.ts';
+export { exportOnnx } from './export/onnx-export.ts';
+export { exportPyTorch } from './export/pytorch-export.ts';
 export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
 export {
   type Attempt,
@@ -87,6 +105,7 @@ export {
   readProgress,
 } from './run-status.ts';
 export {
+  augmentedFile,
   claimRun,
   coordinatorFile,
   datasetFile,
@@ -103,7 +122,15 @@ export {
   submissionFolder,
 } from './run-folder.ts';
 export {
+  checkSubmissions,
+  type CheckedSubmission,
+  type SubmissionAgreement,
+  type SubmissionFinding,
+} from './results/submission-check.ts';
+export { submissionNames } from './results/scan-names.ts';
+export {
   evaluateRun,
+  expectedInRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,
@@ -139,4 +166,3 @@ export {
   type ScanSource,
 } from './prediction/ensemble.ts';
 export { findScans, type FoundScans, type ScanEntry } from '@ct-ensemble/data';
-export { csvOf } from './results/csv.ts';

@@ -1,17 +1,10 @@
 // The files of a run folder that are read back, each with its schema: whatever a person or another program may have changed
 // is checked here, and only here. plan.json has its schema in run/plan.ts, probabilities in results/probabilities.ts.
-import {
-  asUserError,
-  codeOf,
-  MAX_BYTES,
-  messageOf,
-  readJson,
-  readRegularFile,
-  UserError,
-} from '@ct-ensemble/core';
+import { asUserError, codeOf, MAX_BYTES, messageOf, readRegularFile, UserError } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { unpack } from 'msgpackr';
 import { z } from 'zod';
+import { fitting, readRecord, unfit } from './json-record.ts';
 import { scansOfFold } from './run/folds.ts';
 import { configFile, doneFile, type MemberScans, scansFile } from './run-folder.ts';
 
@@ -82,39 +75,6 @@ const scansSchema = z
     }),
   )
   .min(1);
-
-export interface RecordOptions<T> {
-  schema: z.ZodType<T>;
-  /** What to do about a file that is no such record. */
-  remedy: string;
-}
-
-/**
- * Reads a JSON file with this schema; undefined if there is none.
- * @throws {UserError} with file, field and remedy if the file cannot be read or its content does not fit.
- */
-export async function readRecord<T>(
-  file: string,
-  { schema, remedy }: RecordOptions<T>,
-): Promise<T | undefined> {
-  let content: unknown;
-  try {
-    content = await readJson(file);
-  } catch (error) {
-    throw asUserError(error, file);
-  }
-  return content === undefined ? undefined : fitting(content, { file, schema, remedy });
-}
-
-function fitting<T>(content: unknown, about: RecordOptions<T> & { file: string }): T {
-  const parsed = about.schema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.length ? `field ${issue.path.join('.')}: ` : '';
-  throw unfit(about.file, `${field}${issue?.message}`, about.remedy);
-}
-
-const unfit = (file: string, problem: string, remedy: string) => new UserError(problem, { file, remedy });
 
 /** A member's done.json; undefined if the member is not done. @throws {UserError} if the file is no such record. */
 export const readDone = (run: string, member: string): Promise<DoneRecord | undefined> =>

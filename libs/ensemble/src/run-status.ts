@@ -3,6 +3,7 @@
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { z } from 'zod';
+import { readRecord } from './json-record.ts';
 import {
   coordinatorFile,
   failedFile,
@@ -11,7 +12,6 @@ import {
   progressFile,
   rotatedLogFile,
 } from './run-folder.ts';
-import { readRecord } from './run-records.ts';
 import type { FailureKind } from './run/schedule.ts';
 
 export const isolations = ['thread', 'process'] as const;

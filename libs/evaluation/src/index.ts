@@ -55,6 +55,13 @@ export {
   greedySelection,
   type GreedySelection,
 } from './combination/greedy.ts';
+export {
+  centreThreshold,
+  combined,
+  type CombinationChoice,
+  type CombinationMethod,
+  type CombinationOptions,
+} from './combination/combined.ts';
 export { meanOf, weightedMeanOf } from './combination/mean.ts';
 export * as strategies from './combination/strategies.ts';
 export { nested, type Nested } from './combination/nested.ts';

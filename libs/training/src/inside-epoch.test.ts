@@ -12,6 +12,7 @@ import {
   previousBestCheckpoint,
   previousCheckpoint,
 } from './checkpoint.ts';
+import { StoppedError } from './predict.ts';
 import type { TrainingOptions } from './schema.ts';
 import {
   begin,
@@ -65,6 +66,34 @@ test.each([1, 4, 7, 9, 11, 14])('stopped after step %i of 15 and resumed: equal 
   expect(weights).toEqual(undisturbed.weights);
   expect(warnings).toEqual([]);
   await expectUndisturbed(at);
+});
+
+// It is asked once a step, though a step has two micro-batches, and twice in each validation.
+test.each([
+  ['before a step', STEPS + 2 + 2, 2],
+  ['in the validation', STEPS + 2 + STEPS + 1, STEPS],
+])('asked to stop %s: the finished steps are kept, and none is computed again', async (_, times, steps) => {
+  const at = newFolder();
+  let asked = 0;
+  const stop = () => ++asked > times;
+  const stopped = train({ ...fixed, folder: at, score: scored(), checkpointSeconds: 300, stop });
+  await expect(stopped).rejects.toThrow(StoppedError);
+  expect(await stateOf(at)).toMatchObject({ epochs: 1, insideEpoch: { steps, batchSize: 4 } });
+  const { progress } = await resume(at);
+  expect(progress.filter(({ kind }) => kind === 'step')).toHaveLength(2 * STEPS - steps);
+  await expectUndisturbed(at);
+});
+
+test('asked to stop where a checkpoint has just been written: no second one is', async () => {
+  const at = newFolder();
+  await begin(at, { checkpoints: [4], stopAfter: 4 });
+  expect(existsSync(previousCheckpoint(at))).toBe(false);
+});
+
+test('asked to stop with checkpoints at the ends of epochs only: the epoch begins anew', async () => {
+  const at = newFolder();
+  await begin(at, { checkpoints: [], stopAfter: 7, checkpointSeconds: 0 });
+  expect(await stateOf(at)).not.toHaveProperty('insideEpoch');
 });
 
 describe('a damaged last checkpoint', () => {

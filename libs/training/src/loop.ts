@@ -81,7 +81,10 @@ export interface LoopOptions<Batch, Judged extends { score: number | null }, Epo
   checkpointSeconds?: number | undefined;
   /** The clock that `checkpointSeconds` is measured by, in seconds; default: the process's monotonic clock. */
   clock?: (() => number) | undefined;
-  /** Called before each micro-batch; returning true ends the run with a StoppedError. */
+  /**
+   * Called before each step; returning true ends the run with a StoppedError. The finished steps of the epoch are kept in a
+   * checkpoint, also if `judge` throws a StoppedError, unless checkpoints are only written at the ends of epochs.
+   */
   stop?: (() => boolean) | undefined;
 }
 
@@ -120,15 +123,26 @@ export async function runLoop<
     for (let epoch = state.epochs; epoch < loop.epochs; epoch++) {
       const started = performance.now() - (inside?.seconds ?? 0) * 1000;
       const seconds = () => (performance.now() - started) / 1000;
-      const { waited, ...trained } = await trainEpoch(loop, {
+      /** Finished steps of this epoch in the latest checkpoint. */
+      let kept = inside?.steps ?? 0;
+      const keep = async (now: FinishedSteps) => {
+        kept = now.steps;
+        await writer.writeInside(state, { ...now, batchSize: loop.batchSize, seconds: seconds() });
+      };
+      const keepAtStop = async (now: FinishedSteps) => {
+        if (now.steps <= kept || loop.checkpointSeconds === 0) return;
+        await writer.settled();
+        await keep(now);
+      };
+      const { waited, lossSum, ...trained } = await trainEpoch(loop, {
         epoch,
         steps: state.steps,
         inside,
         async atStep(now) {
           writer.check();
-          if (!writer.isWriting && isDue())
-            await writer.writeInside(state, { ...now, batchSize: loop.batchSize, seconds: seconds() });
+          if (!writer.isWriting && isDue()) await keep(now);
         },
+        atStop: keepAtStop,
       });
       inside = undefined;
       const best = await withAverages(optimizer, async () => {
@@ -147,6 +161,9 @@ export async function runLoop<
           history: [...state.history, loop.record(trained, judged)],
         };
         return weights;
+      }).catch(async (error: unknown) => {
+        if (error instanceof StoppedError) await keepAtStop({ steps: stepsPerEpoch(loop), lossSum, waited });
+        throw error;
       });
       await writer.settled();
       await writer.writeEpoch(state, best);
@@ -204,6 +221,9 @@ function dueAfter(loop: { checkpointSeconds?: number | undefined; clock?: (() =>
 export const stepsPerEpoch = ({ samples, batchSize }: { samples: number; batchSize: number }) =>
   Math.ceil(samples / batchSize);
 
+/** What a checkpoint inside an epoch keeps of its finished steps. */
+type FinishedSteps = Pick<InsideEpoch, 'steps' | 'lossSum' | 'waited'>;
+
 async function trainEpoch<
   Batch extends { samples: readonly number[] },
   Judged extends { score: number | null },
@@ -218,9 +238,11 @@ async function trainEpoch<
     /** The steps of this epoch that were finished before the run resumed. */
     inside: InsideEpoch | undefined;
     /** Called after each step but the epoch's last. */
-    atStep(now: Pick<InsideEpoch, 'steps' | 'lossSum' | 'waited'>): Promise<void>;
+    atStep(now: FinishedSteps): Promise<void>;
+    /** Called before the next step if the run ends because it was asked to stop. */
+    atStop(now: FinishedSteps): Promise<void>;
   },
-): Promise<TrainedEpoch & { waited: number }> {
+): Promise<TrainedEpoch & { waited: number; lossSum: number }> {
   const { epoch, steps, inside } = options;
   const { samples, batchSize, accumulate = 1, optimizer } = loop;
   const order = permutation(samples, { seed: loop.seed, purpose: 'shuffle', epoch });
@@ -228,10 +250,15 @@ async function trainEpoch<
     learningRateAt(loop.schedule, { epoch, step, stepsPerEpoch: stepsPerEpoch(loop), epochs: loop.epochs });
   let [lossSum, waited, done] = [inside?.lossSum ?? 0, inside?.waited ?? 0, inside?.steps ?? 0];
   let [taken, part, stepLoss, stepSeconds] = [done * batchSize, done * accumulate, 0, 0];
-  let learningRate = rateOf(steps + done);
+  // A run that was stopped while the epoch was being validated has no step left.
+  let learningRate = rateOf(steps + Math.min(done, stepsPerEpoch(loop) - 1));
   let asked = performance.now();
   for await (const batch of loop.batches(order.slice(taken), microBatchOf(loop))) {
-    if (loop.stop?.()) throw new StoppedError('training was stopped on request');
+    const isNextStep = part === done * accumulate;
+    if (isNextStep && loop.stop?.()) {
+      await options.atStop({ steps: done, lossSum, waited });
+      throw new StoppedError('training was stopped on request');
+    }
     const started = performance.now();
     waited += (started - asked) / 1000;
     part++;
@@ -258,5 +285,5 @@ async function trainEpoch<
     if (taken < samples) await options.atStep({ steps: done, lossSum, waited });
     asked = performance.now();
   }
-  return { epoch, learningRate, loss: lossSum / samples, waited };
+  return { epoch, learningRate, loss: lossSum / samples, waited, lossSum };
 }

@@ -111,7 +111,7 @@ function requireInside(
     );
   if (inside.batchSize !== batchSize)
     refuse(`belongs to another training: batchSize is ${inside.batchSize}, expected ${batchSize}`);
-  if (inside.steps >= stepsPerEpoch)
+  if (inside.steps > stepsPerEpoch)
     refuse(
       `was written after step ${inside.steps} of an epoch, but the training's epochs have ${stepsPerEpoch} steps`,
     );

@@ -40,9 +40,12 @@ export interface SliceTask {
 
 export type SliceScores = { score: number } & Record<string, number>;
 
-/** Names of the architectures that fit the task. */
+/** Names of the architectures that fit the task; those with a front of their own differ only in how they see volumes. */
 export function sliceArchitectures(task: SliceTask): string[] {
-  return architectureNames().filter((name) => architectures[name]!.output === task.output);
+  return architectureNames().filter((name) => {
+    const { output, front } = architectures[name]!;
+    return output === task.output && front === undefined;
+  });
 }
 
 /** @throws {UserError} if the architecture does not fit the task, or does not accept slices of this size */

@@ -19,6 +19,7 @@ import {
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
+import type { TestTimeAugmentation } from '@ct-ensemble/training';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
@@ -139,6 +140,7 @@ export interface RunMembersOptions extends ClaimedWork {
   store: string;
   /** As in `trainMembers`. */
   predictOnly?: boolean;
+  augmentation?: TestTimeAugmentation;
   isolation?: Isolation;
   checkpointSeconds?: number;
 }
@@ -166,7 +168,7 @@ export async function runMembers(prepared: PreparedRun, options: RunMembersOptio
   await tensorboard.end();
   await display.end();
   lost.throwIfAborted();
-  return summarise(run, outcomes);
+  return summarise(plan, { run, outcomes });
 }
 
 /** Opens the live page. The training does without it if that fails. */
@@ -216,11 +218,16 @@ function describeRun(run: string, { plan, scans, report, state, notes }: Prepare
   print(`${plan.members.length} members on ${plan.devices.join(', ')} (engine ${plan.engine})`);
 }
 
-function summarise(run: string, outcomes: readonly MemberOutcome[]): number {
+function summarise(
+  plan: PreparedRun['plan'],
+  { run, outcomes }: { run: string; outcomes: readonly MemberOutcome[] },
+): number {
   const of = (status: MemberOutcome['status']) => outcomes.filter((outcome) => outcome.status === status);
   print('');
   for (const { member, macroF1, attempts } of of('done')) {
-    const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on the validation scans`;
+    const fold = plan.members.find(({ name }) => name === member)?.fold;
+    const scored = fold === undefined ? 'the validation scans' : `the scans of fold ${fold}`;
+    const score = macroF1 === null ? '' : `, best macro F1 ${macroF1.toFixed(4)} on ${scored}`;
     const needed = attempts > 1 ? `, needed ${attempts} attempts` : '';
     print(`done     ${member}${score}${needed}: ${memberFolder(run, member)}`);
   }

@@ -72,7 +72,10 @@ export async function plan(options: PlanOptions): Promise<number> {
       isolation: options.isolation,
       signal: stopping.signal,
       onMeasure: ({ architecture, device, atOnce }) => {
-        const kind = device.kind === 'gpu' ? 'a GPU' : `${device.threads} CPU ${device.threads === 1 ? 'thread' : 'threads'}`;
+        const kind =
+          device.kind === 'gpu'
+            ? 'a GPU'
+            : `${device.threads} CPU ${device.threads === 1 ? 'thread' : 'threads'}`;
         const together = atOnce > 1 ? `, alone and ${atOnce} at once` : '';
         printError(`Measuring ${architecture} on ${kind}${together} …`);
       },

@@ -3,16 +3,11 @@
 import { codeOf, MAX_BYTES, readRegularText, UserError } from '@ct-ensemble/core';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
+import { readRecord } from '../json-record.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
+import { readRecord } from '../json-record.ts';
 import { datasetFile, splitsFile } from '../run-folder.ts';
-import {
-  type ConfigRecord,
-  type DoneRecord,
-  readAllScans,
-  readConfig,
-  readDone,
-  readRecord,
-} from '../run-records.ts';
+import { type ConfigRecord, type DoneRecord, readAllScans, readConfig, readDone } from '../run-records.ts';
 import { readFailed } from '../run-status.ts';
 import { type EpochLine, readHistory } from '../watching/history.ts';
 import { findingsIn, readMembers, type RunMembers } from './members.ts';
@@ -23,7 +18,13 @@ const reportSchema = z.looseObject({
     .record(z.string(), z.looseObject({ perClass: z.array(z.int()), unlabelled: z.int(), failed: z.int() }))
     .default({}),
   findings: z.array(z.looseObject({ kind: z.string(), path: z.string(), message: z.string() })).default([]),
-  scans: z.array(z.looseObject({ key: z.string(), group: z.string().nullable().optional() })),
+  scans: z.array(
+    z.looseObject({
+      key: z.string(),
+      group: z.string().nullable().optional(),
+      groups: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
 });
 
 export interface MemberResults {
@@ -47,6 +48,8 @@ export interface RunResults {
   patients: ReadonlyMap<string, string>;
   /** Group of each scan by key (site, scanner); scans without one are absent. */
   groups: ReadonlyMap<string, string>;
+  /** Groups of each scan by key, by the names of their columns: `group`, and further columns of the table of scans. */
+  groupColumns: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** Content key of each prepared scan's volume in the store, of the first mask if members have their own. */
   volumes: ReadonlyMap<string, string>;
   /** Counts by split, and what was found in the data. */
@@ -78,6 +81,9 @@ export async function readRunResults(run: string): Promise<RunResults> {
     training,
     patients: await readPatients(run),
     groups: new Map(listed.flatMap(({ key, group }) => (group ? [[key, group] as const] : []))),
+    groupColumns: new Map(
+      listed.map(({ key, group, groups }) => [key, { ...(group && { group }), ...groups }]),
+    ),
     volumes: new Map(
       (await readAllScans(run))[0]!.scans.flatMap(({ key, volume }) =>
         volume === null ? [] : [[key, volume] as const],

@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
 import { type MemberScans, planFile, probabilitiesFile, writeScans } from '../run-folder.ts';
-import { readAllScans, readRecord } from '../run-records.ts';
+import { readRecord } from '../json-record.ts';
+import { readAllScans } from '../run-records.ts';
 import { classChanges, type ComparedScan, inWords, recipeChanges, scanChanges } from './changes.ts';
 
 const memberPlan = z.object({

@@ -199,7 +199,7 @@ function outOfFoldSplit(results: RunResults): { inputs: SplitInput[]; findings: 
 const byKey = ({ scans, rows }: Probabilities) => new Map(scans.map(({ key }, i) => [key, rows[i]!]));
 
 /** The scans of all of them; one that failed for any is a failed one. */
-function scansOf(all: readonly Probabilities[], { patients, groups, scans }: RunResults): ScanInput[] {
+function scansOf(all: readonly Probabilities[], { patients, groupColumns, scans }: RunResults): ScanInput[] {
   const folds = new Map(scans.inFolds.map(({ key, fold }) => [key, fold]));
   const failures = new Map(all.flatMap(({ failed }) => failed.map(({ key, reason }) => [key, reason])));
   const listed = new Map(
@@ -210,7 +210,7 @@ function scansOf(all: readonly Probabilities[], { patients, groups, scans }: Run
     label,
     patient: patients.get(key) ?? null,
     fold: folds.get(key) ?? null,
-    groups: groups.has(key) ? { group: groups.get(key)! } : {},
+    groups: groupColumns.get(key) ?? {},
     failure: failures.get(key) ?? null,
   }));
 }

@@ -1,7 +1,9 @@
 // What a child process runs for one member. It ends as soon as the coordinator has ended.
+import { expose, wrap } from 'comlink';
 import { memberFolder } from '../../run-folder.ts';
+import { ipcEndpoint, type MemberControl, type MemberReceiver } from './channel.ts';
 import { enterMember } from './member-process.ts';
-import type { MemberTask, Report } from './port.ts';
+import type { MemberTask } from './port.ts';
 import { failureReport, serve } from './serve.ts';
 
 export interface ChildTask {
@@ -10,11 +12,18 @@ export interface ChildTask {
   parent: number;
 }
 
+export interface ProcessControl extends MemberControl {
+  /** To be called once. */
+  run(task: ChildTask): void;
+}
+
 let stopped = false;
-let sent: Promise<void> = Promise.resolve();
-const send = (report: Report) => {
-  sent = new Promise((resolve) => process.send!(report, () => resolve()));
-};
+const endpoint = ipcEndpoint(process);
+const coordinator = wrap<MemberReceiver>(endpoint);
+expose(
+  { run: (task) => void run(task), stop: () => void (stopped = true) } satisfies ProcessControl,
+  endpoint,
+);
 const die = () => process.kill(process.pid, 'SIGKILL');
 
 // A terminal sends Ctrl-C to all its processes; what follows from it is up to the coordinator. A service manager that stops a
@@ -22,27 +31,28 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 process.on('SIGTERM', () => (stopped = true));
 process.on('disconnect', die);
-process.on('uncaughtException', (error) => end(failureReport(error, { unhandled: true }), 1));
-process.once('message', (message: ChildTask) => {
-  process.on('message', () => (stopped = true));
-  void run(message);
-});
+process.on('uncaughtException', (error) => void fail(error, { unhandled: true }));
 
 async function run({ task, parent }: ChildTask) {
   try {
     await enterMember(memberFolder(task.run, task.member.name));
   } catch (error) {
-    return end(failureReport(error), 0);
+    return fail(error);
   }
   // A later start of the coordinator ends the process that is noted, see member-process.ts. If it looked before that was written,
   // this coordinator has ended before.
   if (process.ppid !== parent) die();
-  await serve(task, { send, stop: () => stopped });
-  end(undefined, 0);
+  await serve(task, { coordinator, stop: () => stopped });
+  end(0);
 }
 
-function end(report: Report | undefined, code: number) {
-  if (report) send(report);
+async function fail(error: unknown, { unhandled = false } = {}) {
+  await coordinator.failed(failureReport(error, { unhandled }));
+  end(unhandled ? 1 : 0);
+}
+
+/** To be called when the coordinator has answered: it has received all that was sent before, too. */
+function end(code: number) {
   process.off('disconnect', die);
-  void sent.then(() => process.exit(code));
+  process.exit(code);
 }

@@ -2,12 +2,14 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { wrap } from 'comlink';
 import { readRegularText } from '@ct-ensemble/core';
 import { memberFolder } from '../../run-folder.ts';
 import { readProgress } from '../../run-status.ts';
+import { ipcEndpoint, receiveReports } from './channel.ts';
 import { leaveMember } from './member-process.ts';
-import { MemberFailure, type MemberPort, type Report, reportedFailure } from './port.ts';
-import type { ChildTask } from './process-entry.ts';
+import { MemberFailure, type MemberPort } from './port.ts';
+import type { ProcessControl } from './process-entry.ts';
 import { tailOf } from './stderr-tail.ts';
 
 export interface ProcessPortOptions {
@@ -34,28 +36,24 @@ export function processPort({ heapLimit }: ProcessPortOptions = {}): MemberPort 
       const logs = tailOf(child.stdout, child.stderr);
       child.stdout!.on('data', (piece: Buffer) => process.stdout.write(piece));
       child.stderr!.on('data', (piece: Buffer) => process.stderr.write(piece));
-      let last: Report | undefined;
-      child.on('message', (report: Report) => {
-        if (report.kind === 'progress') observer.progress(report.progress);
-        else if (report.kind === 'note') observer.note(report.note);
-        else last = report;
-      });
-      const send = (message: ChildTask | 'stop') => void child.send(message, () => {}); // It may have ended.
+      const endpoint = ipcEndpoint(child);
+      const reported = receiveReports(endpoint, observer);
+      const worker = wrap<ProcessControl>(endpoint);
       const run = async () => {
         const kills = await kernelKills();
         const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
         // The number of a device tells the engines of one process apart. TensorFlow's GPUs have the same numbers in all processes.
         const device = task.device.kind === 'cpu' ? { ...task.device, index: 0 } : task.device;
-        send({ task: { ...task, device }, parent: process.pid });
+        void worker.run({ task: { ...task, device }, parent: process.pid });
         const [code, signal] = await closed;
         await leaveMember(memberFolder(task.run, task.member.name)).catch(() => {}); // The note of a process that has ended is ignored.
-        if (last?.kind === 'ended') return last.result;
-        if (last?.kind === 'failed') throw reportedFailure(last, logs());
+        const result = reported(logs());
+        if (result) return result;
         throw deathOf({ code, signal, stderrTail: logs(), isKernel: (await kernelKills()) > kills });
       };
       return {
         result: run(),
-        stop: () => send('stop'),
+        stop: () => void worker.stop(),
         status: () => readProgress(task.run, task.member.name),
         logs,
       };

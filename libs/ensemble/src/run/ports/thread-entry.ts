@@ -1,25 +1,29 @@
 // What a worker thread runs for one member.
+import { expose, wrap } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import type { MessagePort } from 'node:worker_threads';
-import type { MemberTask, Report } from './port.ts';
+import type { MemberControl, MemberReceiver } from './channel.ts';
+import type { MemberTask } from './port.ts';
 import { failureReport, serve } from './serve.ts';
 
 export interface ThreadTask {
   task: MemberTask;
-  /** Carries the reports to the coordinator, and its request to stop, which is any message. */
+  /** Leads to the coordinator. */
   port: MessagePort;
 }
 
 export default async function runInThread({ task, port }: ThreadTask): Promise<void> {
   let stopped = false;
-  port.on('message', () => (stopped = true));
-  const send = (report: Report) => port.postMessage(report);
+  const endpoint = nodeEndpoint(port);
+  const coordinator = wrap<MemberReceiver>(endpoint);
+  expose({ stop: () => void (stopped = true) } satisfies MemberControl, endpoint);
   const onUncaught = (error: unknown) => {
-    send(failureReport(error, { unhandled: true }));
+    void coordinator.failed(failureReport(error, { unhandled: true }));
     process.exit(1); // Of this thread only.
   };
   process.on('uncaughtException', onUncaught);
   try {
-    await serve(task, { send, stop: () => stopped });
+    await serve(task, { coordinator, stop: () => stopped });
   } finally {
     process.off('uncaughtException', onUncaught);
     port.close();

@@ -1,17 +1,13 @@
 // Members in worker threads of this process: the least memory and the fastest start. A native crash ends the whole process.
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { wrap } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { codeOf, messageOf } from '@ct-ensemble/core';
 import { Piscina } from 'piscina';
 import { readProgress } from '../../run-status.ts';
-import {
-  MemberFailure,
-  type MemberObserver,
-  type MemberPort,
-  type MemberResult,
-  type Report,
-  reportedFailure,
-} from './port.ts';
+import { type MemberControl, receiveReports } from './channel.ts';
+import { MemberFailure, type MemberObserver, type MemberPort, type MemberResult } from './port.ts';
 import { tailOf } from './stderr-tail.ts';
 import type { ThreadTask } from './thread-entry.ts';
 
@@ -36,6 +32,7 @@ export function threadPort({ heapLimit }: ThreadPortOptions = {}): MemberPort {
       const pool = idle.pop() ?? open();
       const { port1, port2 } = new MessageChannel();
       const logs = tailOf(pool.threads[0]!.stderr);
+      const worker = wrap<MemberControl>(nodeEndpoint(port1));
       const run = async () => {
         try {
           const running = pool.run({ task, port: port2 }, { transferList: [port2] });
@@ -51,7 +48,7 @@ export function threadPort({ heapLimit }: ThreadPortOptions = {}): MemberPort {
       };
       return {
         result: run(),
-        stop: () => port1.postMessage('stop'),
+        stop: () => void worker.stop(),
         status: () => readProgress(task.run, task.member.name),
         logs,
       };
@@ -64,24 +61,18 @@ async function resultOf(
   running: Promise<void>,
   { port, observer, logs }: { port: MessagePort; observer: MemberObserver; logs: () => string },
 ): Promise<MemberResult> {
-  let last: Report | undefined;
-  const receive = (report: Report) => {
-    if (report.kind === 'progress') observer.progress(report.progress);
-    else if (report.kind === 'note') observer.note(report.note);
-    else last = report;
-  };
-  port.on('message', receive);
+  const reported = receiveReports(nodeEndpoint(port), observer);
   const death = await running.then(
     () => undefined,
     (error: unknown) => ({ error }),
   );
   // What the thread sent before it ended is here, but perhaps not delivered yet.
   for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
-    receive(next.message as Report);
-  if (last?.kind === 'ended') return last.result;
+    port.emit('message', next.message);
   await new Promise(setImmediate); // The thread's standard error arrives after its messages.
-  if (last?.kind === 'failed') throw reportedFailure(last, logs());
   const stderrTail = logs();
+  const result = reported(stderrTail);
+  if (result) return result;
   const { error } = death ?? { error: new Error('the worker thread ended without a result') };
   const exitCode = /^worker exited with code: (\d+)$/.exec(messageOf(error))?.[1];
   if (exitCode !== undefined)
