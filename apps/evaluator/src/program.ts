@@ -7,11 +7,12 @@ import { exportCommand } from './commands/export.ts';
 import { packCommand } from './commands/pack.ts';
 import { predictCommand } from './commands/predict.ts';
 import { reportCommand } from './commands/report.ts';
+import { serveCommand } from './commands/serve.ts';
 import { submitCommand } from './commands/submit.ts';
 
 export function evaluatorProgram(): Command {
   const program = new Command('evaluator').description(
-    'Evaluates a run, explains its answers, writes a report about it and its submissions, checks submissions, exports its members, packs them, and asks them about new scans.',
+    'Evaluates a run, explains its answers, writes a report about it and its submissions, checks submissions, exports its members, packs them, and answers new scans, also over HTTP.',
   );
   const commands = [
     evaluateCommand,
@@ -22,6 +23,7 @@ export function evaluatorProgram(): Command {
     exportCommand,
     packCommand,
     predictCommand,
+    serveCommand,
   ];
   for (const command of commands) program.addCommand(command());
   return program;

@@ -153,6 +153,7 @@ export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboar
 export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';
 export { loadEnsembleFile, type EnsembleFile } from './ensemble-file/load.ts';
 export type { EnsembleScores, Manifest, ManifestMember } from './ensemble-file/manifest.ts';
+export { modelCard } from './ensemble-file/model-card.ts';
 export type { ScanFinding } from './ensemble-file/likeness.ts';
 export { packEnsemble, type Packed, type PackOptions } from './ensemble-file/pack.ts';
 export type { Answer, Answered, Unanswered } from './prediction/answers.ts';
