@@ -72,7 +72,7 @@ def text_of(runs):
 
 
 def is_middle(lines):
-    epochs = [int(epoch) for line in lines for epoch in re.findall(r'epoch (\d+)/', text_of(line))]
+    epochs = [int(epoch) for line in lines if ' training ' in text_of(line) for epoch in re.findall(r'(?<!\S)(\d+)/24(?!\S)', text_of(line))]
     return len(epochs) >= 2 and min(epochs) > 12
 
 

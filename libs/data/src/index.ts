@@ -7,6 +7,7 @@ export {
   type SheetSection,
   type Tile,
 } from './report/contact-sheet.ts';
+export { drawExplanation, type ExplainedSlice, type ExplanationSheet } from './report/explanation-sheet.ts';
 export {
   readDatasetIndex,
   type DatasetIndex,
@@ -33,8 +34,20 @@ export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } fr
 export { parseValues, type ValuesChoice } from './readers/values.ts';
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';
+export { prepareVolume } from './volumes/preparation.ts';
 export { nearestIndices, type Volume } from './volumes/volume.ts';
 export { prepareDataset, SCAN_DEADLINE, type PreparationProgress } from './store/prepare-dataset.ts';
 export type { StoreRecord } from './store/store-record.ts';
 export { openVolumeStore, type VolumeStore } from './store/volume-store.ts';
 export type { StoredScan } from './scan-entry.ts';
+export { type FoundScans, findScans } from './layouts/any-scans.ts';
+export {
+  contentOfScan,
+  openPreparer,
+  type PreparedInMemory,
+  type Preparer,
+  prepareInMemory,
+} from './store/prepare-in-memory.ts';
+export { statisticNames, statisticsOf, type VolumeStatistics } from './volumes/volume-statistics.ts';
+export { PREPARATION_VERSION, type PreparationSettings, settingsOf } from './volumes/content-key.ts';
+export { readRows } from './tables.ts';

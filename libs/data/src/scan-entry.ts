@@ -28,6 +28,8 @@ export interface ScanEntry {
   patient: string | null;
   /** Site, scanner or another group that the table of scans names. */
   group: string | null;
+  /** Values of further columns of the table that divide the scans into few groups, such as { sex: 'f' }; absent if it has none. */
+  groups?: Readonly<Record<string, string>>;
   /** Why the scan cannot be used, or null. A failed scan stays in the index. */
   failure: string | null;
 }
@@ -40,6 +42,8 @@ export interface StoredScan {
   name: string;
   /** Site, scanner or another group; null or absent if none is named. */
   group?: string | null;
+  /** Further groups by the names of their columns; absent if there are none. */
+  groups?: Readonly<Record<string, string>>;
   /** Content key in the store, null if failed. */
   volume: string | null;
   failure: string | null;

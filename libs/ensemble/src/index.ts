@@ -7,11 +7,31 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
+export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export { renderCombinations } from './results/combination-text.ts';
+export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
-export { type OutOfFold, type OutOfFoldScores } from './results/out-of-fold.ts';
+export {
+  drawScanExplanation,
+  type ExplainedScan,
+  explainRun,
+  type ExplainRunOptions,
+  type MemberExplanation,
+  type ScanExplanation,
+  type ScanMaps,
+  type SliceScore,
+} from './results/explanation.ts';
+export { explanationFigure } from './results/explanation-figure.ts';
+export {
+  type FoldedMember,
+  groupsOf,
+  outOfFold,
+  type OutOfFold,
+  type OutOfFoldScores,
+} from './results/out-of-fold.ts';
 export { renderOutOfFold } from './results/out-of-fold-text.ts';
-export { argmax, confusionMatrix, f1PerClass, macroF1, scoresOf, type Scores } from './results/metrics.ts';
-export { didYouMean } from './names.ts';
+export { csvOf } from './results/csv.ts';
+export { didYouMean, safeFileNames } from './names.ts';
 export {
   majorityClass,
   meanProbabilities,
@@ -22,7 +42,8 @@ export {
   type Probabilities,
   type ScanLabel,
 } from './results/probabilities.ts';
-export { type UnusableMember } from './results/members.ts';
+export { type UnusableMember, type UsableMember } from './results/members.ts';
+export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
@@ -44,6 +65,9 @@ export { knownProbe, probe, type Probe } from './planning/probe.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
+export { type ExportedEnsemble, type ExportOptions } from './export/exported-members.ts';
+export { exportOnnx } from './export/onnx-export.ts';
+export { exportPyTorch } from './export/pytorch-export.ts';
 export { type Clock, realClock, type VirtualClock, virtualClock } from './run/clock.ts';
 export {
   type Attempt,
@@ -81,6 +105,7 @@ export {
   readProgress,
 } from './run-status.ts';
 export {
+  augmentedFile,
   claimRun,
   coordinatorFile,
   datasetFile,
@@ -97,7 +122,15 @@ export {
   submissionFolder,
 } from './run-folder.ts';
 export {
+  checkSubmissions,
+  type CheckedSubmission,
+  type SubmissionAgreement,
+  type SubmissionFinding,
+} from './results/submission-check.ts';
+export { submissionNames } from './results/scan-names.ts';
+export {
   evaluateRun,
+  expectedInRun,
   type RunEvaluation,
   type RunSubmission,
   type SubmissionResult,
@@ -118,3 +151,18 @@ export {
 } from './watching/status.ts';
 export { type TensorboardWriter, tensorboardWriter } from './watching/tensorboard.ts';
 export { timeLeft, type TimeLeftOptions } from './watching/time-left.ts';
+export { loadEnsembleFile, type EnsembleFile } from './ensemble-file/load.ts';
+export type { EnsembleScores, Manifest, ManifestMember } from './ensemble-file/manifest.ts';
+export { modelCard } from './ensemble-file/model-card.ts';
+export type { ScanFinding } from './ensemble-file/likeness.ts';
+export { packEnsemble, type Packed, type PackOptions } from './ensemble-file/pack.ts';
+export type { Answer, Answered, Unanswered } from './prediction/answers.ts';
+export {
+  type Ensemble,
+  openEnsemble,
+  type OpenEnsembleOptions,
+  openLoaded,
+  type PredictOptions,
+  type ScanSource,
+} from './prediction/ensemble.ts';
+export { findScans, type FoundScans, type ScanEntry } from '@ct-ensemble/data';

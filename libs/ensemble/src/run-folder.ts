@@ -48,6 +48,9 @@ export const tensorboardFolder = (run: string, member: string) =>
 export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
+/** The probabilities with test-time augmentation, which lie beside the plain ones if they have been made. */
+export const augmentedFile = (run: string, member: string, split: 'val' | 'test') =>
+  join(memberFolder(run, member), 'probabilities', `${split}.tta.json`);
 
 /** A prepared scan of a run. */
 export interface RunScan extends StoredScan {

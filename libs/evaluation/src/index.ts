@@ -11,7 +11,9 @@ export {
   withProbabilities,
 } from './predictions.ts';
 
+export { answerScores, type AnswerScores } from './scores/answers.ts';
 export { argmax, confusionMatrix, predictedClasses } from './scores/confusion.ts';
+export { thresholdCurve, type ThresholdPoint } from './scores/curves.ts';
 export {
   type ClassScoreName,
   classScoreNames,
@@ -38,6 +40,7 @@ export {
   scansForAnInterval,
 } from './intervals/score-intervals.ts';
 
+export { answerAgreement, type AnswerAgreement } from './comparison/agreement.ts';
 export { type CompareOptions, compareRows, type Comparison, type Row } from './comparison/compare.ts';
 export { type DeLong, delong } from './comparison/delong.ts';
 export { holm } from './comparison/holm.ts';
@@ -52,6 +55,13 @@ export {
   greedySelection,
   type GreedySelection,
 } from './combination/greedy.ts';
+export {
+  centreThreshold,
+  combined,
+  type CombinationChoice,
+  type CombinationMethod,
+  type CombinationOptions,
+} from './combination/combined.ts';
 export { meanOf, weightedMeanOf } from './combination/mean.ts';
 export * as strategies from './combination/strategies.ts';
 export { nested, type Nested } from './combination/nested.ts';

@@ -9,6 +9,23 @@ export {
   type Model,
   type ModelOptions,
 } from './registry.ts';
+export {
+  CAM_METHODS,
+  classActivationMap,
+  type CamMethod,
+  type Planes,
+  shownMap,
+  type ValueMap,
+} from './explain/cam.ts';
+export {
+  explain,
+  type Explanation,
+  type ExplainOptions,
+  explainVolume,
+  type GreyVolume,
+  type ViewExplanation,
+} from './explain/explain.ts';
+export { rankOf, type SliceMaps, sliceMaps, type SliceMapsOptions } from './explain/slice-maps.ts';
 export { type Described, describedIn, describing } from './description.ts';
 export {
   importPretrained,
@@ -26,6 +43,9 @@ export {
   type WeightsRecord,
 } from './weights/published.ts';
 export type { Architecture, Classifier, Pretrained, Segmenter } from './network.ts';
+export { ONNX_LIMIT, onnxEnsemble, type EnsembleNetwork, type OnnxEnsembleOptions } from './onnx/ensemble.ts';
+export { ONNX_OPSET, onnxModel, type OnnxOptions } from './onnx/onnx.ts';
+export { graphOfWeights, type NetworkOfFile } from './onnx/weights-graph.ts';
 export type { Layer, Mode } from './layers.ts';
 export {
   fromPyTorch,
@@ -37,6 +57,8 @@ export {
   type Parameters,
 } from './weights/parameters.ts';
 export {
+  asFloat16,
+  asFloat32,
   encodeSafetensors,
   readSafetensors,
   writeSafetensors,

@@ -16,7 +16,19 @@ export interface Mode {
   readonly recompute?: boolean;
   /** Seed of dropout in training, [2] int32; an input of the captured step. Without a seed dropout does nothing. */
   readonly seed?: Tensor1D;
+  /**
+   * Called with the values of each observed place of the network, in the order of computation; the network goes on with what
+   * it returns, a tensor of the same shape. For explanations; left out in training and prediction.
+   */
+  readonly observe?: (place: Place, value: Tensor4D) => Tensor4D;
 }
+
+/**
+ * A place of a network whose values can be observed. `features`: the last features, whose mean over all pixels the head of a
+ * classifier receives. `slices1`, `slices2`: the input of the front's convolution of the first and second view. `encoder1`,
+ * `encoder2`: the output of the ReLU after that convolution.
+ */
+export type Place = 'features' | 'slices1' | 'slices2' | 'encoder1' | 'encoder2';
 
 /** Computes a layer's output; images are [batch, height, width, channels]. */
 export type Layer<X = Tensor4D, Y = Tensor4D> = (x: X, mode: Mode) => Y;
@@ -28,6 +40,12 @@ export const sequential =
     layers.reduce((y, layer) => layer(y, mode), x);
 
 export const relu: Layer = (x) => tf.relu(x);
+
+/** Hands the image to the observer of this place, if there is one; computes nothing. */
+export const observed =
+  (place: Place): Layer =>
+  (x, { observe }) =>
+    observe === undefined ? x : observe(place, x);
 
 /** A size for height and width: one number for both, or [height, width]. */
 export type Pair = number | readonly [height: number, width: number];
@@ -50,6 +68,8 @@ export interface Conv2dOptions {
   bias?: boolean;
   /** Initial values of the weight; default: PyTorch's. */
   init?: Init;
+  /** Initial values of the bias; default: PyTorch's. */
+  biasInit?: Init;
 }
 
 /** Convolution: [N, H, W, in] → [N, ⌊(H + 2·padding − kernel) / stride⌋ + 1, …, out]. */
@@ -62,7 +82,7 @@ export function conv2d(scope: Scope, options: Conv2dOptions): Layer {
     ? scope.parameter<Rank.R1>('bias', {
         shape: [options.out],
         layout: 'vector',
-        init: pytorchDefault(shape),
+        init: options.biasInit ?? pytorchDefault(shape),
       })
     : undefined;
   const pad = typeof padding === 'number' ? padding : explicit(padding);

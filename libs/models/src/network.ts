@@ -9,11 +9,19 @@ export interface NetworkOptions {
   classes: number;
 }
 
+/**
+ * Creates the parameters of a front below `scope` and returns it: [N, H, W, slices of all views] → [N, H, W, 3]. `views`: the
+ * number of slices of each of the one or two views.
+ */
+export type Front = (scope: Scope, views: readonly number[]) => Layer;
+
 interface Described {
   /** Image size in pixels: `edge` × `edge` is the size it was designed for; each edge must be at least `minimumEdge`. */
   readonly input: { readonly edge: number; readonly minimumEdge: number };
   /** Name in the state dict of the last layer, which has one output per class. */
   readonly head: string;
+  /** What reduces a volume to three channels; default `convFront`. Not used for an image without views. */
+  readonly front?: Front;
   /** The published weights that fit this network; `_small` variants have none. */
   readonly pretrained?: Pretrained;
 }

@@ -3,27 +3,36 @@ import { UserError } from '@ct-ensemble/core';
 import tf, { type Tensor2D, type Tensor4D } from '@tensorflow/tfjs';
 import { attUNet, attUNetSmall } from './architectures/att-unet.ts';
 import { densenet161, densenetSmall } from './architectures/densenet.ts';
-import { front } from './architectures/front.ts';
+import { attentionFront, convFront } from './architectures/front.ts';
 import { inceptionResNetV2, inceptionResNetV2Small } from './architectures/inception-resnet-v2.ts';
 import { inceptionV3, inceptionV3Small } from './architectures/inception-v3.ts';
 import { inceptionV4, inceptionV4Small } from './architectures/inception-v4.ts';
 import type { Mode } from './layers.ts';
-import type { Architecture } from './network.ts';
+import type { Architecture, Classifier, Front } from './network.ts';
 import { createParameters, type Parameters } from './weights/parameters.ts';
 import { resnext50, resnextSmall } from './architectures/resnext.ts';
+
+/** The same network behind another front; its published weights are those of the backbone. */
+const behind = (front: Front, network: Classifier): Classifier => ({ ...network, front });
 
 /** Every network by its name. Tests compare each network whose name ends in `_small` on two engines. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   densenet161,
   densenet_small: densenetSmall,
+  densenet161_attention: behind(attentionFront, densenet161),
+  densenet_attention_small: behind(attentionFront, densenetSmall),
   inception_v3: inceptionV3,
   inception_v3_small: inceptionV3Small,
+  inception_v3_attention: behind(attentionFront, inceptionV3),
   inception_v4: inceptionV4,
   inception_v4_small: inceptionV4Small,
+  inception_v4_attention: behind(attentionFront, inceptionV4),
   inception_resnet_v2: inceptionResNetV2,
   inception_resnet_v2_small: inceptionResNetV2Small,
+  inception_resnet_v2_attention: behind(attentionFront, inceptionResNetV2),
   resnext50_32x4d: resnext50,
   resnext_small: resnextSmall,
+  resnext50_attention: behind(attentionFront, resnext50),
   att_unet: attUNet,
   att_unet_small: attUNetSmall,
 };
@@ -124,6 +133,7 @@ export function buildNetwork(architecture: string, options: ModelOptions): Model
 
   function build(): (x: Tensor4D, mode: Mode) => Tensor2D | Tensor4D {
     if (views.length === 0) return described.build(root, { channels, classes });
+    const { front = convFront } = described;
     const encoder = front(root, views);
     const backbone = described.build(root.at('model'), { channels: 3, classes });
     return (x, mode) => backbone(encoder(x, mode), mode);

@@ -9,12 +9,17 @@ export { focalLoss } from './loss.ts';
 export { computeLoss, type LossOptions } from './losses/index.ts';
 export { historyFile } from './history.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
-export { predictScans, StoppedError } from './predict.ts';
+export { predictScans, StoppedError, type TestTimeAugmentation } from './predict.ts';
 export { type DoneWeights, requireBest } from './resume.ts';
 export { learningRateAt, type Schedule } from './schedules/index.ts';
 export { trainingSchema, type TrainingOptions } from './schema.ts';
 export { openSliceFilter, sliceFilter } from './slice-filter.ts';
-export { requireSliceNetwork, sliceArchitectures, type SliceTask } from './slice-network.ts';
+export {
+  requireSliceNetwork,
+  sliceArchitectures,
+  type SliceTask,
+  type WeightsInMemory,
+} from './slice-network.ts';
 export {
   type SliceEpoch,
   type SliceProgress,

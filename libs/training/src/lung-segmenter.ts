@@ -2,7 +2,7 @@
 import type { LungSegmenter } from '@ct-ensemble/data';
 import tf from '@tensorflow/tfjs';
 import { augment } from './augmentations/augment.ts';
-import { openSliceNetwork, type SliceScores, type SliceTask } from './slice-network.ts';
+import { openSliceNetwork, type SliceScores, type SliceTask, type WeightsInMemory } from './slice-network.ts';
 
 export const lungSegmenter: SliceTask = {
   kind: 'lung-segmenter',
@@ -33,12 +33,12 @@ export function dice(a: Uint8Array, b: Uint8Array): number {
 }
 
 /**
- * Loads a segmenter from its weights file, on the open engine of this thread.
+ * Loads a segmenter from its weights file, or from the bytes of it, on the open engine of this thread.
  *
  * @throws {UserError} if the file is not the weights of a lung segmenter
  */
 export async function openLungSegmenter(
-  file: string,
+  file: string | WeightsInMemory,
   options: { batchSize?: number } = {},
 ): Promise<LungSegmenter & { dispose(): void }> {
   const { id, edge, decide, dispose } = await openSliceNetwork(lungSegmenter, file, options);

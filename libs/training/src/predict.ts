@@ -13,9 +13,17 @@ export interface PredictOptions {
   batchSize: number;
   /** Epoch of the weights, for the error; counts from 0. */
   epoch?: number | undefined;
+  /** Test-time augmentation; see {@link TestTimeAugmentation}. Default: the volumes as they are. */
+  augmentation?: TestTimeAugmentation | undefined;
   /** Called before each batch; returning true ends the prediction with a StoppedError. */
   stop?: () => boolean;
 }
+
+/**
+ * `flips`: a scan's probabilities are the mean of those of its volume and of the volume mirrored left to right. All slices are mirrored, so
+ * those of two views, too. Other flips and rotations by quarters make no chest that a scanner would show, and are not offered.
+ */
+export type TestTimeAugmentation = 'flips';
 
 /** Thrown when a run stops on request. The same command resumes it from its last checkpoint. */
 export class StoppedError extends Error {
@@ -35,6 +43,7 @@ export async function predictScans({
   store,
   batchSize: largestBatch,
   epoch,
+  augmentation,
   stop,
 }: PredictOptions): Promise<number[][]> {
   const rows: number[][] = [];
@@ -43,11 +52,20 @@ export async function predictScans({
   for await (const batch of readBatches({ scans, order, batchSize, store })) {
     if (stop?.()) throw new StoppedError('prediction was stopped on request');
     const [size, ...volume] = batch.shape;
-    const volumes = volumesTensor(filledUp(batch.data, size, batchSize), [batchSize, ...volume]);
-    const { probabilities } = await step({ volumes });
-    const values = ((await probabilities.array()) as number[][]).slice(0, size);
-    probabilities.dispose();
-    volumes.dispose();
+    const answersTo = async (bytes: Uint8Array) => {
+      const volumes = volumesTensor(bytes, [batchSize, ...volume]);
+      const { probabilities } = await step({ volumes });
+      const values = ((await probabilities.array()) as number[][]).slice(0, size);
+      probabilities.dispose();
+      volumes.dispose();
+      return values;
+    };
+    const bytes = filledUp(batch.data, size, batchSize);
+    const plain = await answersTo(bytes);
+    const values =
+      augmentation === undefined
+        ? plain
+        : meanOfRows(plain, await answersTo(mirrored(bytes, volume.at(-1)!)));
     values.forEach((row, i) => requireFinite(row, { scan: scans[batch.samples[i]!]!.key, epoch }));
     rows.push(...values);
   }
@@ -62,6 +80,17 @@ function requireFinite(row: readonly number[], { scan, epoch }: { scan: string; 
     remedy:
       'lower training.learningRate in the recipe, or set training.precision to float32, and train the member anew',
   });
+}
+
+const meanOfRows = (a: readonly number[][], b: readonly number[][]) =>
+  a.map((row, i) => row.map((value, k) => (value + b[i]![k]!) / 2));
+
+/** Every row of pixels, `width` bytes long, in reverse order. */
+export function mirrored(bytes: Uint8Array, width: number): Uint8Array {
+  const flipped = Uint8Array.from(bytes);
+  for (let start = 0; start < flipped.length; start += width)
+    flipped.subarray(start, start + width).reverse();
+  return flipped;
 }
 
 /** The bytes of `size` volumes, padded with black volumes to `batchSize`. */

@@ -1,7 +1,7 @@
 // The slice filter: a network that classifies slices as showing lung or not.
 import type { SliceFilter } from '@ct-ensemble/data';
 import tf, { type Tensor, type Tensor2D } from '@tensorflow/tfjs';
-import { openSliceNetwork, type SliceScores, type SliceTask } from './slice-network.ts';
+import { openSliceNetwork, type SliceScores, type SliceTask, type WeightsInMemory } from './slice-network.ts';
 
 export const sliceFilter: SliceTask = {
   kind: 'slice-filter',
@@ -38,12 +38,12 @@ export function filterScores(truth: readonly Uint8Array[], decided: readonly Uin
 }
 
 /**
- * Loads a slice filter from its weights file, on the open engine of this thread.
+ * Loads a slice filter from its weights file, or from the bytes of it, on the open engine of this thread.
  *
  * @throws {UserError} if the file is not the weights of a slice filter
  */
 export async function openSliceFilter(
-  file: string,
+  file: string | WeightsInMemory,
   options: { batchSize?: number } = {},
 ): Promise<SliceFilter & { dispose(): void }> {
   const { id, decide, dispose } = await openSliceNetwork(sliceFilter, file, options);

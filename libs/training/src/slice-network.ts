@@ -1,4 +1,5 @@
 // What the slice filter and the lung segmenter share: training and prediction steps, and their weights file.
+import { createHash } from 'node:crypto';
 import { sha256OfFile, UserError } from '@ct-ensemble/core';
 import { atEdge, type GreyImage } from '@ct-ensemble/data';
 import { capture, type CapturedStep, type Optimizer, tensorOfBytes } from '@ct-ensemble/engine';
@@ -39,9 +40,12 @@ export interface SliceTask {
 
 export type SliceScores = { score: number } & Record<string, number>;
 
-/** Names of the architectures that fit the task. */
+/** Names of the architectures that fit the task; those with a front of their own differ only in how they see volumes. */
 export function sliceArchitectures(task: SliceTask): string[] {
-  return architectureNames().filter((name) => architectures[name]!.output === task.output);
+  return architectureNames().filter((name) => {
+    const { output, front } = architectures[name]!;
+    return output === task.output && front === undefined;
+  });
 }
 
 /** @throws {UserError} if the architecture does not fit the task, or does not accept slices of this size */
@@ -190,17 +194,28 @@ export interface OpenedSliceNetwork {
   dispose(): void;
 }
 
+/** A weights file in memory; the name is for errors. */
+export interface WeightsInMemory {
+  name: string;
+  bytes: Uint8Array;
+}
+
 /**
- * Loads weights written by `trainSliceNetwork`, on the open engine of this thread.
+ * Loads weights written by `trainSliceNetwork`, from a file or from its bytes, on the open engine of this thread.
  *
  * @throws {UserError} if the file is not such weights
  */
 export async function openSliceNetwork(
   task: SliceTask,
-  file: string,
+  source: string | WeightsInMemory,
   { batchSize = 16 }: { batchSize?: number } = {},
 ): Promise<OpenedSliceNetwork> {
-  const { tensors, metadata } = await readSafetensors(file);
+  const isFile = typeof source === 'string';
+  const file = isFile ? source : source.name;
+  const { tensors, metadata } = await readSafetensors(isFile ? source : source.bytes);
+  const digest = isFile
+    ? await sha256OfFile(source)
+    : createHash('sha256').update(source.bytes).digest('hex');
   if (metadata['kind'] !== task.kind) {
     const found = metadata['kind'] ?? metadata['architecture'];
     throw new UserError(
@@ -228,7 +243,7 @@ export async function openSliceNetwork(
   }
   const step = slicePredictionStep(task, model);
   return {
-    id: [task.kind, architecture, edge, await sha256OfFile(file)].join('-'),
+    id: [task.kind, architecture, edge, digest].join('-'),
     edge,
     decide: (slices) =>
       decide(

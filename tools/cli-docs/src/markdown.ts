@@ -19,8 +19,14 @@ export function cliMarkdown(programs: readonly Command[]): string {
 
 function section(target: string, command: Command): string {
   const options = command.options.filter(({ hidden }) => !hidden);
+  const args = command.registeredArguments.map((argument) => {
+    const name = argument.name().toUpperCase();
+    return argument.variadic ? `${name}…` : name;
+  });
   const usage =
-    options.length === 0 ? '' : ` -- ${[...options.filter(isRequired).map(inUsage), '[options]'].join(' ')}`;
+    options.length === 0
+      ? ''
+      : ` -- ${[...options.filter(isRequired).map(inUsage), ...args, '[options]'].join(' ')}`;
   const table = tableOf([
     ['option', 'what for', 'default'],
     ...options.map((option) => [code(option.flags), purposeOf(option), defaultOf(option)]),

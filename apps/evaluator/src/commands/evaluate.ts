@@ -1,7 +1,20 @@
 // The command evaluate: tables of scores of every member, submission and subset, as in tables 3 and 5 of the paper.
 import { print, printError } from '@ct-ensemble/core';
-import { evaluateRun, renderEvaluation, renderOutOfFold } from '@ct-ensemble/ensemble';
+import {
+  augmentationGains,
+  evaluateRun,
+  readRunResults,
+  renderCombinations,
+  renderEvaluation,
+  renderGains,
+  renderOutOfFold,
+} from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
+import { groupScoresOf, groupText } from './group-scores.ts';
+import { readRunInput } from '../report/input/read-run.ts';
+import { scoresOfRun } from '../report/model/report-of-run.ts';
+import { intervalTable } from '../report/tables/interval-table.ts';
+import { tableJson, tableText } from '../report/tables/render-tables.ts';
 
 interface EvaluateOptions {
   run: string;
@@ -23,9 +36,20 @@ export function evaluateCommand(): Command {
 /** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const evaluation = await evaluateRun(run);
+  const { input } = await readRunInput(run);
+  const intervals = scoresOfRun(input).map(intervalTable);
+  const groups = groupScoresOf(input);
+  const gains = await augmentationGains(run, await readRunResults(run));
   const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
+  const { combinations } = evaluation;
   if (json) {
-    print(JSON.stringify(evaluation, null, 2));
+    print(
+      JSON.stringify(
+        { ...evaluation, intervals: intervals.map(tableJson), groups, augmentation: gains },
+        null,
+        2,
+      ),
+    );
   } else {
     print(`Run ${run}, recipe ${recipe}`);
     if (missing.length > 0) print(`Not trained yet, so not in the tables: ${missing.join(', ')}`);
@@ -45,7 +69,17 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
       );
       print(renderOutOfFold(outOfFold));
     }
+    if (combinations.length > 0) {
+      print(
+        `\nChosen combinations, in % (nested: each fold is answered by the choice that was made on the other folds)\n`,
+      );
+      print(renderCombinations(combinations, outOfFold!.classes));
+    }
     if (test) print(`\nTest scans\n\n${renderEvaluation(test)}`);
+    if (gains.length > 0)
+      print(`\nTest-time augmentation, in % (paired bootstrap over patients)\n\n${renderGains(gains)}`);
+    for (const table of intervals) print(`\n${tableText(table)}`);
+    for (const each of groups) print(`\n${groupText(each)}`);
   }
   for (const finding of findings) printError(`warning: ${finding}`);
   for (const { problem } of unusable) printError(`error: ${problem}`);

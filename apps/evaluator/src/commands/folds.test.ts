@@ -108,3 +108,23 @@ test('a member that is not done is named, and the others are evaluated', async (
   expect(stdout).toMatch(/^ {2}fold 2 has no finished member: its \d+ scans are in no row of the table$/m);
   expect(stdout).toMatch(/^densenet_small-seed1 +1 of 2 +\d/m);
 });
+
+test('report: the page with pictures, and the same scores as evaluate', async () => {
+  const options = ['--run', 'run', '--volumes', 'volumes', '--out', 'report'];
+  const { status, stdout, stderr } = node(main, 'report', ...options);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain('out-of-fold scans');
+  const page = await readFile(join(folder, 'report', 'report.html'), 'utf8');
+  expect(page).toContain('src="data:image/jpeg;base64,');
+  const report = JSON.parse(await readFile(join(folder, 'report', 'report.json'), 'utf8'));
+  const { outOfFold, intervals } = JSON.parse(node(main, 'evaluate', '--run', 'run', '--json').stdout);
+  const { estimate, interval } = report.splits[0].rows[0].scores.macroF1;
+  expect(estimate).toBeCloseTo(outOfFold.ensemble.pooled.macroF1, 12);
+  expect(intervals[0].rows[0]).toMatchObject({
+    'macro F1': estimate,
+    'macro F1 (95 % low)': interval[0],
+    'macro F1 (95 % high)': interval[1],
+  });
+  const table = await readFile(join(folder, 'report', 'tables', 'out-of-fold-scores.csv'), 'utf8');
+  expect(table).toContain('densenet_small-seed1');
+});

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { planFile, type SubmissionResult, submitRun } from '@ct-ensemble/ensemble';
+import { choiceWords, planFile, type SubmissionResult, submitRun } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 
 const defaultRun = join('runs', 'quick');
@@ -19,7 +19,7 @@ interface SubmitOptions {
 export function submitCommand(): Command {
   return new Command('submit')
     .description(
-      "Writes the recipe's submissions: the mean of the members' probabilities, one CSV file per class, and tables of the predictions.",
+      "Writes the recipe's submissions: the mean of the members' probabilities, or the combination that the recipe chooses, one CSV file per class, and tables of the predictions.",
     )
     .option(
       '--run <dir>',
@@ -46,14 +46,16 @@ async function submit(options: SubmitOptions): Promise<number> {
         : 'The data set has no test scans, so these submissions name the scans of all folds, with out-of-fold probabilities.',
     );
   for (const submission of submissions) {
-    const { name, members, files, predictions, counts, failed } = submission;
+    const { name, members, combination, files, predictions, counts, failed } = submission;
     if (files.length === 0) {
       print(`${name}: NOT WRITTEN, because ${reasonsOf(submission).join(', and ')}`);
       continue;
     }
     const classes = Object.entries(counts).map(([label, count]) => `${count} ${label}`);
     const parts = members.length > MOST_NAMED ? `${members.length} members` : members.join(', ');
-    print(`${name} (mean of ${parts}): ${classes.join(', ')}`);
+    const how = combination === undefined || combination.method === 'mean' ? 'mean' : combination.method;
+    print(`${name} (${how} of ${parts}): ${classes.join(', ')}`);
+    if (combination !== undefined) print(`  chosen out of fold: ${choiceWords(combination)}`);
     for (const file of files) print(`  ${file}`);
     print(`  ${predictions}`);
     for (const line of failed) print(`  no volume: ${line}`);

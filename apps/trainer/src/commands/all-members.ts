@@ -19,6 +19,7 @@ import {
   type PreparedRun,
   trainMembers,
 } from '@ct-ensemble/ensemble';
+import type { TestTimeAugmentation } from '@ct-ensemble/training';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
@@ -139,6 +140,7 @@ export interface RunMembersOptions extends ClaimedWork {
   store: string;
   /** As in `trainMembers`. */
   predictOnly?: boolean;
+  augmentation?: TestTimeAugmentation;
   isolation?: Isolation;
   checkpointSeconds?: number;
 }

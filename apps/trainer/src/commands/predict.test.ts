@@ -44,6 +44,23 @@ test('a file of probabilities that is missing or damaged is made again with the 
   expect((await trainer('predict')).output).toMatch(/^one: already done/m);
 });
 
+test('--tta flips writes probabilities of its own beside the plain ones, which stay', async () => {
+  const files = ['val', 'test'].map((split) => member(`probabilities/${split}.json`));
+  const plain = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  const { code, output } = await trainer('predict --tta flips');
+  expect(output).toMatch(
+    /^one: is trained; predicts with test-time augmentation the scans of val and test on cpu:1$/m,
+  );
+  expect(code).toBe(0);
+  expect(await Promise.all(files.map((file) => readFile(file, 'utf8')))).toEqual(plain);
+  const made = JSON.parse(await readFile(member('probabilities/val.tta.json'), 'utf8')) as ProbabilityFile;
+  const before = JSON.parse(plain[0]!) as ProbabilityFile;
+  expect(made.scans.map(({ name }) => name)).toEqual(before.scans.map(({ name }) => name));
+  // This network answers all scans alike, so that mirrored volumes get the same probabilities.
+  expect(made.scans).toEqual(before.scans);
+  expect((await trainer('predict --tta flips')).output).toMatch(/^one: already done/m);
+});
+
 test('a run made with --values is completed with the same --values and is refused without', async () => {
   const values = '--values window:-1000,400';
   const made = await trainer(`all-members --data data --recipe tiny.yaml ${values}`, 'windowed');

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
-import { Command } from 'commander';
+import type { TestTimeAugmentation } from '@ct-ensemble/training';
+import { Command, Option } from 'commander';
 import { claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
@@ -29,6 +30,7 @@ interface PredictOptions extends PreparationOptions {
   devices: string;
   engine: EngineKind;
   volumes?: string;
+  tta?: TestTimeAugmentation;
 }
 
 export function predictCommand(): Command {
@@ -49,6 +51,12 @@ export function predictCommand(): Command {
     .addOption(scanDeadlineOption())
     .addOption(valuesOption())
     .addOption(allowLeaksOption())
+    .addOption(
+      new Option(
+        '--tta <how>',
+        'make probabilities with test-time augmentation, too, beside the plain ones: flips (mean of the volume and the volume mirrored left to right); evaluator:evaluate prints what it gains (default: none)',
+      ).choices(['flips'] satisfies TestTimeAugmentation[]),
+    )
     .action(async (options: PredictOptions) => {
       process.exitCode = await predict(options);
     });
@@ -83,6 +91,12 @@ async function predict(options: PredictOptions): Promise<number> {
       onProgress: ({ done, total, scan }) => count(done, total, scan),
       signal: claimed.signal,
     });
-    return runMembers(prepared, { run, store, ...claimed, predictOnly: true });
+    return runMembers(prepared, {
+      run,
+      store,
+      ...claimed,
+      predictOnly: true,
+      ...(options.tta && { augmentation: options.tta }),
+    });
   });
 }

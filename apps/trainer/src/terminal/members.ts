@@ -140,7 +140,11 @@ export function memberRows(plan: Plan): MemberRows {
       case 'untrained':
         return change({ ...rest, state: 'not-started' });
       case 'started':
-        return change({ ...rest, state: event.splits ? 'predicting' : 'starting', device: event.device });
+        return change({
+          ...rest,
+          state: event.splits || event.augmented ? 'predicting' : 'starting',
+          device: event.device,
+        });
       case 'stopped':
         return change({ ...rest, state: 'stopped' });
       case 'retrying':
@@ -237,9 +241,14 @@ export function describe(event: MemberEvent, row: MemberRow): string {
     case 'untrained':
       return 'not trained yet';
     case 'started':
-      return event.splits === undefined
+      return event.splits === undefined && event.augmented === undefined
         ? `started on ${event.device}`
-        : `is trained; predicts the scans of ${event.splits.join(' and ')} on ${event.device}`;
+        : `is trained; predicts ${[
+            ...(event.splits ? [`the scans of ${event.splits.join(' and ')}`] : []),
+            ...(event.augmented
+              ? [`with test-time augmentation the scans of ${event.augmented.join(' and ')}`]
+              : []),
+          ].join(', and ')} on ${event.device}`;
     case 'done':
       return `done, ${score('best macro F1', event.macroF1)}`;
     case 'stopped':

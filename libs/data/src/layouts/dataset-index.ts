@@ -120,9 +120,9 @@ function classesIn(scans: readonly FoundScan[]): string[] {
 function entryOf(classes: readonly string[]) {
   const labels = new Map(classes.map((name, label) => [name, label]));
   return (scan: FoundScan & { split: Split }): ScanEntry => {
-    const { key, split, name, className, format, slices, patient, group, failure } = scan;
+    const { key, split, name, className, format, slices, patient, group, groups, failure } = scan;
     const label = className === null ? null : labels.get(className)!;
-    return { key, split, name, label, format, slices, patient, group, failure };
+    return { key, split, name, label, format, slices, patient, group, ...(groups && { groups }), failure };
   };
 }
 

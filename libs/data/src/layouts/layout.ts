@@ -63,6 +63,8 @@ export interface FoundScan {
   patient: string | null;
   /** Site, scanner or another group for scores of its own. */
   group: string | null;
+  /** Values of further columns that divide the scans into few groups, by the names of the columns. */
+  groups?: Readonly<Record<string, string>>;
   format: ScanFormat;
   /** Its files, absolute. */
   slices: readonly string[];

@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dicomBytes, sliceElements } from '../readers/dicom/dicom.fixture.ts';
 import { slices, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
@@ -289,4 +289,29 @@ describe('refuses, by line', () => {
       /no\.csv: there is no such file/,
     );
   });
+});
+
+test('further columns with few values are groups of scans; names and numbers are not', async () => {
+  const root = await writeTree(tree());
+  const more = [['sex', 'scanner', 'note'], ['f', 'S1', 'x'], ['m', 'S1', ''], ['f', 'S2', ''], ['', 'S2', ''], ['m', 'S2', '']]; // prettier-ignore
+  await writeFile(join(root, 'scans.csv'), csv(ROWS.map((row, i) => [...row, ...more[i]!])));
+  const { scans, report } = await read(root);
+  expect(scans.map(({ groups }) => groups)).toEqual([
+    { sex: 'f', scanner: 'S1' },
+    { sex: 'm', scanner: 'S1' },
+    { sex: 'f', scanner: 'S2' },
+    { scanner: 'S2' },
+    { sex: 'm', scanner: 'S2' },
+  ]);
+  expect(report.findings.slice(0, 2).map(({ kind, message }) => [kind, message])).toEqual([
+    ['group-column', 'columns taken for groups of scans, each with at most 12 values: sex, scanner'],
+    ['unused-column', 'columns not used: age, note'],
+  ]);
+  const [, first, ...rest] = ROWS.map((row, i) => [...row, ...more[i]!]);
+  const header = [...ROWS[0]!, ...more[0]!];
+  await writeFile(
+    join(root, 'scans.csv'),
+    csv([header, first!, [...first!.slice(0, 6), 'm', 'S1', ''], ...rest]),
+  );
+  await expect(read(root)).rejects.toThrow("line 3: p1/s1 has 'm' in the column sex here and 'f' in line 2");
 });

@@ -39,7 +39,11 @@ interface Row {
   patient: string;
   split: string;
   group: string;
+  groups: Readonly<Record<string, string>>;
 }
+
+/** A further column divides the scans into groups if it has at least two and at most this many values, empty cells aside. */
+const MOST_GROUPS = 12;
 
 async function read({ root, listing, classes, table: given, findings }: LayoutRequest): Promise<LayoutScans> {
   if (given === null)
@@ -84,6 +88,7 @@ async function read({ root, listing, classes, table: given, findings }: LayoutRe
     split: splitOf(row.split) ?? null,
     patient: row.patient || null,
     group: row.group || null,
+    ...(Object.keys(row.groups).length > 0 && { groups: row.groups }),
     ...scan,
   }));
   const covered = new Set([
@@ -117,13 +122,37 @@ async function readTable({ file, columns = {} }: ScanTable, findings: Finding[])
     }
   }
   const used = new Set(fields.values());
-  const unused = header!.cells.filter((cell, i) => cell !== '' && !used.has(i));
+  const others = header!.cells.flatMap((name, i) =>
+    name !== '' && !used.has(i) ? [{ name: name.normalize('NFC'), i }] : [],
+  );
+  const groups = others.filter(({ i }) => dividesInGroups(rows, i));
+  const unused = others.filter((column) => !groups.includes(column)).map(({ name }) => name);
+  if (groups.length > 0) {
+    const message = `columns taken for groups of scans, each with at most ${MOST_GROUPS} values: ${listed(
+      groups.map(({ name }) => name),
+      20,
+    )}`;
+    findings.push({ kind: 'group-column', path: file, message });
+  }
   if (unused.length > 0)
     findings.push({ kind: 'unused-column', path: file, message: `columns not used: ${listed(unused, 20)}` });
-  return { rows: rows.map((row) => rowOf(row, fields)), fields };
+  return { rows: rows.map((row) => rowOf(row, { fields, groups })), fields };
 }
 
-function rowOf({ line, cells }: TableRow, fields: ReadonlyMap<TableField, number>): Row {
+/** Whether the cells of a column have few values, each of them in two rows or more on average. */
+function dividesInGroups(rows: readonly TableRow[], column: number): boolean {
+  const cells = rows.map(({ cells }) => cells[column] ?? '').filter((cell) => cell !== '');
+  const { size } = new Set(cells);
+  return size >= 2 && size <= MOST_GROUPS && 2 * size <= cells.length;
+}
+
+function rowOf(
+  { line, cells }: TableRow,
+  {
+    fields,
+    groups,
+  }: { fields: ReadonlyMap<TableField, number>; groups: readonly { name: string; i: number }[] },
+): Row {
   const cell = (field: TableField) => {
     const column = fields.get(field);
     return column === undefined ? '' : (cells[column] ?? '').normalize('NFC');
@@ -135,6 +164,12 @@ function rowOf({ line, cells }: TableRow, fields: ReadonlyMap<TableField, number
     patient: cell('patient'),
     split: cell('split'),
     group: cell('group'),
+    groups: Object.fromEntries(
+      groups.flatMap(({ name, i }) => {
+        const value = (cells[i] ?? '').normalize('NFC');
+        return value === '' ? [] : [[name, value]];
+      }),
+    ),
   };
 }
 
@@ -228,6 +263,16 @@ function onceEach(file: string, located: readonly { row: Row; path: string | nul
       if (!same)
         throw new UserError(
           `line ${row.line}: ${row.scan} has the ${field} '${row[field]}' here and '${earlier[field]}' in line ${earlier.line}`,
+          { file, remedy: 'keep one of the two rows' },
+        );
+    }
+    for (const column of Object.keys({ ...earlier.groups, ...row.groups })) {
+      const [here, before] = [row, earlier].map(({ groups }) =>
+        Object.hasOwn(groups, column) ? groups[column] : '',
+      );
+      if (here !== before)
+        throw new UserError(
+          `line ${row.line}: ${row.scan} has '${here}' in the column ${column} here and '${before}' in line ${earlier.line}`,
           { file, remedy: 'keep one of the two rows' },
         );
     }

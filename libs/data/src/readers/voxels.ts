@@ -38,7 +38,7 @@ export const MAX_DIM = 4096;
  * Largest number of voxels: 1024 × 1024 × 1024, more than a chest CT has at the usual 512 × 512 (4096 slices would be
  * needed) or at 1024 × 1024 (1024 slices). As 16-bit Hounsfield units such a volume takes 2 GiB, beside its voxels.
  */
-const MAX_VOXELS = 2 ** 30;
+export const MAX_VOXELS = 2 ** 30;
 
 /** Largest size of a decompressed file. */
 export const MAX_FILE = 2 ** 32;

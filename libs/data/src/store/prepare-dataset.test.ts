@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readDatasetIndex } from '../layouts/dataset-index.ts';
 import { flatPng, temporaryFolder, writeTree } from '../testing/dataset.fixture.ts';
-import { failureOfScan, prepareDataset } from './prepare-dataset.ts';
+import { failureOfScan } from './preparation-workers.ts';
+import { prepareDataset } from './prepare-dataset.ts';
 import { openVolumeStore } from './volume-store.ts';
 
 const preparation = { depth: 4, height: 8, width: 8 };

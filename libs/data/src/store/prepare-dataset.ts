@@ -1,16 +1,14 @@
 // All scans of an index into the store: recalled where nothing has changed, otherwise prepared in worker threads.
 import { mkdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { codeOf, messageOf, sweepTemporaryFiles, usableCores, UserError } from '@ct-ensemble/core';
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
+import { messageOf, sweepTemporaryFiles, usableCores, UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '../concurrent.ts';
 import type { Finding } from '../findings.ts';
 import type { DatasetIndex } from '../layouts/dataset-index.ts';
 import type { ScanEntry, StoredScan } from '../scan-entry.ts';
 import type { Preparation, PreparationNetworks } from '../volumes/preparation-settings.ts';
 import { prepareScan, type WorkerTask } from './prepare-scan.ts';
-import { findingsByFile } from '../volumes/slice-findings.ts';
+import { startWorkers } from './preparation-workers.ts';
 import { failedScan, type PrepareResult, type VolumeStore } from './volume-store.ts';
 
 /** Reported after each scan. */
@@ -30,9 +28,6 @@ const MAX_WORKERS = 8;
 
 /** Seconds after which a scan's preparation in a worker thread is stopped; ordinary scans take about a second. */
 export const SCAN_DEADLINE = 600;
-
-/** Bound of a worker thread's JavaScript heap, in MB. The bytes of files and slices are outside of it. */
-const WORKER_HEAP_MB = 2048;
 
 /** Number of scans prepared at the same time in this thread if networks are used. */
 const SCANS_WITH_NETWORKS = 2;
@@ -95,10 +90,16 @@ export async function prepareDataset(options: {
 
   const inThisThread = Object.keys(networks).length > 0;
   const concurrency =
-    options.concurrency ??
-    (inThisThread ? SCANS_WITH_NETWORKS : Math.min(MAX_WORKERS, usableCores()));
+    options.concurrency ?? (inThisThread ? SCANS_WITH_NETWORKS : Math.min(MAX_WORKERS, usableCores()));
   const pool =
-    inThisThread || unknown.length === 0 ? null : startWorkers(Math.min(concurrency, unknown.length));
+    inThisThread || unknown.length === 0
+      ? null
+      : startWorkers<WorkerTask, PrepareResult[]>({
+          threads: Math.min(concurrency, unknown.length),
+          script: 'prepare-worker',
+          failed: ({ scan, preparations }, { failure, findings }) =>
+            preparations.map(() => ({ ...failedScan(scan, failure), findings })),
+        });
   try {
     await mapConcurrent(unknown, concurrency, async (scan) => {
       signal?.throwIfAborted();
@@ -121,62 +122,4 @@ export async function prepareDataset(options: {
     scans: preparations.map((_, k) => inOrder.map((prepared) => prepared[k]!.stored)),
     findings: [...findings.values()],
   };
-}
-
-interface Workers {
-  /** Prepares one scan. Throws a UserError if that fails for a reason other than the scan. */
-  prepare(task: WorkerTask, deadline: number): Promise<PrepareResult[]>;
-  close(): Promise<void>;
-}
-
-function startWorkers(threads: number): Workers {
-  const pool = new Piscina<WorkerTask, PrepareResult[]>({
-    // The built worker, whether this file runs from src/ or dist/: Node runs no TypeScript before 22.18.
-    filename: fileURLToPath(new URL('../../dist/store/prepare-worker.js', import.meta.url)),
-    minThreads: threads,
-    maxThreads: threads,
-    resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
-  });
-  // A thread that fails while no scan is with it, such as at its start: the scans would wait for it for ever.
-  const broken = new Promise<never>((_, reject) => {
-    pool.on('error', (error: unknown) =>
-      reject(new Error(`a worker thread failed while it had no scan (${messageOf(error)})`)),
-    );
-  });
-  broken.catch(() => undefined);
-  return {
-    async prepare(task, deadline) {
-      const late = new AbortController();
-      const timer = setTimeout(() => late.abort(), deadline * 1000);
-      try {
-        return await Promise.race([pool.run(task, { signal: late.signal }), broken]);
-      } catch (error) {
-        const failure = late.signal.aborted
-          ? `its preparation was stopped after ${deadline} s`
-          : failureOfScan(error);
-        // An error that crosses threads loses its class.
-        if (failure === null) throw new UserError(messageOf(error), { file: task.scan.key, cause: error });
-        const findings = findingsByFile(
-          [{ kind: 'preparation-failed', slices: [], message: failure }],
-          task.scan,
-        );
-        return task.preparations.map(() => ({ ...failedScan(task.scan, failure), findings }));
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-    close: () => pool.destroy(),
-  };
-}
-
-/** The failure of the scan that was being prepared, if the error is due to it: memory, stack or the end of its thread. */
-export function failureOfScan(error: unknown): string | null {
-  const message = messageOf(error);
-  if (codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY')
-    return `its preparation needs more than ${WORKER_HEAP_MB} MB of JavaScript memory`;
-  if (/^worker exited with code/.test(message))
-    return `its preparation ended the thread it ran in (${message})`;
-  if ((error as Partial<Error> | null)?.name === 'RangeError')
-    return `its preparation exceeds the memory or the stack (${message})`;
-  return null;
 }

@@ -142,20 +142,24 @@ export function openVolumeStore(folder: string): VolumeStore {
 }
 
 /** The result for a scan of which no volume was made and no record was written: it is tried again the next time. */
-export function failedScan({ key, label, split, name, group }: ScanEntry, failure: string): PrepareResult {
-  const stored = { key, label, split, name, group, volume: null, failure, slices: 0, kept: 0 };
+export function failedScan(scan: ScanEntry, failure: string): PrepareResult {
+  const stored = { ...aboutOf(scan), volume: null, failure, slices: 0, kept: 0 };
   return { stored, findings: [], fresh: false };
+}
+
+/** What the data set says of a scan, for its record in the run. */
+function aboutOf({ key, label, split, name, group, groups }: ScanEntry) {
+  return { key, label, split, name, group, ...(groups && { groups }) };
 }
 
 function resultOf(
   scan: ScanEntry,
   { key: content, record, fresh }: { key: string; record: StoreRecord; fresh: boolean },
 ): PrepareResult {
-  const { key, label, split, name, group } = scan;
   const { failure, slices, dropped } = record;
   const volume = record.sha256 === null ? null : content;
   const kept = slices - dropped.length;
-  const stored = { key, label, split, name, group, volume, failure, slices, kept };
+  const stored = { ...aboutOf(scan), volume, failure, slices, kept };
   return { stored, findings: findingsByFile(record.findings, scan), fresh };
 }
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { didYouMean } from '../names.ts';
 import { OUT_OF_FOLD } from '../run-folder.ts';
 import { type ExpandedRecipe, recipeWithGrid } from './grid.ts';
-import { classesOf, RECIPE_BOUNDS, recipeSchema, voxelsOf } from './schema.ts';
+import { classesOf, isChosen, RECIPE_BOUNDS, recipeSchema, voxelsOf } from './schema.ts';
 
 export interface RecipeOptions {
   /** Architectures that exist. Without it any name is accepted. */
@@ -176,6 +176,28 @@ function crossProblems({ value, aliases, isGrid }: ExpandedRecipe, options: Reci
   const { classWeights } = read(training.shape.loss, ['training', 'loss']) ?? {};
   const task = read(recipeSchema.shape.task, ['task']);
   const known = classesOf({ task, classes: classList.length > 0 ? classList : undefined });
+  const folds = at(value, ['folds']);
+  const hasFolds = memberList === undefined || memberList.every(({ fold }) => fold !== undefined);
+  submissionList.forEach((submission, i) => {
+    if (!isChosen(submission)) return;
+    const { combination = 'mean', threshold } = submission;
+    const field =
+      combination !== 'mean' ? 'combination' : submission.temperature ? 'temperature' : 'threshold';
+    if (!hasFolds) {
+      const text =
+        'needs members of folds: a choice made on the scans on which the best epochs were chosen would look better than it is; train by fold (members.folds), or leave it out';
+      problems.push({ path: ['submissions', i, field], text });
+    }
+    const incomplete = memberList && hasFolds && lackingFolds(submission.members, memberList, folds);
+    if (incomplete) {
+      const text = `needs the members of all folds of each group: ${incomplete}`;
+      problems.push({ path: ['submissions', i, 'members'], text });
+    }
+    if (threshold && known !== null && known.length !== 2) {
+      const text = `needs two classes, and there are ${known.length}: leave it out`;
+      problems.push({ path: ['submissions', i, 'threshold'], text });
+    }
+  });
   if (Array.isArray(classWeights) && known !== null && classWeights.length !== known.length) {
     const text = `has ${classWeights.length} numbers, but there are ${known.length} classes: ${known.join(', ')}`;
     problems.push({ path: ['training', 'loss', 'classWeights'], text });
@@ -233,6 +255,24 @@ function foldProblems(members: Members, folds: unknown): Problem[] {
     if (typeof folds !== 'number' || fold <= folds) return [];
     return [{ path, text: `must be at most folds, ${folds}, not ${fold}` }];
   });
+}
+
+/** The first group of members of a submission, alike but for their folds, that does not cover all folds; undefined if there is none. */
+function lackingFolds(names: readonly string[], members: Members, folds: unknown): string | undefined {
+  if (typeof folds !== 'number') return undefined;
+  const groups = new Map<string, Members>();
+  for (const member of members.filter(({ name }) => names.includes(name))) {
+    const { architecture, pretrained, seed, mask } = member;
+    const key = JSON.stringify([architecture, seed, pretrained, mask ?? null]);
+    groups.set(key, [...(groups.get(key) ?? []), member]);
+  }
+  for (const group of groups.values()) {
+    const missing = Array.from({ length: folds }, (_, f) => f + 1).filter(
+      (fold) => !group.some((member) => member.fold === fold),
+    );
+    if (missing.length > 0) return `${group[0]!.name} has none for fold ${missing.join(', ')}`;
+  }
+  return undefined;
 }
 
 /** Positions of the names that came before; upper and lower case are one, as they are to some file systems. */

@@ -75,6 +75,20 @@ const submissionSchema = mapping({
     .describe(
       'Names of members, or of groups of them in a grid, or all; the mean of their softmax outputs is submitted.',
     ),
+  combination: z
+    .enum(['mean', 'weighted', 'greedy'], 'must be mean, weighted or greedy')
+    .optional()
+    .describe(
+      'How the members are combined. weighted: weights of least log loss; greedy: members selected by macro F1, one after the other. Both are chosen on out-of-fold probabilities and need members of folds. Left out: mean.',
+    ),
+  temperature: flag
+    .optional()
+    .describe('true: a temperature is fitted to the combined out-of-fold probabilities.'),
+  threshold: flag
+    .optional()
+    .describe(
+      'true, for two classes: the probability from which the first class is called is chosen on the out-of-fold probabilities by macro F1.',
+    ),
 });
 
 /**
@@ -154,6 +168,14 @@ export const recipeSchema = mapping({
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
+
+/** Whether the submission is anything but the plain mean, and so makes a choice on out-of-fold probabilities. */
+export const isChosen = ({
+  combination = 'mean',
+  temperature,
+  threshold,
+}: Pick<Recipe['submissions'][number], 'combination' | 'temperature' | 'threshold'>): boolean =>
+  combination !== 'mean' || temperature === true || threshold === true;
 
 /** The classes in label order that the recipe asks for; null: those of the data. */
 export function classesOf({ classes, task }: Pick<Recipe, 'classes' | 'task'>): readonly string[] | null {

@@ -1,6 +1,6 @@
 // An evaluation as plain text: a table like those of the paper, in percent, and the confusion matrix of all members.
 import type { Evaluation, SubsetScores } from './evaluation.ts';
-import type { Scores } from './metrics.ts';
+import type { AnswerScores } from '@ct-ensemble/evaluation';
 
 /** With more members the text shows single members, the recipe's submissions and all members, but no other subset. */
 const MOST_MEMBERS_WITH_SUBSETS = 4;
@@ -77,7 +77,7 @@ function narrowest(evaluation: Evaluation): Naming {
 function scoreTable(evaluation: Evaluation, naming: Naming): string {
   const { failed, constant, classes, subsets } = evaluation;
   const others = failed.length > 0;
-  const row = (name: string, { macroF1, f1, accuracy }: Scores, withoutFailed: string) => [
+  const row = (name: string, { macroF1, f1, accuracy }: AnswerScores, withoutFailed: string) => [
     name,
     ...[macroF1, ...f1, accuracy].map(percent),
     ...(others ? [withoutFailed] : []),

@@ -1,6 +1,6 @@
 // The scores of every combination of members, and of the recipe's submissions, on the scans whose class is known.
 import { UserError } from '@ct-ensemble/core';
-import { scoresOf, type Scores } from './metrics.ts';
+import { answerScores, type AnswerScores } from '@ct-ensemble/evaluation';
 import { majorityClass, meanProbabilities, predictions, type Probabilities } from './probabilities.ts';
 
 export interface EvaluatedMember {
@@ -20,15 +20,15 @@ export interface SubsetScores {
   subset: string[];
   /** Names of the recipe's submissions that are this mean. */
   submissions: string[];
-  scores: Scores;
+  scores: AnswerScores;
   /**
    * The scores of the scans that have probabilities, as training computes the macro F1 of its epochs; null if no scan
    * failed, for then `scores` are the same, or if all did.
    */
-  withoutFailed: Scores | null;
+  withoutFailed: AnswerScores | null;
 }
 
-/** A whole evaluation, as it is written to JSON. Scores are 0 … 1. */
+/** A whole evaluation, as it is written to JSON. AnswerScores are 0 … 1. */
 export interface Evaluation {
   split: 'val' | 'test';
   classes: string[];
@@ -39,14 +39,14 @@ export interface Evaluation {
   /** Scans left out because their class is not known. */
   unlabelled: number;
   /** The best that answering one class for every scan can do. */
-  constant: { class: string; scores: Scores };
+  constant: { class: string; scores: AnswerScores };
   /** Names of the submissions, in the recipe's order; each is one of `subsets`. */
   submissions: string[];
   subsets: SubsetScores[];
 }
 
 /**
- * Scores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
+ * AnswerScores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
  * whole. With more than eight members: the single members, up to 40 members the pairs, the submissions and the whole only. Every submission
  * has an entry, whatever the number of members; its members are averaged in its own order, as when it is written.
  *
@@ -80,8 +80,10 @@ export function evaluateSubsets(
     const some = counted > 0 && counted < truth.length;
     return {
       ...each,
-      scores: scoresOf(truth, predicted, classes),
-      withoutFailed: some ? scoresOf(truth.slice(0, counted), predicted.slice(0, counted), classes) : null,
+      scores: answerScores(truth, predicted, classes),
+      withoutFailed: some
+        ? answerScores(truth.slice(0, counted), predicted.slice(0, counted), classes)
+        : null,
     };
   });
 }
@@ -102,7 +104,7 @@ function namedSubsets(names: readonly string[], submissions: readonly NamedSubse
 export function bestConstant(truth: readonly number[], classes: readonly string[]): Evaluation['constant'] {
   const constants = classes.map((name, label) => ({
     class: name,
-    scores: scoresOf(
+    scores: answerScores(
       truth,
       truth.map(() => label),
       classes.length,

@@ -4,7 +4,7 @@ import { messageOf, UserError } from '@ct-ensemble/core';
 import type { Plan } from '../run/plan.ts';
 import { probabilitiesFile } from '../run-folder.ts';
 import { readDone } from '../run-records.ts';
-import { scoresOf } from './metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { predictions, type Probabilities, readProbabilities } from './probabilities.ts';
 import { requireRunScans, type RunScans } from './run-scans.ts';
 
@@ -88,7 +88,7 @@ function macroF1OfPredicted(p: Probabilities): number | undefined {
   });
   if (pairs.length === 0) return undefined;
   const [truth, predicted] = [pairs.map(({ label }) => label), pairs.map(({ predicted }) => predicted)];
-  return scoresOf(truth, predicted, p.classes.length).macroF1;
+  return answerScores(truth, predicted, p.classes.length).macroF1;
 }
 
 function copies(members: readonly UsableMember[]): string[] {

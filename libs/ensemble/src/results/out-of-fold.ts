@@ -1,8 +1,9 @@
 // Out-of-fold probabilities and their scores: every scan is answered by members that were not trained on it.
 import { UserError } from '@ct-ensemble/core';
+import { isChosen } from '../recipes/schema.ts';
 import type { MemberPlan, Plan } from '../run/plan.ts';
 import { answers, bestConstant, type Evaluation, type NamedSubset } from './evaluation.ts';
-import { scoresOf, type Scores } from './metrics.ts';
+import { answerScores, type AnswerScores } from '@ct-ensemble/evaluation';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import type { FoldedScan } from './run-scans.ts';
 
@@ -24,7 +25,7 @@ export interface OutOfFoldScores {
   /** Scans scored: those with a label in these folds, failed ones included. */
   scans: number;
   /** Of all these scans together. */
-  pooled: Scores;
+  pooled: AnswerScores;
   /** The macro F1 of each of `folds`. */
   foldMacroF1: number[];
   meanMacroF1: number;
@@ -44,7 +45,7 @@ export interface OutOfFold {
   constant: Evaluation['constant'];
   /** Members that differ in nothing but their folds, together. */
   groups: OutOfFoldScores[];
-  /** The recipe's submissions that are neither a single group nor all members. */
+  /** The recipe's submissions that are means, and neither of a single group nor of all members. */
   submissions: OutOfFoldScores[];
   /** The mean of all groups; of each scan the mean of the members of its fold. */
   ensemble: OutOfFoldScores;
@@ -117,7 +118,7 @@ function meanOfFold(members: readonly FoldedMember[], fold: number): Probabiliti
 }
 
 /**
- * Scores the out-of-fold probabilities of every group, of the recipe's submissions and of the ensemble.
+ * AnswerScores the out-of-fold probabilities of every group, of the recipe's submissions and of the ensemble.
  * @throws UserError if no member is usable, or members of a fold disagree.
  */
 export function evaluateOutOfFold(
@@ -136,7 +137,7 @@ export function evaluateOutOfFold(
     a.length === b.length && a.every((name) => b.includes(name));
   const known = [plan.members.map(({ name }) => name), ...groups.map(({ members }) => members)];
   const others = plan.recipe.submissions.filter(
-    (submission) => !known.some((names) => sameSet(names, submission.members)),
+    (submission) => !isChosen(submission) && !known.some((names) => sameSet(names, submission.members)),
   );
   const scored = (sets: readonly NamedSubset[]) =>
     sets.flatMap(({ name, members }) => {
@@ -182,7 +183,8 @@ function scoresOfMembers(
   };
 }
 
-function scoresOfAnswers(p: Probabilities): Scores {
+/** Scores of the scans whose class is known; failed ones count as the class predicted most often. */
+export function scoresOfAnswers(p: Probabilities): AnswerScores {
   const { truth, predicted } = answers(p);
-  return scoresOf(truth, predicted, p.classes.length);
+  return answerScores(truth, predicted, p.classes.length);
 }

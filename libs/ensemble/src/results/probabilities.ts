@@ -1,7 +1,7 @@
 // Softmax outputs of members and ensembles: their file, their checks, their mean.
 import { MAX_BYTES, readJson, readRegularText, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { z } from 'zod';
-import { argmax } from './metrics.ts';
+import { argmax } from '@ct-ensemble/evaluation';
 
 export interface ScanLabel {
   /** Unique in the data set, e.g. `val/a/scan_3`. */

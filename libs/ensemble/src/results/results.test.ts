@@ -5,6 +5,7 @@ import { readJson, writeJson } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { parseRecipe } from '../recipes/load.ts';
 import { adoptPlan, makePlan, type Plan } from '../run/plan.ts';
+import { renderCombinations } from './combination-text.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import { evaluateRun, submitRun } from './results.ts';
 import {
@@ -637,5 +638,77 @@ describe('members of folds', () => {
     const written = await readSubmission(submissionFolder(run, 'all'), classes);
     expect(written['covid']).toEqual(['train/covid/a', 'val/covid/a']);
     expect(written['non-covid']!.sort()).toEqual(['b', 'c', 'd']);
+  });
+
+  describe('with a combination that is chosen', () => {
+    const weighted =
+      'submissions: [{ name: w, members: all, combination: weighted }, { name: m, members: all }]';
+
+    it('weights of the closed form: applied to the test scans, nested in the evaluation, written in summary.json', async () => {
+      const run = await gridRun(tests, weighted);
+      // Probabilities of the true class, over the four scans: seed 1 has 0.9 three times and 0.1 once, seed 2 the other way round:
+      // 3 / (0.1 + 0.8w) = 1 / (0.9 − 0.8w) has its root at w = 0.8125.
+      const val = [[0.9, 0.1], [0.9, 0.9], [0.1, 0.9], [0.1, 0.1]]; // prettier-ignore
+      for (const [i, name] of names.entries())
+        await finish(run, name, {
+          val: val[i]!,
+          vals: folded.filter(({ fold }) => fold === folds[name]),
+          test: i < 2 ? [0.8, 0.2, 0.6] : [0.2, 0.6, 0.8],
+          macroF1: [1, 1 / 3, 0, 1 / 3][i]!,
+        });
+      const { submissions } = await submitRun(run);
+      const choice = submissions[0]!.combination!;
+      expect(choice).toMatchObject({ method: 'weighted', temperature: null, threshold: null, scans: 4 });
+      expect(choice.weights.map(({ group, weight }) => [group, weight])).toEqual([
+        ['densenet_small-seed1', expect.closeTo(0.8125, 8)],
+        ['densenet_small-seed2', expect.closeTo(0.1875, 8)],
+      ]);
+      // 0.8125 · 0.8 + 0.1875 · 0.2 = 0.6875; then 0.275 and 0.6375. The mean is 0.5, 0.4, 0.7.
+      const rows = (await readFile(predictionsFile(run, 'w'), 'utf8')).split('\n').slice(1, 4);
+      expect(rows.map((row) => Number(row.split(',').at(-2)))).toEqual(
+        [0.6875, 0.275, 0.6375].map((p) => expect.closeTo(p, 8)),
+      );
+      const summary = JSON.parse(await readFile(join(run, 'submissions', 'summary.json'), 'utf8'));
+      expect(summary.submissions[0].combination.method).toBe('weighted');
+      expect('combination' in summary.submissions[1]).toBe(false);
+
+      const { combinations, outOfFold } = await evaluateRun(run);
+      expect(combinations).toHaveLength(1);
+      expect(combinations[0]!.choice).toEqual(choice);
+      expect(combinations[0]!.test).toBeNull();
+      expect(combinations[0]!.mean).toEqual(outOfFold!.ensemble.pooled);
+      const text = renderCombinations(combinations, classes);
+      expect(text).toContain(
+        'w: weighted: densenet_small-seed1 0.81, densenet_small-seed2 0.19 (chosen on 4 scans)',
+      );
+    });
+
+    it('a submission of the mean has the same files as without any choice beside it', async () => {
+      const [plain, chosen] = [await gridRun(), await gridRun(tests, weighted)];
+      for (const run of [plain, chosen]) await finishAll(run);
+      await submitRun(plain);
+      await submitRun(chosen);
+      const table = (run: string, name: string) => readFile(predictionsFile(run, name), 'utf8');
+      expect(await table(chosen, 'm')).toBe(await table(plain, 'ensemble'));
+    });
+
+    it('is refused by the recipe without folds, and for members that do not cover all folds', () => {
+      const text = (submissions: string) => recipeText(['x', 'y']).replace(/submissions:[^]*/, submissions);
+      expect(() =>
+        parseRecipe(text('submissions: [{ name: w, members: all, combination: greedy }]'), 'r'),
+      ).toThrow(
+        /submissions\[0\]\.combination needs members of folds: a choice made on the scans on which the best epochs/,
+      );
+      const grid = text(
+        'submissions: [{ name: w, members: [densenet_small-seed1-fold1, densenet_small-seed2], threshold: true }]',
+      ).replace(/members: \[\{.*/, 'members: { architectures: [densenet_small], seeds: [1, 2], folds: 2 }');
+      expect(() => parseRecipe(grid, 'r')).toThrow(
+        /submissions\[0\]\.members needs the members of all folds of each group: densenet_small-seed1-fold1 has none for fold 2/,
+      );
+      const severity = grid
+        .replace('task: detection', 'task: severity')
+        .replace('densenet_small-seed1-fold1, ', '');
+      expect(() => parseRecipe(severity, 'r')).toThrow(/threshold needs two classes, and there are 4/);
+    });
   });
 });

@@ -1,5 +1,12 @@
 // The results of a run: its members' probabilities, checked against the run's scans, scored, submitted and written as tables.
-import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  chooseCombination,
+  type Combination,
+  type CombinationScores,
+  type ChosenCombination,
+  scoresOfCombination,
+} from './combination.ts';
 import { evaluate, type EvaluatedMember, type Evaluation } from './evaluation.ts';
 import {
   findingsIn,
@@ -10,6 +17,7 @@ import {
   type UsableMember,
 } from './members.ts';
 import { evaluateOutOfFold, type FoldedMember, type OutOfFold, outOfFold } from './out-of-fold.ts';
+import { isChosen } from '../recipes/schema.ts';
 import { isFolded } from '../run/folds.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
@@ -37,6 +45,8 @@ export interface RunEvaluation {
   /** Null if members are not trained by fold. */
   outOfFold: OutOfFold | null;
   test: Evaluation | null;
+  /** The submissions that choose weights, a temperature or a threshold and whose members can all be used. */
+  combinations: CombinationScores[];
   /** Members that are not done and so not scored. */
   missing: string[];
   /** Those among them whose training failed last, and why. */
@@ -67,14 +77,28 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
   const { scans: predicted, failed } = test[0]!.probabilities;
   const hasClasses = [...predicted, ...failed].some(({ label }) => label !== null);
   const hasFolds = isFolded(plan.recipe);
+  const means = scored.filter((submission) => !isChosen(submission));
+  const combinations: CombinationScores[] = [];
+  const notChosen: string[] = [];
+  for (const submission of scored.filter(isChosen)) {
+    try {
+      const chosen = combinationOf(submission, { plan, scans, usable });
+      const own = test.filter(({ name }) => submission.members.includes(name));
+      combinations.push(scoresOfCombination(submission.name, chosen, hasClasses ? chosen.apply(own) : null));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      notChosen.push(messageOf(error));
+    }
+  }
   return {
     run,
     recipe: plan.recipe.name,
-    val: hasFolds ? null : evaluate(ofSplit('val'), scored),
+    val: hasFolds ? null : evaluate(ofSplit('val'), means),
     outOfFold: hasFolds
       ? evaluateOutOfFold(plan, { members: foldedMembers(plan, usable), scans: scans.inFolds })
       : null,
-    test: hasClasses ? evaluate(test, scored) : null,
+    test: hasClasses ? evaluate(test, means) : null,
+    combinations,
     missing,
     failures: await failuresOf(run, missing),
     unusable,
@@ -84,7 +108,7 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
         submission: name,
         members: members.filter((member) => !isUsable(member)),
       })),
-    findings: findingsIn(usable),
+    findings: [...findingsIn(usable), ...notChosen],
   };
 }
 
@@ -107,6 +131,15 @@ function foldedMembers(plan: Plan, usable: readonly UsableMember[]): FoldedMembe
   }));
 }
 
+/** The choice of a submission all of whose members are usable. */
+function combinationOf(
+  submission: Plan['recipe']['submissions'][number],
+  { plan, scans, usable }: { plan: Plan; scans: RunScans; usable: readonly UsableMember[] },
+): Combination {
+  const own = usable.filter(({ name }) => submission.members.includes(name));
+  return chooseCombination(submission, { plan, members: foldedMembers(plan, own), scans });
+}
+
 function nothingToScore(run: string, unusable: readonly UnusableMember[]): UserError {
   const [first, ...others] = unusable;
   if (first === undefined) {
@@ -123,6 +156,8 @@ function nothingToScore(run: string, unusable: readonly UnusableMember[]): UserE
 export interface SubmissionResult {
   name: string;
   members: string[];
+  /** What the submission has chosen; absent if it is the plain mean, or not written. */
+  combination?: ChosenCombination;
   /** The files written; empty when a member is missing. */
   files: string[];
   /** The table of probabilities and predicted classes; null when a member is missing. */
@@ -165,7 +200,7 @@ interface ReadySubmission {
 }
 
 /**
- * Writes the recipe's submissions: the mean of the members' probabilities, one CSV file a class, every scan of the run
+ * Writes the recipe's submissions: the mean of the members' probabilities, or what the recipe chooses in its place, one CSV file a class, every scan of the run
  * exactly once; and for each a table of the probabilities. Where members are trained by fold, there is also a table of their
  * out-of-fold probabilities, and without test scans the submissions name the scans of all folds and are made of these. A submission whose members are not all done and usable is not
  * written, and the result says so. Afterwards the folders hold these files and none of an earlier submission.
@@ -218,12 +253,28 @@ function outOfFoldTable(members: readonly FoldedMember[], { inFolds }: RunScans)
   return predictionsTable(outOfFold(members, inFolds), { title: 'fold', of: (key) => folds.get(key)! });
 }
 
+/** The classes and scans that every submission of the run must name, as `submitRun` writes them. @throws UserError if there is no run. */
+export async function expectedInRun(run: string): Promise<Expected> {
+  const plan = await readPlan(run);
+  const scans = await readRunScans(run, plan);
+  return expectedOf(plan, scans);
+}
+
+function expectedOf(plan: Plan, scans: RunScans): Expected {
+  const { splitToSubmit, inFolds } = scans;
+  const ofRun = scans.of(plan.members[0]!.name, splitToSubmit);
+  const listed =
+    splitToSubmit === 'val' && isFolded(plan.recipe) ? inFolds : [...ofRun.scans, ...ofRun.failed];
+  return { classes: plan.dataset.classes, scans: listed.map((scan) => scan.name) };
+}
+
 /** What a submission of the recipe will be; only its result if it cannot be written. */
 function prepared(
   run: string,
-  { name, members: names }: Plan['recipe']['submissions'][number],
+  recipe: Plan['recipe']['submissions'][number],
   { plan, scans, members }: { plan: Plan; scans: RunScans; members: RunMembers },
 ): ReadySubmission | { result: SubmissionResult } {
+  const { name, members: names } = recipe;
   const missing = names.filter((member) => members.missing.includes(member));
   const unusable = names.filter((member) => members.unusable.some((other) => other.member === member));
   const nothing = { files: [], predictions: null, counts: {}, failed: [] };
@@ -238,21 +289,27 @@ function prepared(
   if (missing.length + unusable.length + uncoveredFolds.length > 0)
     return { result: { name, members: names, ...nothing, missing, unusable, uncoveredFolds } };
   const parts = names.map((member) => members.usable.find((other) => other.name === member)!);
-  const mean = isOutOfFold
-    ? outOfFold(foldedMembers(plan, parts), inFolds)
-    : meanProbabilities(
-        parts.map(({ probabilities }) => probabilities[splitToSubmit]!),
-        names,
-      );
+  const parted = () =>
+    parts.map((part) => ({ name: part.name, probabilities: part.probabilities[splitToSubmit]! }));
+  const chosen = isChosen(recipe) ? combinationOf(recipe, { plan, scans, usable: parts }) : null;
+  const mean = chosen
+    ? isOutOfFold
+      ? chosen.nested
+      : chosen.apply(parted())
+    : isOutOfFold
+      ? outOfFold(foldedMembers(plan, parts), inFolds)
+      : meanProbabilities(
+          parted().map(({ probabilities }) => probabilities),
+          names,
+        );
   const submission = makeSubmission(mean);
   const { classes } = plan.dataset;
-  const ofRun = scans.of(names[0]!, splitToSubmit);
-  const listed = isOutOfFold ? inFolds : [...ofRun.scans, ...ofRun.failed];
-  const expected = { classes, scans: listed.map((scan) => scan.name) };
+  const expected = expectedOf(plan, scans);
   checkSubmission(submission, expected);
   const result: SubmissionResult = {
     name,
     members: names,
+    ...(chosen && { combination: chosen.choice }),
     files: classFiles(submissionFolder(run, name), classes),
     predictions: predictionsFile(run, name),
     counts: Object.fromEntries(Object.entries(submission).map(([label, scans]) => [label, scans.length])),

@@ -4,7 +4,7 @@ import { rm, stat } from 'node:fs/promises';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
-import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
+import { lastCheckpoint, type Progress, type TestTimeAugmentation } from '@ct-ensemble/training';
 import { type Clock, realClock } from './clock.ts';
 import { slotsOf } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
@@ -51,6 +51,8 @@ export interface CoordinatorOptions {
   signal?: AbortSignal;
   /** Trains no member: only the missing probabilities of trained members are made. Default: false. */
   predictOnly?: boolean;
+  /** With `predictOnly`: makes the missing probabilities with this test-time augmentation, too. Default: none. */
+  augmentation?: TestTimeAugmentation;
   /** The worker's module, for tests; see `MemberWork`. */
   worker?: string;
   /** What runs the members, for tests. Default: that of `isolation`. */
@@ -65,7 +67,14 @@ export type MemberEvent = { member: string } & (
   /** Is not trained, and shall not be: see `predictOnly`. */
   | { kind: 'untrained' }
   /** `splits`: a trained member whose probabilities for these splits are missing, and are made from its best weights. */
-  | { kind: 'started'; device: string; attempt: number; splits?: readonly PredictedSplit[] }
+  | {
+      kind: 'started';
+      device: string;
+      attempt: number;
+      splits?: readonly PredictedSplit[];
+      /** The same for probabilities with test-time augmentation. */
+      augmented?: readonly PredictedSplit[];
+    }
   | { kind: 'progress'; progress: Progress }
   /** Something that the user should know of, which does not stop the member. */
   | { kind: 'note'; note: string }
@@ -121,7 +130,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       });
     options.onEvent?.(event);
   };
-  const { jobs, missing, damaged } = await openMembers(options, report);
+  const { jobs, missing, missingAugmented, damaged } = await openMembers(options, report);
   const slots = slotsOf(devices);
   const status = statusFiles({ run, isolation, slots, report });
   for (const [member, error] of damaged) {
@@ -137,6 +146,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   const runJob = async ({ name }: Job, { lease, attempt, accumulate }: Attempt) => {
     await status.written();
     const splits = missing.get(name);
+    const augmented = missingAugmented.get(name);
     const member = await withAccumulate(
       plan.members.find((each) => each.name === name)!,
       accumulate,
@@ -149,6 +159,8 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       deviceName: lease.device,
       store: options.store,
       ...(splits && { splits }),
+      ...(augmented &&
+        options.augmentation && { augmented: { by: options.augmentation, splits: augmented } }),
       attempt,
       isolation,
       ...(options.checkpointSeconds !== undefined && { checkpointSeconds: options.checkpointSeconds }),
@@ -200,8 +212,10 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     switch (event.kind) {
       case 'started': {
         const splits = missing.get(member);
+        const augmented = missingAugmented.get(member);
         const { attempt, lease } = event;
-        return report({ member, kind: 'started', device: lease.device, attempt, ...(splits && { splits }) });
+        const asked = { ...(splits && { splits }), ...(augmented && { augmented }) };
+        return report({ member, kind: 'started', device: lease.device, attempt, ...asked });
       }
       case 'waiting-to-retry': {
         const { failure, attempt, wait, accumulate } = event;
@@ -251,6 +265,8 @@ interface OpenMembers {
   jobs: Job[];
   /** The splits for which trained members are to predict. */
   missing: Map<string, PredictedSplit[]>;
+  /** The same for probabilities with test-time augmentation. */
+  missingAugmented: Map<string, PredictedSplit[]>;
   /** Members whose files cannot be used. */
   damaged: Map<string, unknown>;
 }
@@ -262,7 +278,12 @@ async function openMembers(
 ): Promise<OpenMembers> {
   const { run, plan } = options;
   const { classes } = plan.dataset;
-  const open: OpenMembers = { jobs: [], missing: new Map(), damaged: new Map() };
+  const open: OpenMembers = {
+    jobs: [],
+    missing: new Map(),
+    missingAugmented: new Map(),
+    damaged: new Map(),
+  };
   /** Read once for all trained members, when the first one needs it. */
   let allScans: ReturnType<typeof readAllScans> | undefined;
   for (const member of plan.members) {
@@ -276,11 +297,16 @@ async function openMembers(
       if (done !== undefined) {
         const scans = scansOf(await (allScans ??= readAllScans(run)), { run, member: name });
         const splits = await missingProbabilities(run, name, { scans, classes });
-        if (splits.length === 0) {
+        const augmented =
+          options.augmentation === undefined
+            ? []
+            : await missingProbabilities(run, name, { scans, classes, augmented: true });
+        if (splits.length + augmented.length === 0) {
           report({ member: name, kind: 'skipped', macroF1: done.macroF1 });
           continue;
         }
-        open.missing.set(name, splits);
+        if (splits.length > 0) open.missing.set(name, splits);
+        if (augmented.length > 0) open.missingAugmented.set(name, augmented);
       }
       const { batchSize } = plan.recipe.training;
       const expected = options.expected?.find((each) => each.member === name);

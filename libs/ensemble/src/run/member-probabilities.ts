@@ -4,7 +4,7 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { isDeepStrictEqual } from 'node:util';
 import { type Probabilities, readProbabilities } from '../results/probabilities.ts';
 import { submissionNames } from '../results/scan-names.ts';
-import { probabilitiesFile } from '../run-folder.ts';
+import { augmentedFile, probabilitiesFile } from '../run-folder.ts';
 
 export type PredictedSplit = 'val' | 'test';
 export const PREDICTED_SPLITS: readonly PredictedSplit[] = ['val', 'test'];
@@ -33,12 +33,22 @@ export function asProbabilities(
 export async function missingProbabilities(
   run: string,
   member: string,
-  { scans, classes }: { scans: readonly StoredScan[]; classes: string[] },
+  {
+    scans,
+    classes,
+    augmented = false,
+  }: {
+    scans: readonly StoredScan[];
+    classes: string[];
+    /** Ask for the files of test-time augmentation instead. */
+    augmented?: boolean;
+  },
 ): Promise<PredictedSplit[]> {
+  const fileOf = augmented ? augmentedFile : probabilitiesFile;
   const missing: PredictedSplit[] = [];
   for (const split of PREDICTED_SPLITS) {
     const expected = asProbabilities([], { split, scans, classes });
-    const found = await readProbabilities(probabilitiesFile(run, member, split)).catch((error: unknown) => {
+    const found = await readProbabilities(fileOf(run, member, split)).catch((error: unknown) => {
       if (error instanceof UserError) return undefined;
       throw error;
     });

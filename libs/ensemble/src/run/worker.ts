@@ -19,14 +19,22 @@ import {
   predictScans,
   requireBest,
   StoppedError,
+  type TestTimeAugmentation,
   trainMember,
 } from '@ct-ensemble/training';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
-import { scoresOf } from '../results/metrics.ts';
+import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
-import { configFile, doneFile, failedFile, memberFolder, probabilitiesFile } from '../run-folder.ts';
+import {
+  augmentedFile,
+  configFile,
+  doneFile,
+  failedFile,
+  memberFolder,
+  probabilitiesFile,
+} from '../run-folder.ts';
 import {
   changesOf,
   type ConfigRecord,
@@ -58,12 +66,13 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const predict = predictionStep(model, { precision });
-    const ask = (splits: readonly PredictedSplit[], epoch: number) =>
-      writeSplits(task, { predict, splits, epoch, stop });
-    if (task.splits !== undefined) {
+    const ask = (splits: readonly PredictedSplit[], epoch: number, augmentation?: TestTimeAugmentation) =>
+      writeSplits(task, { predict, splits, epoch, augmentation, stop });
+    if (task.splits !== undefined || task.augmented !== undefined) {
       link.predicting();
       const { bestEpoch, macroF1 } = await loadBest(task, model);
-      await ask(task.splits, bestEpoch - 1);
+      await ask(task.splits ?? [], bestEpoch - 1);
+      if (task.augmented) await ask(task.augmented.splits, bestEpoch - 1, task.augmented.by);
       predict.dispose();
       return { status: 'done', macroF1 };
     }
@@ -123,7 +132,7 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
       train: usable(scans, 'train'),
       val: usable(scans, 'val').filter(({ label }) => label !== null),
       store,
-      score: (truth, predicted) => scoresOf(truth, predicted, classes).macroF1,
+      score: (truth, predicted) => answerScores(truth, predicted, classes).macroF1,
       onProgress(progress) {
         if (progress.kind === 'resumed') onResume(progress);
         link.progress(progress);
@@ -135,6 +144,8 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     link.predicting();
     await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
+    // Probabilities with test-time augmentation that an earlier, shorter training left are of other weights.
+    for (const split of PREDICTED_SPLITS) await rm(augmentedFile(run, member.name, split), { force: true });
     await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
     const { macroF1 } = state.best!;
@@ -175,12 +186,14 @@ async function writeSplits(
     predict,
     splits,
     epoch,
+    augmentation,
     stop,
   }: {
     predict: ReturnType<typeof predictionStep>;
     splits: readonly PredictedSplit[];
     /** Epoch of the weights; counts from 0. */
     epoch: number;
+    augmentation: TestTimeAugmentation | undefined;
     stop: () => boolean;
   },
 ) {
@@ -193,10 +206,12 @@ async function writeSplits(
       store: openVolumeStore(store),
       batchSize: plan.recipe.training.batchSize,
       epoch,
+      augmentation,
       stop,
     });
     const probabilities = asProbabilities(rows, { split, scans, classes });
-    await writeProbabilities(probabilitiesFile(run, member.name, split), probabilities);
+    const fileOf = augmentation === undefined ? probabilitiesFile : augmentedFile;
+    await writeProbabilities(fileOf(run, member.name, split), probabilities);
   }
 }
 

@@ -1,6 +1,6 @@
 // Attention U-Net (Oktay et al., MIDL 2018) as it is commonly written in PyTorch: gates weight the skip connections.
 import tf, { type Tensor4D } from '@tensorflow/tfjs';
-import { batchNorm, conv2d, maxPool, relu, sequential, upsample, type Layer } from '../layers.ts';
+import { batchNorm, conv2d, maxPool, observed, relu, sequential, upsample, type Layer } from '../layers.ts';
 import type { Segmenter } from '../network.ts';
 import type { Scope } from '../weights/parameters.ts';
 
@@ -61,7 +61,10 @@ const segmenter = (widths: readonly number[], described: Pick<Segmenter, 'input'
         merge: doubleConv(scope.at(`Up_conv${name}`), { in: 2 * channels, out: channels }),
       };
     });
-    const head = conv2d(scope.at('Conv_1x1'), { in: widths[0]!, out: classes, kernel: 1, bias: true });
+    const head = sequential(
+      observed('features'),
+      conv2d(scope.at('Conv_1x1'), { in: widths[0]!, out: classes, kernel: 1, bias: true }),
+    );
     const halve = maxPool({ size: 2, stride: 2 });
     return (image, mode) => {
       const levels: Tensor4D[] = [];

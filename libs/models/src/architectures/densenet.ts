@@ -9,6 +9,7 @@ import {
   globalAvgPool,
   linear,
   maxPool,
+  observed,
   relu,
   sequential,
   type Layer,
@@ -111,7 +112,7 @@ function denseNet(
     layers.push(denseBlock(inside));
     channels += count * size.growth;
   });
-  layers.push(batchNorm(features.at('norm5'), channels), relu);
+  layers.push(batchNorm(features.at('norm5'), channels), relu, observed('features'));
   const trunk = sequential(...layers);
   const classifier = linear(scope.at('classifier'), { in: channels, out: classes, biasInit: constant(0) });
   return (x, mode) => classifier(globalAvgPool(trunk(x, mode), mode), mode);

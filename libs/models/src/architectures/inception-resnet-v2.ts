@@ -12,7 +12,7 @@ import {
   offCentre,
   type Step,
 } from './inception.ts';
-import { conv2d, globalAvgPool, linear } from '../layers.ts';
+import { conv2d, globalAvgPool, linear, observed, sequential } from '../layers.ts';
 import type { Classifier } from '../network.ts';
 
 interface InceptionResNetSize {
@@ -115,8 +115,9 @@ const classifier = (
   features: size.width(1536),
   build(scope, { channels, classes }) {
     const trunk = trunkOf(size)({ scope, channels, width: size.width });
+    const features = sequential(trunk.layer, observed('features'));
     const head = linear(scope.at('classif'), { in: trunk.channels, out: classes });
-    return (x, mode) => head(globalAvgPool(trunk.layer(x, mode), mode), mode);
+    return (x, mode) => head(globalAvgPool(features(x, mode), mode), mode);
   },
 });
 

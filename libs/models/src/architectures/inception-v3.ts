@@ -13,7 +13,7 @@ import {
   type Step,
 } from './inception.ts';
 import { normal } from '../inits.ts';
-import { dropout, globalAvgPool, linear } from '../layers.ts';
+import { dropout, globalAvgPool, linear, observed, sequential } from '../layers.ts';
 import { type Classifier, imageNet } from '../network.ts';
 
 interface Inception3Size {
@@ -121,11 +121,12 @@ const classifier = (
     const { width } = size;
     const init = normal(0.1); // torchvision truncates it at ±2, which is twenty standard deviations
     const trunk = trunkOf(size)({ scope, channels, width, init });
+    const features = sequential(trunk.layer, observed('features'));
     const head = linear(scope.at('fc'), { in: trunk.channels, out: classes, init });
     const drop = dropout<ReturnType<typeof globalAvgPool>>({ rate: 0.5, layer: 0 });
     return (x, mode) => {
       const image = channels === 3 ? transformInput(x) : x; // the transformation is defined for three colours only
-      return head(drop(globalAvgPool(trunk.layer(image, mode), mode), mode), mode);
+      return head(drop(globalAvgPool(features(image, mode), mode), mode), mode);
     };
   },
 });

@@ -11,7 +11,7 @@ import {
   offCentre,
   type Step,
 } from './inception.ts';
-import { globalAvgPool, linear } from '../layers.ts';
+import { globalAvgPool, linear, observed, sequential } from '../layers.ts';
 import type { Classifier } from '../network.ts';
 
 interface Inception4Size {
@@ -116,8 +116,9 @@ const classifier = (
   features: 6 * size.width(256),
   build(scope, { channels, classes }) {
     const trunk = trunkOf(size)({ scope, channels, width: size.width });
+    const features = sequential(trunk.layer, observed('features'));
     const head = linear(scope.at('last_linear'), { in: trunk.channels, out: classes });
-    return (x, mode) => head(globalAvgPool(trunk.layer(x, mode), mode), mode);
+    return (x, mode) => head(globalAvgPool(features(x, mode), mode), mode);
   },
 });
 

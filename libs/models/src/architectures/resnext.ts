@@ -7,6 +7,7 @@ import {
   globalAvgPool,
   linear,
   maxPool,
+  observed,
   relu,
   sequential,
   type Conv2dOptions,
@@ -85,7 +86,7 @@ const classifier = (size: ResNeXtSize, described: Pick<Classifier, 'input' | 'pr
         channels = out;
       }
     });
-    const trunk = sequential(...layers);
+    const trunk = sequential(...layers, observed('features'));
     const head = linear(scope.at('fc'), { in: channels, out: classes });
     return (x, mode) => head(globalAvgPool(trunk(x, mode), mode), mode);
   },

@@ -1,13 +1,11 @@
 // models:export: writes a network with its weights as an ONNX file.
 import { print, UserError, writeFileAtomic } from '@ct-ensemble/core';
-import { openEngine } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { type Described, describedIn } from '../description.ts';
 import { ONNX_OPSET, onnxModel } from '../onnx/onnx.ts';
-import { architectureOf, buildNetwork, inputChannels } from '../registry.ts';
+import { architectureOf, inputChannels } from '../registry.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
-import { traceNetwork } from '../onnx/trace.ts';
-import { exportTensors, importTensors } from '../weights/weights.ts';
+import { graphOfWeights } from '../onnx/weights-graph.ts';
 import { size, views, words } from './options.ts';
 
 interface Options {
@@ -52,28 +50,23 @@ export function exportCommand(): Command {
       const classes = known('classes', '--classes NAMES');
       const [height, width] = known('size', '--size EDGE');
       const shape = { views, classes: classes.length };
-      const engine = await openEngine({ engine: 'cpu' });
-      try {
-        const { parameters } = buildNetwork(architecture, shape);
-        importTensors(parameters, tensors, file);
-        const model = onnxModel({
-          graph: await traceNetwork(architecture, { ...shape, size: [height, width] }),
-          tensors: await exportTensors(parameters),
-          output: architectureOf(architecture).output,
-          name: architecture,
-          metadata: {
-            architecture,
-            classes: JSON.stringify(classes),
-            views: JSON.stringify(views),
-            volume: JSON.stringify([inputChannels(shape), height, width]),
-            values: 'grey values 0 … 255, divided by 255',
-            recipe: found.recipe ?? '',
-          },
-        });
-        await writeFileAtomic(path, [model]);
-        print(`${path}: ${architecture}, opset ${ONNX_OPSET}, ${(model.length / 1e6).toFixed(1)} MB`);
-      } finally {
-        engine.close();
-      }
+      const network = { architecture, ...shape, size: [height, width] as const };
+      const { graph, tensors: exported } = await graphOfWeights(file, network, tensors);
+      const model = onnxModel({
+        graph,
+        tensors: exported,
+        output: architectureOf(architecture).output,
+        name: architecture,
+        metadata: {
+          architecture,
+          classes: JSON.stringify(classes),
+          views: JSON.stringify(views),
+          volume: JSON.stringify([inputChannels(shape), height, width]),
+          values: 'grey values 0 … 255, divided by 255',
+          recipe: found.recipe ?? '',
+        },
+      });
+      await writeFileAtomic(path, [model]);
+      print(`${path}: ${architecture}, opset ${ONNX_OPSET}, ${(model.length / 1e6).toFixed(1)} MB`);
     });
 }

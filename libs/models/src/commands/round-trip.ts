@@ -10,11 +10,12 @@ import { codeOf, messageOf, print, UserError, writeFileAtomic } from '@ct-ensemb
 import { openEngine, pythonEnvironment } from '@ct-ensemble/engine';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { writeEnsemble } from '../onnx/ensemble-round-trip.ts';
 import { architectureNames } from '../registry.ts';
 import { type RoundTrip, writeRoundTrip } from '../weights/round-trip.ts';
 
 const script = fileURLToPath(new URL('../../fixtures/round-trip.py', import.meta.url));
-const record = fileURLToPath(new URL('../fixtures/round-trip.json', import.meta.url));
+const recordOf = (name: string) => fileURLToPath(new URL(`../../src/fixtures/${name}.json`, import.meta.url));
 const limit = 1e-4;
 
 /** Infinite values and NaN are null in the script's JSON. */
@@ -30,7 +31,16 @@ const answer = z.object({
       probabilities: z.number(),
     }),
   ),
+  ensemble: z.object({ members: z.array(z.number()), probabilities: z.array(z.number()) }),
 });
+
+interface Options {
+  python: string;
+  networks?: string[];
+  record?: boolean;
+}
+
+const words = (text: string) => (text === '' ? [] : text.split(','));
 
 export function roundTripCommand(): Command {
   return new Command('round-trip')
@@ -40,12 +50,13 @@ export function roundTripCommand(): Command {
       'a Python that has torch, torchvision, timm, safetensors, onnx and onnxruntime',
       'python3',
     )
-    .option('--record', 'write the result to the fixture of the tests')
-    .action(async ({ python, record: keeps }: { python: string; record?: boolean }) => {
+    .option('--networks <names>', 'only these networks and the ensemble; "" for none', words)
+    .option('--record', 'write the results to the fixtures of the tests')
+    .action(async ({ python, networks: chosen, record: keeps }: Options) => {
       const folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-round-trip-'));
       try {
-        const ours = await written(folder);
-        const { versions, networks } = answer.parse(JSON.parse(await run(python, folder)));
+        const { networks: ours, ensemble: own } = await written(folder, chosen ?? architectureNames());
+        const { versions, networks, ensemble } = answer.parse(JSON.parse(await run(python, folder)));
         let ok = true;
         for (const [name, { logits: own }] of Object.entries(ours)) {
           const { pytorch, onnxruntime, probabilities } = networks[name]!;
@@ -56,22 +67,31 @@ export function roundTripCommand(): Command {
             `${name}: greatest |Δ| of logits, PyTorch ${strict}, ONNX Runtime ${onnx}; probabilities ${softmax}`,
           );
         }
+        const far = (['members', 'probabilities'] as const).map((of) => distance(own[of], ensemble[of]));
+        if (!far.every((value) => value <= limit)) ok = false;
+        print(`ensemble: greatest |Δ| of probabilities, ONNX Runtime ${Math.max(...far).toExponential(1)}`);
         print(`${JSON.stringify(versions)}: ${ok ? 'ok' : 'NOT ok'}`);
         if (!ok) process.exitCode = 1;
-        else if (keeps) await writeFileAtomic(record, recorded(versions, ours, networks));
+        if (!ok || !keeps) return;
+        if (chosen === undefined)
+          await writeFileAtomic(recordOf('round-trip'), recorded(versions, ours, networks));
+        const { onnx } = own;
+        await writeFileAtomic(recordOf('ensemble'), `${JSON.stringify({ versions, onnx, ...ensemble })}\n`);
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
     });
 }
 
-async function written(folder: string): Promise<Record<string, RoundTrip>> {
+async function written(folder: string, names: readonly string[]) {
   const engine = await openEngine({ engine: 'tensorflow' });
   try {
     const all: Record<string, RoundTrip> = {};
-    for (const name of architectureNames()) all[name] = await writeRoundTrip(name, folder);
+    for (const name of names) all[name] = await writeRoundTrip(name, folder);
     await writeFile(join(folder, 'networks.json'), JSON.stringify(all));
-    return all;
+    const ensemble = await writeEnsemble(folder);
+    await writeFile(join(folder, 'ensemble.json'), JSON.stringify(ensemble));
+    return { networks: all, ensemble };
   } finally {
     engine.close();
   }

@@ -27,32 +27,54 @@ export interface OnnxOptions {
  * [batch, classes], for a segmenter [batch, classes, height, width].
  * @throws {Error} for an operation that has no translation here.
  */
-export function onnxModel(options: OnnxOptions): Uint8Array {
-  const { graph, output, name, metadata } = options;
-  const emitted = emit(options);
-  const model = {
-    irVersion: 8,
-    producerName: 'ct-ensemble',
-    opsetImport: [{ domain: '', version: ONNX_OPSET }],
-    graph: {
-      name,
-      node: emitted.nodes,
-      initializer: emitted.initialisers,
-      input: [valueInfo('volume', graph.input)],
-      output: [valueInfo('logits', graph.output), valueInfo('probabilities', graph.output)],
-    },
-    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
-  };
+export function onnxModel({ graph, tensors, output, name, metadata }: OnnxOptions): Uint8Array {
+  const { nodes, initialisers } = emit({ graph, tensors, input: 'volume', output: 'logits', prefix: '' });
   const last = { input: ['logits'], name: 'probabilities' };
-  emitted.nodes.push(
+  nodes.push(
     output === 'classes'
       ? node({ ...last, opType: 'Softmax', attribute: [integer('axis', 1)] })
       : node({ ...last, opType: 'Sigmoid', attribute: [] }),
   );
+  return encodeModel({
+    name,
+    nodes,
+    initialisers,
+    inputs: [valueInfo('volume', graph.input)],
+    outputs: [valueInfo('logits', graph.output), valueInfo('probabilities', graph.output)],
+    metadata,
+  });
+}
+
+/** The parts of an ONNX model that differ from model to model. */
+export interface ModelParts {
+  name: string;
+  nodes: readonly Node[];
+  initialisers: readonly Initialiser[];
+  inputs: readonly object[];
+  outputs: readonly object[];
+  metadata: Readonly<Record<string, string>>;
+}
+
+/** The bytes of an ONNX file. */
+export function encodeModel({
+  name,
+  nodes,
+  initialisers,
+  inputs,
+  outputs,
+  metadata,
+}: ModelParts): Uint8Array {
+  const model = {
+    irVersion: 8,
+    producerName: 'ct-ensemble',
+    opsetImport: [{ domain: '', version: ONNX_OPSET }],
+    graph: { name, node: nodes, initializer: initialisers, input: inputs, output: outputs },
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+  };
   return messages.lookupType('ModelProto').encode(model).finish();
 }
 
-interface Node {
+export interface Node {
   name: string;
   opType: string;
   input: string[];
@@ -60,21 +82,35 @@ interface Node {
   attribute: object[];
 }
 
-interface Initialiser {
+export interface Initialiser {
   name: string;
   dims: readonly number[];
   dataType: number;
   rawData: Uint8Array;
 }
 
-const FLOAT = 1;
+// TensorProto.DataType.
+export const FLOAT = 1;
+export const UINT8 = 2;
 const INT64 = 7;
 
-function emit({ graph, tensors }: OnnxOptions) {
+export interface EmitOptions {
+  graph: Graph;
+  tensors: StoredTensors;
+  /** Name of the value that the network gets. */
+  input: string;
+  /** Name for the network's logits. */
+  output: string;
+  /** Precedes the names of all nodes and initialisers. */
+  prefix: string;
+}
+
+/** Translates a network to nodes and initialisers of ONNX. @throws {Error} for an operation that has no translation here. */
+export function emit({ graph, tensors, input: given, output, prefix }: EmitOptions) {
   const nodes: Node[] = [];
   const initialisers = new Map<string, Initialiser>();
   /** The name of each value in the file. */
-  const names = new Map<Value, string>([[graph.input, 'volume']]);
+  const names = new Map<Value, string>([[graph.input, given]]);
   /** The node that computes each value. */
   const makers = new Map<Value, Node>();
   /** How many operations use each value. */
@@ -82,7 +118,8 @@ function emit({ graph, tensors }: OnnxOptions) {
   for (const { inputs } of graph.ops) for (const value of inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
   const taken = new Map<string, number>();
   /** A name that no other node or initialiser has: with a number appended if it was given before. */
-  const fresh = (name: string) => {
+  const fresh = (base: string) => {
+    const name = prefix + base;
     const count = taken.get(name) ?? 0;
     taken.set(name, count + 1);
     return count === 0 ? name : `${name}_${count}`;
@@ -93,8 +130,8 @@ function emit({ graph, tensors }: OnnxOptions) {
   function initialiser(value: Value, rank: number): string {
     const isVector = value.shape.length === 1 && rank === 4;
     if (value.parameter) {
-      const { name } = value.parameter;
-      const { data, shape } = tensors.get(name)!;
+      const name = prefix + value.parameter.name;
+      const { data, shape } = tensors.get(value.parameter.name)!;
       initialisers.set(name, {
         name,
         dims: isVector ? [...shape, 1, 1] : shape,
@@ -133,8 +170,8 @@ function emit({ graph, tensors }: OnnxOptions) {
     nodes.push(made);
   }
   const last = names.get(graph.output)!;
-  makers.get(graph.output)!.output = ['logits'];
-  for (const { input } of nodes) input.forEach((name, i) => name === last && (input[i] = 'logits'));
+  makers.get(graph.output)!.output = [output];
+  for (const { input } of nodes) input.forEach((name, i) => name === last && (input[i] = output));
   return { nodes, initialisers: [...initialisers.values()] };
 
   /** Makes an addition of a vector the bias of the convolution or product before it, if nothing else uses that one's output. */
@@ -209,7 +246,7 @@ function emit({ graph, tensors }: OnnxOptions) {
           input: all(),
           attribute: [
             integers('axes', (attributes['axis'] as number[]).map(channelsFirst)),
-            integer('keepdims', 0),
+            integer('keepdims', attributes['keepDims'] ? 1 : 0),
           ],
         };
       case 'ResizeNearestNeighbor': {
@@ -238,12 +275,12 @@ function emit({ graph, tensors }: OnnxOptions) {
 const channelsFirst = (axis: number) => [0, 2, 3, 1][axis]!;
 
 /** A node whose single output has the node's name. */
-const node = (made: Pick<Node, 'name' | 'opType' | 'input' | 'attribute'>): Node => ({
+export const node = (made: Pick<Node, 'name' | 'opType' | 'input' | 'attribute'>): Node => ({
   ...made,
   output: [made.name],
 });
 
-const floats = (name: string, dims: readonly number[], values: ArrayLike<number>): Initialiser => ({
+export const floats = (name: string, dims: readonly number[], values: ArrayLike<number>): Initialiser => ({
   name,
   dims,
   dataType: FLOAT,
@@ -252,19 +289,20 @@ const floats = (name: string, dims: readonly number[], values: ArrayLike<number>
 
 // AttributeProto.type: FLOAT 1, INT 2, STRING 3, INTS 7.
 const float = (name: string, f: number) => ({ name, type: 1, f });
-const integer = (name: string, i: number) => ({ name, type: 2, i });
+export const integer = (name: string, i: number) => ({ name, type: 2, i });
 const text = (name: string, s: string) => ({ name, type: 3, s: new TextEncoder().encode(s) });
-const integers = (name: string, ints: readonly number[]) => ({ name, type: 7, ints });
+export const integers = (name: string, ints: readonly number[]) => ({ name, type: 7, ints });
 
 function window(attributes: Op['attributes']) {
   const { size, strides, pads } = attributes as unknown as Window;
   return [integers('kernel_shape', size), integers('strides', strides), integers('pads', pads)];
 }
 
-function valueInfo(name: string, { shape }: Value) {
+/** An input or output of the model: [batch, …], images with the channels first. */
+export function valueInfo(name: string, { shape }: Pick<Value, 'shape'>, elemType = FLOAT) {
   const [, ...rest] = shape.length === 4 ? [0, 3, 1, 2].map((axis) => shape[axis]!) : shape;
   const dim = [{ dimParam: 'batch' }, ...rest.map((dimValue) => ({ dimValue }))];
-  return { name, type: { tensorType: { elemType: FLOAT, shape: { dim } } } };
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }
 
 const message = (fields: Record<string, [type: string, id: number]>) => ({

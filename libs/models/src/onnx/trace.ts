@@ -236,8 +236,10 @@ const kernels: Record<string, { inputs: readonly string[]; infer: Infer }> = {
   Mean: {
     inputs: ['x'],
     infer([x], { axis, keepDims }) {
-      requireSupported({ keepDims }, { keepDims: 'false' });
-      return { shapes: [x!.filter((_, i) => !(axis as number[]).includes(i))] };
+      const isMean = (i: number) => (axis as number[]).includes(i);
+      return {
+        shapes: [keepDims ? x!.map((edge, i) => (isMean(i) ? 1 : edge)) : x!.filter((_, i) => !isMean(i))],
+      };
     },
   },
   Concat: {

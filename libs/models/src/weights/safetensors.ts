@@ -253,6 +253,41 @@ export function asFloat32(tensor: StoredTensor): StoredTensorOf<'F32'> | undefin
   }
 }
 
+/**
+ * The tensor in half precision, each value rounded to the nearest, ties to the even one.
+ * @throws {RangeError} if a value is above 65504, the greatest number of half precision.
+ */
+export function asFloat16({ shape, data }: StoredTensorOf<'F32'>): StoredTensorOf<'F16'> {
+  const halves = Uint16Array.from(data, toHalf);
+  for (let i = 0; i < halves.length; i++)
+    if ((halves[i]! & 0x7fff) === 0x7c00 && Number.isFinite(data[i]!))
+      throw new RangeError(`the value ${data[i]} is beyond half precision, whose greatest number is 65504`);
+  return { dtype: 'F16', shape, data: halves };
+}
+
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+
+/** The bits of the nearest IEEE 754 binary16 number. */
+function toHalf(value: number): number {
+  single[0] = value;
+  const bits = singleBits[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
+  if (magnitude >= 0x47800000) return sign | 0x7c00; // 65536 and more
+  if (magnitude < 0x38800000) return sign | roundedToEven(Math.abs(value) * 2 ** 24); // below 2^-14: subnormal
+  const rounded = magnitude + 0x0fff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/** The nearest whole number; of two equally near ones the even one. */
+function roundedToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
 let table: Float32Array | undefined;
 /** The values of all 65,536 half-precision numbers, by their bits. */
 const halves = () => (table ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => ofHalf(bits)));

@@ -40,12 +40,11 @@ export async function exportTensors(parameters: Parameters): Promise<Map<string,
 }
 
 /**
- * Sets every parameter from a state dict with PyTorch's names and layouts; all floating-point types are accepted. Counters
+ * Checks that a state dict with PyTorch's names and layouts fits the model; all floating-point types are accepted. Counters
  * (`num_batches_tracked`) may be missing, as in PyTorch. `file` is named in errors.
- * @throws {UserError} as `loadWeights`; in that case no parameter has changed.
+ * @throws {UserError} if tensors are missing, unexpected, or of another shape or type.
  */
-export function importTensors(parameters: Parameters, tensors: StoredTensors, file?: string) {
-  const { byName, counters } = parameters;
+export function requireFitting({ byName, counters }: Parameters, tensors: StoredTensors, file?: string) {
   const problems: string[] = [];
   const check = (name: string, expected: { dtype: string; shape: readonly number[] }) => {
     const found = tensors.get(name);
@@ -72,6 +71,15 @@ export function importTensors(parameters: Parameters, tensors: StoredTensors, fi
       remedy: 'use weights of the same architecture, depth and number of classes',
     });
   }
+}
+
+/**
+ * Sets every parameter from a state dict with PyTorch's names and layouts, which must fit as `requireFitting` says.
+ * @throws {UserError} as `loadWeights`; in that case no parameter has changed.
+ */
+export function importTensors(parameters: Parameters, tensors: StoredTensors, file?: string) {
+  requireFitting(parameters, tensors, file);
+  const { byName, counters } = parameters;
   for (const { name, layout, variable } of byName.values()) {
     const values = fromPyTorch(asFloat32(tensors.get(name)!)!, layout);
     variable.assign(values);

@@ -8,6 +8,7 @@ import { decodedFormat, decodeFrame, requireSupported, sampleFormat } from './di
 import { encodedFrames, nativeLength } from './encoded-frames.ts';
 import { rescaleOf, toHounsfield, type SampleTarget } from './hounsfield.ts';
 import { isNative } from './transfer-syntaxes.ts';
+import { MAX_VOXELS } from '../voxels.ts';
 
 export type Vector = [x: number, y: number, z: number];
 
@@ -96,6 +97,11 @@ export async function readDicomFile(
   const format = sampleFormat(file);
   // Some writers state no frames where there is one.
   const count = file.whole('NumberOfFrames', { from: 0, to: MAX_SLICES, missing: 1 }) || 1;
+  if (format.rows * format.columns * count > MAX_VOXELS)
+    throw new Error(
+      `fields ${fieldName('Rows')}, ${fieldName('Columns')}, ${fieldName('NumberOfFrames')}: ` +
+        `${format.rows} × ${format.columns} × ${count} voxels; a CT scan may have at most ${MAX_VOXELS}`,
+    );
   const extendedOffsets = file.values('ExtendedOffsetTable').map(Number);
   // Some writers name a compressed transfer syntax for uncompressed pixel data, which their length gives away (GDCM).
   const isPlain = 'bytes' in pixelData && pixelData.bytes.length === nativeLength(format, count);

@@ -406,6 +406,13 @@ test('JPEG baseline', async () => {
   expect(valuesOf(scan)).toEqual([...expected]);
 });
 
+test('more voxels than a CT has are refused before memory is taken', async () => {
+  const claim = { Rows: 4096, Columns: 4096, NumberOfFrames: '65' }; // 64 are 2 ** 30 voxels
+  expect((await failureOf([made(0, claim, { transferSyntax: RLE })])).message).toMatch(
+    /4096 × 4096 × 65 voxels; a CT scan may have at most 1073741824/,
+  );
+});
+
 test('nothing readable, or nothing axial, is an error', async () => {
   expect((await failureOf([])).message).toMatch(/no DICOM file/);
   const text = new TextEncoder().encode('x');

@@ -8,6 +8,7 @@ import { groupImages, type ImageGroup } from './series-groups.ts';
 import { orderSlices } from './slice-order.ts';
 import { isTransposed, turned } from './slice-orientation.ts';
 import type { Scan, ScanFinding } from '../../scan.ts';
+import { MAX_VOXELS } from '../voxels.ts';
 
 export { isDicom } from './dicom-bytes.ts';
 
@@ -26,7 +27,7 @@ export interface DicomFile {
  * cannot be read, and images that are not axial CT slices, are left out with a finding. Slices are ordered from head to
  * feet; row 0 is anterior and column 0 is the patient's right. `target` says what samples become; by default they are
  * Hounsfield units.
- * @throws {UserError} naming a file and its field, if no slice can be read; also for more than `MAX_SLICES` in a series.
+ * @throws {UserError} naming a file and its field, if no slice can be read; also for more than `MAX_SLICES` in a series or `MAX_VOXELS` in all.
  */
 export async function readDicomSeries(
   files: readonly DicomFile[],
@@ -37,6 +38,7 @@ export async function readDicomSeries(
   const axial: AxialImage[] = [];
   const leftOut: DicomImage[] = [];
   const unreadable: { path: string; problem: string; cause: unknown }[] = [];
+  let voxels = 0;
   for (const { path, bytes } of files) {
     let images: DicomImage[];
     try {
@@ -50,6 +52,12 @@ export async function readDicomSeries(
         leftOut.push(image);
         continue;
       }
+      voxels += image.rows * image.columns;
+      if (voxels > MAX_VOXELS)
+        throw new UserError(`its slices and those before it have more than ${MAX_VOXELS} voxels`, {
+          file: path,
+          remedy: 'put each scan into a folder of its own',
+        });
       const count = (sliceCounts.get(image.series) ?? 0) + 1;
       if (count > MAX_SLICES)
         throw new UserError(`its series has more than ${MAX_SLICES} slices`, {

@@ -1,7 +1,7 @@
 // What runs a member stands behind this interface: a worker thread, a child process, later a job of a cluster. It assumes no shared
 // memory: a task is plain data, and what the worker reports are plain messages.
 import type { Device } from '@ct-ensemble/engine';
-import type { Progress } from '@ct-ensemble/training';
+import type { Progress, TestTimeAugmentation } from '@ct-ensemble/training';
 import type { Isolation, ProgressRecord } from '../../run-status.ts';
 import type { PredictedSplit } from '../member-probabilities.ts';
 import type { MemberPlan, Plan } from '../plan.ts';
@@ -19,6 +19,8 @@ export interface MemberTask {
   store: string;
   /** The member is trained, and its probabilities for these splits are to be made; absent: it is to be trained. */
   splits?: readonly PredictedSplit[];
+  /** The same for probabilities with test-time augmentation; the member is trained. */
+  augmented?: { by: TestTimeAugmentation; splits: readonly PredictedSplit[] };
   /** Counts from 1. */
   attempt: number;
   isolation: Isolation;
