@@ -10,8 +10,8 @@ const { rename, link, rm } = promises;
 const { ENDURANCE_LOG: log, ENDURANCE_PLACE: place, ENDURANCE_KILL: kill = '{}' } = process.env;
 const { file, time } = JSON.parse(kill);
 
-/** Replaced by the clock, so their number differs from run to run; no training depends on them. */
-const informing = /(^|[/\\])(progress|coordinator)\.json$/;
+/** Replaced by the clock or named after it, so they differ from run to run; no training depends on them. */
+const informing = /(^|[/\\])((progress|coordinator)\.json|tensorboard[/\\].*)$/;
 
 function note(line) {
   appendFileSync(log, `${line}\n`); // All threads write to the same log.

@@ -17,11 +17,20 @@ jest.unstable_mockModule('node:fs/promises', () => ({
   rm: watched('rm'),
 }));
 const { cp, rm } = real;
-const { openEngine } = await import('@ct-ensemble/engine');
-const { readSafetensors } = await import('@ct-ensemble/models');
 const { checkpointFolder, lastCheckpoint } = await import('./checkpoint.ts');
-const { begin, expectFilesOf, fixed, newFolder, removeFolders, resume, scored, stateOf, STEPS } =
-  await import('./testing/inside-epoch.fixture.ts');
+const {
+  begin,
+  expectFilesOf,
+  fixed,
+  newFolder,
+  openEngine,
+  readSafetensors,
+  removeFolders,
+  resume,
+  scored,
+  stateOf,
+  STEPS,
+} = await import('./testing/inside-epoch.fixture.ts');
 const { train } = await import('./testing/member.fixture.ts');
 
 let engine: Awaited<ReturnType<typeof openEngine>>;

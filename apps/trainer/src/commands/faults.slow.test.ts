@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { copyFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import type { Isolation } from '@ct-ensemble/ensemble';
 import {
   killTrainings,
@@ -12,6 +13,8 @@ import {
   type TrainCommandOptions,
   writeInputs,
 } from '../testing/train.ts';
+
+jest.setTimeout(1_800_000); // Each test trains two or three times, also on a machine that is busy.
 
 let folder: string;
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 // What a probe measures, and everything its result depends on.
 import { createHash } from 'node:crypto';
+// eslint-disable-next-line no-restricted-imports -- reads only files of the kernel, not of a user
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type Device, type EngineKind, findTensorFlow, TENSORFLOW_VERSION } from '@ct-ensemble/engine';
@@ -48,7 +49,8 @@ export interface ProbeSettings {
 
 /** Names a result in the cache: a digest over the settings, the versions and the hardware. */
 export function probeKey({ device, training, ...settings }: ProbeSettings): string {
-  const { epochs: _, learningRate: __, ...deciding } = training; // They change neither the time nor the memory of a step.
+  // Neither changes the time or the memory of a step. JSON leaves out what is undefined.
+  const deciding = { ...training, epochs: undefined, learningRate: undefined };
   const { kind, threads, memoryLimit } = device;
   const about = {
     version: PROBE_VERSION,

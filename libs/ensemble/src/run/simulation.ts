@@ -115,6 +115,14 @@ interface Remaining {
   machines: number;
 }
 
+/** A machine that is being filled. */
+interface Filling {
+  /** Jobs of each duration that no machine has yet. */
+  left: readonly number[];
+  /** The shortest of the jobs that were left out although some were left; none of them may fit. */
+  smallest: number;
+}
+
 /** Whether the jobs end within `limit` on these machines. */
 function fitsInto(limit: number, all: Remaining): boolean {
   const { lengths } = all;
@@ -127,18 +135,22 @@ function fitsInto(limit: number, all: Remaining): boolean {
     if (impossible.has(key)) return false;
     // Some machine has one of the longest jobs that are left: this one, filled in every way that leaves no room for another.
     const longest = counts.findIndex((count) => count > 0);
-    const fill = (i: number, room: number, left: readonly number[], smallest: number): boolean => {
+    const fill = (i: number, room: number, { left, smallest }: Filling): boolean => {
       if (i === lengths.length) return room < smallest && fits(left, machines - 1);
       const most = Math.min(left[i]!, Math.floor(room / lengths[i]!));
       for (let taken = most; taken >= 0; taken--) {
         const after = left.with(i, left[i]! - taken);
         const next = after[i]! > 0 ? lengths[i]! : smallest;
-        if (fill(i + 1, room - taken * lengths[i]!, after, next)) return true;
+        if (fill(i + 1, room - taken * lengths[i]!, { left: after, smallest: next })) return true;
       }
       return false;
     };
     const first = counts.with(longest, counts[longest]! - 1);
-    if (lengths[longest]! <= limit && fill(longest, limit - lengths[longest]!, first, Infinity)) return true;
+    if (
+      lengths[longest]! <= limit &&
+      fill(longest, limit - lengths[longest]!, { left: first, smallest: Infinity })
+    )
+      return true;
     impossible.add(key);
     return false;
   };

@@ -8,6 +8,10 @@ import type { TrainingOptions } from '../schema.ts';
 import type { TrainOptions } from '../train.ts';
 import { scans, train, training } from './member.fixture.ts';
 
+// For tests that load this file, and with it these libraries, after they have replaced a module of Node.
+export { openEngine } from '@ct-ensemble/engine';
+export { readSafetensors } from '@ct-ensemble/models';
+
 /** Three epochs of five steps, the last and smaller one of one micro-batch, the others of two; everything that a checkpoint has to keep. */
 export const settings: TrainingOptions = {
   ...training,
