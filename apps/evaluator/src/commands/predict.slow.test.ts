@@ -38,8 +38,8 @@ test('an output file that was cut is continued, and is then as if it had not bee
   expect(again.stderr).toMatch(/1 of \d+ scans are answered already/);
   expect(await read('a.csv')).toBe(whole.csv);
   expect(await read('a.jsonl')).toBe(whole.jsonl);
-  const third2 = predict(...args);
-  expect(third2.stdout).toMatch(/1\/1 {2}nowhere/);
+  const unchanged = predict(...args);
+  expect(unchanged.stdout).toMatch(/1\/1 {2}nowhere/);
   // Changed files are computed again.
   const [scan] = await readdir(join(run.folder, 'data/test'));
   const slice = join(run.folder, 'data/test', scan!, '3.jpg');

@@ -5,7 +5,6 @@ import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { readRecord } from '../json-record.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
-import { readRecord } from '../json-record.ts';
 import { datasetFile, splitsFile } from '../run-folder.ts';
 import { type ConfigRecord, type DoneRecord, readAllScans, readConfig, readDone } from '../run-records.ts';
 import { readFailed } from '../run-status.ts';

@@ -345,7 +345,7 @@ describe('members of folds', () => {
   it('continue as they were; seeds may be added, and the number of folds and their draw may not change', async () => {
     const run = await temporaryRun();
     await begin(grid(2), run);
-    expect(await begin(grid(2), run)).toEqual({ state: 'continued', notes: [] });
+    expect(await begin(grid(2), run)).toMatchObject({ state: 'continued', notes: [] });
     await expect(begin(grid(3), run)).rejects.toThrow(/made with other settings: folds was 2 and is now 3/);
     await expect(begin(grid(2, 2), run)).rejects.toThrow(/other settings: split.seed was 1 and is now 2/);
     expect((await begin(grid(2, 1, '[1, 2, 3]'), run)).notes).toEqual([
