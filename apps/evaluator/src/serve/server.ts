@@ -121,7 +121,12 @@ export async function openServer(ensemble: Ensemble, options: ServerOptions = {}
     forceCloseConnections: 'idle',
     return503OnClosing: false, // Requests of open connections are refused below, with the same fields as all others.
     routerOptions: { ignoreTrailingSlash: false },
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000, maxHeaderSize: 2 ** 14 },
+    http: {
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: 1000,
+      maxHeaderSize: 2 ** 14,
+      requireHostHeader: false,
+    },
     clientErrorHandler(error, socket) {
       const { status, kind, message } = clientError(error);
       const busyWith = current.get(socket);
@@ -145,6 +150,14 @@ export async function openServer(ensemble: Ensemble, options: ServerOptions = {}
     app.server.emit('request', request, response);
   });
 
+  app.server.on('checkExpectation', (_, response: ServerResponse) => {
+    const [kind, message] = ['expectation', 'the only expectation that is met is 100-continue'];
+    metrics.answered({ route: 'none', status: 417, seconds: 0 });
+    logLine({ time: new Date().toISOString(), status: 417, problem: kind });
+    response.writeHead(417, { 'Content-Type': 'application/json', Connection: 'close' });
+    response.end(JSON.stringify({ error: { message, kind, field: 'Expect' } }));
+  });
+
   const logLine = (fields: object) => log(JSON.stringify(fields));
 
   app.removeAllContentTypeParsers();
@@ -156,6 +169,10 @@ export async function openServer(ensemble: Ensemble, options: ServerOptions = {}
     reply.raw.once('close', () => finished(request, reply));
     reply.headers({ ...headers, 'X-Request-Id': request.id });
     if (isEnding) reply.header('Connection', 'close');
+    if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new RequestProblem({ status: 400, kind: 'no-host' }, 'the request names no host', {
+        field: 'Host',
+      });
     if (request.url !== '/healthz' && request.url !== '/readyz') requireAccess(request.raw, access);
   });
 
