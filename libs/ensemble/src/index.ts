@@ -83,6 +83,12 @@ export {
   type ScheduleOptions,
 } from './run/schedule.ts';
 export { isFolded } from './run/folds.ts';
+export type { SliceDraws } from './run/slice-draws.ts';
+export {
+  augmentationName,
+  parseAugmentation,
+  type TestTimeAugmentation,
+} from './run/test-time-augmentation.ts';
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {

@@ -9,7 +9,7 @@ export { focalLoss } from './loss.ts';
 export { computeLoss, type LossOptions } from './losses/index.ts';
 export { historyFile } from './history.ts';
 export { lungSegmenter, openLungSegmenter } from './lung-segmenter.ts';
-export { predictScans, StoppedError, type TestTimeAugmentation } from './predict.ts';
+export { meanOfRows, predictScans, StoppedError } from './predict.ts';
 export { type DoneWeights, requireBest } from './resume.ts';
 export { learningRateAt, type Schedule } from './schedules/index.ts';
 export { trainingSchema, type TrainingOptions } from './schema.ts';

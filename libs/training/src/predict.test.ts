@@ -1,6 +1,6 @@
 import type { StoredScan, VolumeStore } from '@ct-ensemble/data';
 import tf, { type Tensor2D } from '@tensorflow/tfjs';
-import { mirrored, predictScans, type PredictOptions } from './predict.ts';
+import { meanOfRows, mirrored, predictScans, type PredictOptions } from './predict.ts';
 
 /** Scan i has a volume of 2 × 1 × 1 whose first voxel is i. */
 const scansOf = (count: number): StoredScan[] =>
@@ -47,6 +47,16 @@ test.each([
   },
 );
 
+test('the mean of several predictions by hand, each scan by itself; the mean of one is the same numbers', () => {
+  const first = [
+    [0.1, 0.9],
+    [1, 0],
+  ];
+  expect(meanOfRows([first])).toEqual(first);
+  const mean = meanOfRows([[[0, 1]], [[0.5, 0.5]], [[0.25, 0.75]], [[0.25, 0.75]]]);
+  expect(mean).toEqual([[0.25, 0.75]]);
+});
+
 describe('test-time augmentation by flips', () => {
   /** Two views of 2 and 1 slices of 2 × 3 pixels: the bytes 1 … 18 for scan 0, 101 … 118 for scan 1. */
   const volumes: Pick<VolumeStore, 'read'> = {
@@ -58,7 +68,7 @@ describe('test-time augmentation by flips', () => {
     }),
   };
   /** The probability is a function of the volume, [batch, depth, height, width] of numbers. */
-  async function predictWith(of: (volume: number[][][]) => number, augmentation?: 'flips') {
+  async function predictWith(of: (volume: number[][][]) => number, flips?: boolean) {
     const step = Object.assign(
       async ({ volumes }: { volumes: tf.Tensor }) => {
         const all = (await volumes.array()) as number[][][][];
@@ -67,7 +77,7 @@ describe('test-time augmentation by flips', () => {
       { dispose: () => {} },
     ) as unknown as PredictOptions['step'];
     await tf.setBackend('cpu');
-    return predictScans({ step, scans: scansOf(3), store: volumes, batchSize: 2, augmentation });
+    return predictScans({ step, scans: scansOf(3), store: volumes, batchSize: 2, flips });
   }
 
   test('every row of every slice is mirrored, of both views', () => {
@@ -78,7 +88,7 @@ describe('test-time augmentation by flips', () => {
 
   test('the mean of both by hand: the first pixel of the last slice, and its mirror image', async () => {
     const corner = (volume: number[][][]) => volume[2]![0]![0]! / 256;
-    const [first, second, third] = await predictWith(corner, 'flips');
+    const [first, second, third] = await predictWith(corner, true);
     // Pixels 13 and 15 of the first scan: (13 + 15) / 2 / 256; 100 more in the second; 213 and 215 in the third.
     expect([first![0], second![0], third![0]]).toEqual([14 / 256, 114 / 256, 214 / 256]);
     expect(first![0]! + first![1]!).toBe(1);
@@ -86,6 +96,6 @@ describe('test-time augmentation by flips', () => {
 
   test('a model that does not tell left from right answers as without augmentation', async () => {
     const sum = (volume: number[][][]) => volume.flat(2).reduce((a, b) => a + b) / 2 ** 13;
-    expect(await predictWith(sum, 'flips')).toEqual(await predictWith(sum));
+    expect(await predictWith(sum, true)).toEqual(await predictWith(sum));
   });
 });

@@ -13,17 +13,15 @@ export interface PredictOptions {
   batchSize: number;
   /** Epoch of the weights, for the error; counts from 0. */
   epoch?: number | undefined;
-  /** Test-time augmentation; see {@link TestTimeAugmentation}. Default: the volumes as they are. */
-  augmentation?: TestTimeAugmentation | undefined;
+  /**
+   * Test-time augmentation: a scan's probabilities are the mean of those of its volume and of the volume mirrored left to right. All
+   * slices are mirrored, so those of two views, too. Other flips and rotations by quarters make no chest that a scanner would show, and
+   * are not offered. Default: the volumes as they are.
+   */
+  flips?: boolean | undefined;
   /** Called before each batch; returning true ends the prediction with a StoppedError. */
   stop?: () => boolean;
 }
-
-/**
- * `flips`: a scan's probabilities are the mean of those of its volume and of the volume mirrored left to right. All slices are mirrored, so
- * those of two views, too. Other flips and rotations by quarters make no chest that a scanner would show, and are not offered.
- */
-export type TestTimeAugmentation = 'flips';
 
 /** Thrown when a run stops on request. The same command resumes it from its last checkpoint. */
 export class StoppedError extends Error {
@@ -43,7 +41,7 @@ export async function predictScans({
   store,
   batchSize: largestBatch,
   epoch,
-  augmentation,
+  flips = false,
   stop,
 }: PredictOptions): Promise<number[][]> {
   const rows: number[][] = [];
@@ -62,10 +60,7 @@ export async function predictScans({
     };
     const bytes = filledUp(batch.data, size, batchSize);
     const plain = await answersTo(bytes);
-    const values =
-      augmentation === undefined
-        ? plain
-        : meanOfRows(plain, await answersTo(mirrored(bytes, volume.at(-1)!)));
+    const values = flips ? meanOfRows([plain, await answersTo(mirrored(bytes, volume.at(-1)!))]) : plain;
     values.forEach((row, i) => requireFinite(row, { scan: scans[batch.samples[i]!]!.key, epoch }));
     rows.push(...values);
   }
@@ -82,8 +77,12 @@ function requireFinite(row: readonly number[], { scan, epoch }: { scan: string; 
   });
 }
 
-const meanOfRows = (a: readonly number[][], b: readonly number[][]) =>
-  a.map((row, i) => row.map((value, k) => (value + b[i]![k]!) / 2));
+/** The mean of several predictions of the same scans, each [scans, classes]. */
+export function meanOfRows(predictions: readonly (readonly number[][])[]): number[][] {
+  return predictions[0]!.map((row, i) =>
+    row.map((_, k) => predictions.reduce((sum, rows) => sum + rows[i]![k]!, 0) / predictions.length),
+  );
+}
 
 /** Every row of pixels, `width` bytes long, in reverse order. */
 export function mirrored(bytes: Uint8Array, width: number): Uint8Array {

@@ -17,9 +17,9 @@ import {
   splitsFile,
   tensorboardWriter,
   type PreparedRun,
+  type TestTimeAugmentation,
   trainMembers,
 } from '@ct-ensemble/ensemble';
-import type { TestTimeAugmentation } from '@ct-ensemble/training';
 import { makePhantoms } from '@ct-ensemble/phantoms';
 import { Command } from 'commander';
 import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
@@ -147,7 +147,7 @@ export interface RunMembersOptions extends ClaimedWork {
 
 /** Trains the members of a prepared run, shows their progress and a summary. Returns the exit code. */
 export async function runMembers(prepared: PreparedRun, options: RunMembersOptions): Promise<number> {
-  const { plan, devices, expected, state } = prepared;
+  const { plan, devices, expected, draws, state } = prepared;
   const { stopping, lost, ...train } = options;
   const { run } = options;
   describeRun(run, prepared);
@@ -159,6 +159,7 @@ export async function runMembers(prepared: PreparedRun, options: RunMembersOptio
     plan,
     devices,
     expected,
+    draws,
     onEvent(event) {
       display.event(event);
       // After a start, too: an earlier coordinator may have been killed before it wrote the last epoch.

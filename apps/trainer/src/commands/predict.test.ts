@@ -61,6 +61,50 @@ test('--tta flips writes probabilities of its own beside the plain ones, which s
   expect((await trainer('predict --tta flips')).output).toMatch(/^one: already done/m);
 });
 
+test('--tta slices:2 prepares a further draw of the predicted scans and takes the mean of both', async () => {
+  await cp(join(folder, 'r'), join(folder, 'drawn'), { recursive: true });
+  const inStore = async () => {
+    const files = await readdir(join(folder, 'volumes'));
+    return new Set(files.filter((file) => /^[0-9a-f]{64}\.json$/.test(file)));
+  };
+  const plainVolumes = await inStore();
+  const { code, output } = await trainer('predict --tta slices:2', 'drawn');
+  expect(output).toMatch(/^Preparing volumes of 1 further draw of slices: 7\/7$/m);
+  expect(output).toMatch(/^one: is trained; predicts with test-time augmentation the scans of val and test/m);
+  expect(code).toBe(0);
+  const made = [...(await inStore())].filter((file) => !plainVolumes.has(file));
+  expect(made).toHaveLength(7); // 4 for validation, 3 for test; none for training
+  for (const file of made) {
+    const record = JSON.parse(await readFile(join(folder, 'volumes', file), 'utf8')) as {
+      preparation: { draw: unknown };
+      slices: number;
+      dropped: number[];
+      sources: number[];
+    };
+    expect(record.preparation.draw).toEqual({ index: 1, of: 2 });
+    expect(record.dropped).toEqual([]);
+    // The middles of eighths of the scan.
+    expect(record.sources).toEqual(
+      Array.from({ length: 8 }, (_, i) => Math.floor(((2 * i + 1) * record.slices) / 16)),
+    );
+  }
+  const read = async (file: string) =>
+    JSON.parse(await readFile(member(file, 'drawn'), 'utf8')) as ProbabilityFile & { augmentation?: string };
+  for (const split of ['val', 'test']) {
+    const [augmented, plain] = [
+      await read(`probabilities/${split}.tta.json`),
+      await read(`probabilities/${split}.json`),
+    ];
+    expect([augmented.augmentation, plain.augmentation]).toEqual(['slices:2', undefined]);
+    expect(augmented.scans.map(({ name }) => name)).toEqual(plain.scans.map(({ name }) => name));
+  }
+  expect((await trainer('predict --tta slices:2', 'drawn')).output).toMatch(/^one: already done/m);
+  const both = await trainer('predict --tta slices:2,flips', 'drawn');
+  expect(both.output).toMatch(/predicts with test-time augmentation the scans of val and test/);
+  expect((await read('probabilities/val.tta.json')).augmentation).toBe('flips,slices:2');
+  expect((await trainer('predict --tta slices:9', 'drawn')).output).toMatch(/must be from 2 to 8/);
+});
+
 test('a run made with --values is completed with the same --values and is refused without', async () => {
   const values = '--values window:-1000,400';
   const made = await trainer(`all-members --data data --recipe tiny.yaml ${values}`, 'windowed');

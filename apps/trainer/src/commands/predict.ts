@@ -1,11 +1,16 @@
 // The command predict: makes the missing probabilities of a run's trained members, such as those of a test set that came later.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { print, UserError } from '@ct-ensemble/core';
+import { messageOf, print, UserError } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
-import { doneFile, prepareRun, readPlan } from '@ct-ensemble/ensemble';
-import type { TestTimeAugmentation } from '@ct-ensemble/training';
-import { Command, Option } from 'commander';
+import {
+  doneFile,
+  parseAugmentation,
+  prepareRun,
+  readPlan,
+  type TestTimeAugmentation,
+} from '@ct-ensemble/ensemble';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
@@ -54,17 +59,25 @@ export function predictCommand(): Command {
     .addOption(
       new Option(
         '--tta <how>',
-        'make probabilities with test-time augmentation, too, beside the plain ones: flips (mean of the volume and the volume mirrored left to right); evaluator:evaluate prints what it gains (default: none)',
-      ).choices(['flips'] satisfies TestTimeAugmentation[]),
+        'make probabilities with test-time augmentation, too, beside the plain ones: flips (mean of the volume and the volume mirrored left to right), slices:N (mean of N = 2 … 8 volumes of different slices of the scan), or flips,slices:N; evaluator:evaluate prints what it gains (default: none)',
+      ).argParser(augmentation),
     )
     .action(async (options: PredictOptions) => {
       process.exitCode = await predict(options);
     });
 }
 
+function augmentation(text: string): TestTimeAugmentation {
+  try {
+    return parseAugmentation(text);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
+}
+
 /** Runs the command. Returns the exit code: 0 if no trained member lacks probabilities, 1 if one failed, 130 if it was stopped. */
 async function predict(options: PredictOptions): Promise<number> {
-  const { run, devices, engine } = options;
+  const { run, devices, engine, tta } = options;
   const { recipe, dataset, members } = await readPlan(run);
   if (!members.some(({ name }) => existsSync(doneFile(run, name))))
     throw new UserError('no member of this run is trained', {
@@ -75,6 +88,10 @@ async function predict(options: PredictOptions): Promise<number> {
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
   return claimedWork(run, async (claimed) => {
     const count = counter('Preparing volumes');
+    const draws = tta?.draws ?? 1;
+    const countDraws = counter(
+      `Preparing volumes of ${draws - 1} further ${draws === 2 ? 'draw' : 'draws'} of slices`,
+    );
     const prepared = await prepareRun({
       data: options.data ?? dataset.root,
       ...(options.labels === undefined &&
@@ -89,6 +106,9 @@ async function predict(options: PredictOptions): Promise<number> {
       engine,
       store,
       onProgress: ({ done, total, scan }) => count(done, total, scan),
+      ...(draws > 1 && {
+        draws: { count: draws, onProgress: ({ done, total, scan }) => countDraws(done, total, scan) },
+      }),
       signal: claimed.signal,
     });
     return runMembers(prepared, {
@@ -96,7 +116,7 @@ async function predict(options: PredictOptions): Promise<number> {
       store,
       ...claimed,
       predictOnly: true,
-      ...(options.tta && { augmentation: options.tta }),
+      ...(tta && { augmentation: tta }),
     });
   });
 }

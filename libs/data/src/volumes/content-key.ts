@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { SliceFile } from '../readers/slice-source.ts';
 import type { ScanEntry } from '../scan-entry.ts';
+import type { SliceDraw } from './slice-choice.ts';
 import { viewsOf, type Preparation, type PreparationNetworks } from './preparation-settings.ts';
 
 /** Increase it with every change of the code that changes grey values: volumes of another version are not reused. */
@@ -22,6 +23,7 @@ export function settingsOf(preparation: Preparation, networks: PreparationNetwor
     secondView = 'shared',
     equalize = false,
     values,
+    draw,
   } = preparation;
   const needsMasks = mask !== null || sampling === 'lung-area';
   // The content key hashes this object as JSON: the order of the fields matters.
@@ -38,7 +40,15 @@ export function settingsOf(preparation: Preparation, networks: PreparationNetwor
     filter: slices === 'lung' ? (networks.filter?.id ?? 'area') : null,
     segmenter: needsMasks ? (networks.segmenter?.id ?? 'threshold') : null,
     ...(values !== undefined && { values }),
+    ...(draw !== undefined && draw.index > 0 && { draw: inLowestTerms(draw) }),
   };
+}
+
+/** Draw 2 of 4 takes the slices of draw 1 of 2. */
+function inLowestTerms({ index, of }: SliceDraw): SliceDraw {
+  let [a, b] = [of, index];
+  while (b > 0) [a, b] = [b, a % b];
+  return { index: index / a, of: of / a };
 }
 
 /**

@@ -3,7 +3,7 @@ import { UserError } from '@ct-ensemble/core';
 import type { LungSegmenter, SliceFilter } from '../lungs/slice-networks.ts';
 import type { ValuesChoice } from '../readers/values.ts';
 import type { MaskBorder } from './masking.ts';
-import type { SamplingOptions } from './slice-choice.ts';
+import type { SamplingOptions, SliceDraw } from './slice-choice.ts';
 
 /** The settings of one kind of volume. Every field is part of a volume's content key. */
 export interface Preparation {
@@ -25,6 +25,8 @@ export interface Preparation {
   equalize?: boolean;
   /** What the numbers in the scans' files are, `--values`. Default: decided from the numbers by `decide` (values.ts). */
   values?: ValuesChoice;
+  /** Another draw of slices than the plain volume's, see `SliceDraw`; needs the sampling `nearest`. Default: draw 0. */
+  draw?: SliceDraw;
 }
 
 /** Networks that replace the thresholds: `filter` for `slices: lung`, `segmenter` for masks and lung areas. */
@@ -45,7 +47,7 @@ export function viewsOf({ depth }: Pick<Preparation, 'depth'>): readonly number[
 
 /** @throws {UserError} naming the first field whose value is not allowed. */
 export function requireValid(preparation: Preparation) {
-  const { height, width, mask } = preparation;
+  const { height, width, mask, draw, sampling = 'nearest' } = preparation;
   const views = viewsOf(preparation);
   const depths = Object.fromEntries(
     views.map((depth, i) => [views.length === 1 ? 'depth' : `depth[${i}]`, depth]),
@@ -57,4 +59,10 @@ export function requireValid(preparation: Preparation) {
     throw new UserError(`preparation, field depth: ${views.length} views; there may be one or two`);
   if (mask && (!Number.isInteger(mask.dilate) || mask.dilate % 2 !== 1 || mask.dilate < 1))
     throw new UserError(`preparation, field mask.dilate: ${mask.dilate} is not an odd number above zero`);
+  if (draw === undefined) return;
+  const { index, of } = draw;
+  if (!Number.isInteger(index) || !Number.isInteger(of) || index < 0 || index >= of)
+    throw new UserError(`preparation, field draw: there is no draw ${index} of ${of}; they count from 0`);
+  if (sampling !== 'nearest')
+    throw new UserError(`preparation, field draw: the sampling ${sampling} has one draw of slices only`);
 }

@@ -212,3 +212,26 @@ test('what the values are is part of the content key only if it is given', async
     });
   expect(new Set([key(), key('grey'), key('window:-1000,400')]).size).toBe(3);
 });
+
+test('a further draw takes other slices under a content key of its own; draw 0 is the plain volume', async () => {
+  const plain = { depth: 4, ...size };
+  const drawn = (index: number, of: number): Preparation => ({ ...plain, draw: { index, of } });
+  const scan = await scanOf(await flat([10, 20, 30, 40, 50, 60, 70, 80]));
+  const volume = async (preparation: Preparation) => levels((await prepareVolume(scan, preparation)).volume);
+  expect(await volume(plain)).toEqual([10, 30, 50, 70]);
+  expect(await volume(drawn(0, 2))).toEqual([10, 30, 50, 70]);
+  expect(await volume(drawn(1, 2))).toEqual([20, 40, 60, 80]); // floor(1, 3, 5, 7)
+  const settings = (preparation: Preparation) => JSON.stringify(settingsOf(preparation));
+  expect(settings(plain)).not.toContain('draw');
+  expect(settings(drawn(0, 2))).toBe(settings(plain));
+  expect(settings(drawn(2, 4))).toBe(settings(drawn(1, 2)));
+  const { files } = await openScan(scan);
+  const keys = [plain, drawn(1, 2), drawn(1, 3), drawn(2, 3)].map((preparation) =>
+    contentKey(files, { format: 'images', settings: settingsOf(preparation) }),
+  );
+  expect(new Set(keys).size).toBe(4);
+  await expect(volume(drawn(2, 2))).rejects.toThrow(/field draw: there is no draw 2 of 2/);
+  await expect(volume({ ...drawn(1, 2), sampling: 'lung-area' })).rejects.toThrow(
+    /field draw: the sampling lung-area has one draw of slices only/,
+  );
+});

@@ -105,12 +105,17 @@ async function makeVolume(survey: SliceSurvey, options: PrepareOptions): Promise
         : { kind: 'slices-without-lung', slices: [], message: `${counts}; the others are left out` },
     );
   }
-  const { height, width, sampling = 'nearest', secondView = 'shared' } = preparation;
+  const { height, width, sampling = 'nearest', secondView = 'shared', draw } = preparation;
   const views = viewsOf(preparation);
   const keptAreas = kept.map((i) => areas.get(i) ?? 0);
-  const sources = sampleSlices({ count: kept.length, views, sampling, secondView, areas: keptAreas }).map(
-    (k) => kept[k]!,
-  );
+  const sources = sampleSlices({
+    count: kept.length,
+    views,
+    sampling,
+    secondView,
+    areas: keptAreas,
+    ...(draw && { draw }),
+  }).map((k) => kept[k]!);
   const size = { depth: sources.length, height, width };
   const volume: Volume = { ...size, data: new Uint8Array(sources.length * height * width) };
   const isPlain = !preparation.mask && !preparation.equalize;

@@ -18,14 +18,47 @@ export interface SamplingOptions {
   secondView: 'shared' | 'own';
   /** [count], lung area of each slice in any unit; required for `lung-area`. */
   areas?: readonly number[];
+  /** Which of several draws of slices; needs `nearest`. Default: draw 0, the slices of a plain volume. */
+  draw?: SliceDraw;
+}
+
+/**
+ * One of `of` draws that take different slices of the same scan, for the mean of several predictions. Draw `index` shifts the
+ * places that slices are taken from by index / of of the distance between two slices of the view with the most slices: with
+ * N draws, element i of a view of `depth` slices is taken from slice floor((i / depth + index / (N · most)) · count), which is
+ * below count. With one view this is floor((i + index / N) · count / depth). All views are shifted by the same distance, so
+ * that a view that shows slices of another one does so in every draw; with the second view `own`, the one sampling for both
+ * is shifted. Draw 0 is the plain volume. A scan of few slices has little to draw from: with one view whose depth is a
+ * multiple of count, all draws are equal.
+ */
+export interface SliceDraw {
+  /** Counts from 0. */
+  index: number;
+  /** Number of draws. */
+  of: number;
 }
 
 /** For each slice of the volume the position of its source; one view after another, each in the order of the scan. */
-export function sampleSlices({ count, views, sampling, secondView, areas }: SamplingOptions): number[] {
+export function sampleSlices(options: SamplingOptions): number[] {
+  const { count, views, sampling, secondView, areas, draw = { index: 0, of: 1 } } = options;
+  const total = views.reduce((sum, depth) => sum + depth, 0);
+  const most = secondView === 'shared' ? Math.max(...views) : total;
   const sample = (slices: number) =>
-    sampling === 'nearest' ? nearestIndices(count, slices) : sampleByArea(areas!, slices);
+    sampling === 'nearest' ? drawnIndices(count, slices, { ...draw, most }) : sampleByArea(areas!, slices);
   if (secondView === 'shared') return views.flatMap(sample);
-  return dealOut(sample(views.reduce((sum, depth) => sum + depth, 0)), views);
+  return dealOut(sample(total), views);
+}
+
+/** `nearestIndices` of a draw, see `SliceDraw`; the division of whole numbers makes the floor exact. */
+function drawnIndices(
+  count: number,
+  slices: number,
+  { index, of, most }: SliceDraw & { most: number },
+): number[] {
+  if (index === 0) return nearestIndices(count, slices);
+  return Array.from({ length: slices }, (_, i) =>
+    Math.floor(((i * of * most + index * slices) * count) / (slices * of * most)),
+  );
 }
 
 /**

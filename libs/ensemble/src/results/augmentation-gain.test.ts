@@ -16,7 +16,7 @@ const probabilities = (covid: number[], split: 'val' | 'test' = 'val'): Probabil
   failed: [],
 });
 
-async function gainsOf(augmented: Record<string, number[]>) {
+async function gainsOf(augmented: Record<string, number[]>, by: Record<string, string> = {}) {
   const run = await temporaryRun();
   const plain: Record<string, number[]> = {
     x: [0.1, 0.9, 0.1, 0.9, 0.1, 0.2],
@@ -24,7 +24,11 @@ async function gainsOf(augmented: Record<string, number[]>) {
   };
   for (const [name, covid] of Object.entries(augmented)) {
     await mkdir(dirname(augmentedFile(run, name, 'val')), { recursive: true });
-    await writeProbabilities(augmentedFile(run, name, 'val'), probabilities(covid));
+    const augmentation = by[name];
+    await writeProbabilities(augmentedFile(run, name, 'val'), {
+      ...probabilities(covid),
+      ...(augmentation !== undefined && { augmentation }),
+    });
   }
   const usable = Object.entries(plain).map(([name, covid]) => ({
     name,
@@ -32,7 +36,7 @@ async function gainsOf(augmented: Record<string, number[]>) {
     probabilities: { val: probabilities(covid), test: probabilities([], 'test') },
   }));
   const scans = {
-    of: () => ({ split: 'val' as const, classes, ...probabilities([]) }),
+    of: () => probabilities([]),
     splitToSubmit: 'val',
     inFolds: [],
   } as unknown as RunScans;
@@ -60,5 +64,17 @@ test('gains by hand, of a member and of the mean of both', async () => {
     expect(gains[at]!.gain.interval![0]).toBeGreaterThanOrEqual(0);
   }
   expect(gains[1]!.gain.estimate).toBe(0);
-  expect(renderGains(gains)).toMatch(/^x +6 +validation +82\.86 +100\.00 +\+17\.14/m);
+  expect(renderGains(gains)).toMatch(/^x +6 +validation +flips +82\.86 +100\.00 +\+17\.14/m);
+});
+
+test('each line names its augmentation, that of the ensemble those of all members', async () => {
+  const same = { x: [0.1, 0.9, 0.1, 0.9, 0.1, 0.2], y: [0.2, 0.8, 0.3, 0.7, 0.2, 0.4] };
+  const names = async (by: Record<string, string>) =>
+    (await gainsOf(same, by)).map(({ augmentation }) => augmentation);
+  expect(await names({ x: 'slices:4', y: 'slices:4' })).toEqual(['slices:4', 'slices:4', 'slices:4']);
+  expect(await names({ x: 'flips,slices:2' })).toEqual([
+    'flips,slices:2',
+    'flips',
+    'flips,slices:2 and flips',
+  ]);
 });

@@ -9,6 +9,7 @@ import {
   scoresOf,
 } from '@ct-ensemble/evaluation';
 import { isFolded } from '../run/folds.ts';
+import { augmentationOf } from '../run/test-time-augmentation.ts';
 import { augmentedFile } from '../run-folder.ts';
 import { percent, table } from './evaluation-text.ts';
 import { outOfFold } from './out-of-fold.ts';
@@ -20,6 +21,8 @@ export interface AugmentationGain {
   split: 'val' | 'out-of-fold' | 'test';
   /** The member, or `ensemble`: the mean of all members that have probabilities with augmentation. */
   row: string;
+  /** The augmentation, such as `flips,slices:4`; of an ensemble whose members have several: all of them, joined by ` and `. */
+  augmentation: string;
   /** Scans with a label and probabilities. */
   scans: number;
   /** Macro F1, 0 … 1. */
@@ -35,6 +38,8 @@ interface Pair {
   plain: Probabilities;
   augmented: Probabilities;
 }
+
+type GainInput = Omit<Pair, 'fold'> & { augmentation: string };
 
 /**
  * The gains of the members that have probabilities with test-time augmentation, on the labelled scans of each split; of members of folds
@@ -60,15 +65,15 @@ export async function augmentationGains(
     }
     const isOutOfFold = split === 'val' && isFolded(plan.recipe);
     const place = isOutOfFold ? 'out-of-fold' : split;
-    const gainOf = (row: string, plain: Probabilities, augmented: Probabilities) => {
+    const gainOf = ({ name: row, augmentation, plain, augmented }: GainInput) => {
       const [before, after] = [plain, augmented].map((p) => labelled(p, patients));
       if (!before || !after) return;
       const { estimate, interval } = pairedDifferences(after, before, options).macroF1;
       const [plainF1, augmentedF1] = [before, after].map((p) => scoresOf(p).macroF1!) as [number, number];
       const counts = { scans: before.scans, plain: plainF1, augmented: augmentedF1 };
-      gains.push({ split: place, row, ...counts, gain: { estimate, interval } });
+      gains.push({ split: place, row, augmentation, ...counts, gain: { estimate, interval } });
     };
-    for (const { name, plain, augmented } of pairs) gainOf(name, plain, augmented);
+    for (const pair of pairs) gainOf({ ...pair, augmentation: augmentationOf(pair.augmented) });
     if (pairs.length < 2) continue;
     const meanOf = (of: 'plain' | 'augmented') =>
       isOutOfFold
@@ -80,7 +85,8 @@ export async function augmentationGains(
             pairs.map((pair) => pair[of]),
             pairs.map(({ name }) => name),
           );
-    gainOf('ensemble', meanOf('plain'), meanOf('augmented'));
+    const augmentation = [...new Set(pairs.map((pair) => augmentationOf(pair.augmented)))].join(' and ');
+    gainOf({ name: 'ensemble', augmentation, plain: meanOf('plain'), augmented: meanOf('augmented') });
   }
   return gains;
 }
@@ -104,11 +110,12 @@ const titles = { val: 'validation', 'out-of-fold': 'out of fold', test: 'test' }
 export function renderGains(gains: readonly AugmentationGain[]): string {
   const signed = (value: number) => `${value >= 0 ? '+' : ''}${percent(value)}`;
   return `${table([
-    ['members', 'scans', 'of', 'macro F1', 'with augmentation', 'gain', '95 % interval'],
-    ...gains.map(({ row, split, scans, plain, augmented, gain }) => [
+    ['members', 'scans', 'of', 'augmentation', 'macro F1', 'with it', 'gain', '95 % interval'],
+    ...gains.map(({ row, split, augmentation, scans, plain, augmented, gain }) => [
       row,
       String(scans),
       titles[split],
+      augmentation,
       percent(plain),
       percent(augmented),
       gain.estimate === null ? '-' : signed(gain.estimate),

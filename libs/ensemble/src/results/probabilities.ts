@@ -27,12 +27,15 @@ export interface Probabilities {
   scans: ScanLabel[];
   rows: number[][];
   failed: FailedScan[];
+  /** The test-time augmentation that the rows were made with, see `augmentationName`; absent: none. */
+  augmentation?: string;
 }
 
 const scanShape = { key: z.string().min(1), name: z.string().min(1), label: z.int().min(0).nullable() };
 const fileSchema = z.strictObject({
   split: z.enum(['val', 'test']),
   classes: z.array(z.string().min(1)).min(2),
+  augmentation: z.string().min(1).optional(),
   scans: z.array(z.strictObject({ ...scanShape, probabilities: z.array(z.unknown()) })),
   failed: z.array(z.strictObject({ ...scanShape, reason: z.string() })),
 });
@@ -50,6 +53,7 @@ export async function writeProbabilities(path: string, p: Probabilities): Promis
   const fields = [
     `"split": ${JSON.stringify(p.split)}`,
     `"classes": ${JSON.stringify(p.classes)}`,
+    ...(p.augmentation === undefined ? [] : [`"augmentation": ${JSON.stringify(p.augmentation)}`]),
     `"scans": ${lines(scans)}`,
     `"failed": ${lines(failed)}`,
   ];
@@ -73,7 +77,7 @@ export async function readProbabilities(path: string): Promise<Probabilities> {
       remedy: predictAnew,
     });
   }
-  const { split, classes, scans, failed } = parsed.data;
+  const { split, classes, scans, failed, augmentation } = parsed.data;
   const p: Probabilities = {
     classes,
     split,
@@ -89,6 +93,7 @@ export async function readProbabilities(path: string): Promise<Probabilities> {
       }),
     ),
     failed,
+    ...(augmentation !== undefined && { augmentation }),
   };
   checkProbabilities(p, path, predictAnew);
   return p;

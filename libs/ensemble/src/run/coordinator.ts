@@ -4,7 +4,7 @@ import { rm, stat } from 'node:fs/promises';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
-import { lastCheckpoint, type Progress, type TestTimeAugmentation } from '@ct-ensemble/training';
+import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
 import { type Clock, realClock } from './clock.ts';
 import { slotsOf } from './devices.ts';
 import { missingProbabilities, type PredictedSplit } from './member-probabilities.ts';
@@ -29,7 +29,9 @@ import {
   type ScheduleEvent,
 } from './schedule.ts';
 import { paces } from './seconds-left.ts';
+import type { SliceDraws } from './slice-draws.ts';
 import { statusFiles } from './status-files.ts';
+import type { TestTimeAugmentation } from './test-time-augmentation.ts';
 import { doneFile, memberFolder, sweepMember } from '../run-folder.ts';
 import { readAllScans, readDone, scansOf } from '../run-records.ts';
 import type { Isolation } from '../run-status.ts';
@@ -53,6 +55,8 @@ export interface CoordinatorOptions {
   predictOnly?: boolean;
   /** With `predictOnly`: makes the missing probabilities with this test-time augmentation, too. Default: none. */
   augmentation?: TestTimeAugmentation;
+  /** The volumes of the augmentation's further draws of slices. */
+  draws?: readonly SliceDraws[];
   /** The worker's module, for tests; see `MemberWork`. */
   worker?: string;
   /** What runs the members, for tests. Default: that of `isolation`. */
@@ -160,7 +164,9 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
       store: options.store,
       ...(splits && { splits }),
       ...(augmented &&
-        options.augmentation && { augmented: { by: options.augmentation, splits: augmented } }),
+        options.augmentation && {
+          augmented: { by: options.augmentation, splits: augmented, volumes: drawsOf(options, name) },
+        }),
       attempt,
       isolation,
       ...(options.checkpointSeconds !== undefined && { checkpointSeconds: options.checkpointSeconds }),
@@ -300,7 +306,7 @@ async function openMembers(
         const augmented =
           options.augmentation === undefined
             ? []
-            : await missingProbabilities(run, name, { scans, classes, augmented: true });
+            : await missingProbabilities(run, name, { scans, classes, augmentation: options.augmentation });
         if (splits.length + augmented.length === 0) {
           report({ member: name, kind: 'skipped', macroF1: done.macroF1 });
           continue;
@@ -323,6 +329,9 @@ async function openMembers(
   }
   return open;
 }
+
+const drawsOf = ({ draws = [] }: CoordinatorOptions, member: string) =>
+  draws.find(({ members }) => members.includes(member))?.volumes ?? {};
 
 const accumulateOf = (plan: Plan, member: MemberPlan) =>
   member.accumulate ?? plan.recipe.training.accumulate ?? 1;

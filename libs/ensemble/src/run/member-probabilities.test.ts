@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { writeProbabilities } from '../results/probabilities.ts';
-import { probabilitiesFile, writeScans } from '../run-folder.ts';
+import { augmentedFile, probabilitiesFile, writeScans } from '../run-folder.ts';
 import { readScans } from '../run-records.ts';
 import { scan, temporaryRun } from '../testing.fixture.ts';
 import { asProbabilities, missingProbabilities } from './member-probabilities.ts';
@@ -61,4 +61,29 @@ test('missing are files that are absent, damaged, or of other scans, names, clas
     await writeScans(run, [{ members: ['x'], scans: other }]);
     expect(await missing()).toEqual(['test']);
   }
+});
+
+test('files with another test-time augmentation than the one asked for are missing', async () => {
+  const run = await temporaryRun();
+  const missing = (augmentation: { flips: boolean; draws: number }) =>
+    missingProbabilities(run, 'x', { scans, classes, augmentation });
+  const [flips, both] = [
+    { flips: true, draws: 1 },
+    { flips: true, draws: 4 },
+  ];
+  const write = async (augmentation?: string) => {
+    for (const split of ['val', 'test'] as const) {
+      const rows = split === 'val' ? [[0.5, 0.5], [1, 0]] : [[1, 0]]; // prettier-ignore
+      await writeProbabilities(augmentedFile(run, 'x', split), {
+        ...asProbabilities(rows, { split, scans, classes }),
+        ...(augmentation !== undefined && { augmentation }),
+      });
+    }
+  };
+  expect(await missing(flips)).toEqual(['val', 'test']);
+  await write(); // as the first such files were, which name none
+  expect([await missing(flips), await missing(both)]).toEqual([[], ['val', 'test']]);
+  await write('flips,slices:4');
+  expect([await missing(flips), await missing(both)]).toEqual([['val', 'test'], []]);
+  expect(await missing({ flips: false, draws: 4 })).toEqual(['val', 'test']);
 });

@@ -4,6 +4,7 @@ import type { StoredScan } from '@ct-ensemble/data';
 import { isDeepStrictEqual } from 'node:util';
 import { type Probabilities, readProbabilities } from '../results/probabilities.ts';
 import { submissionNames } from '../results/scan-names.ts';
+import { augmentationName, augmentationOf, type TestTimeAugmentation } from './test-time-augmentation.ts';
 import { augmentedFile, probabilitiesFile } from '../run-folder.ts';
 
 export type PredictedSplit = 'val' | 'test';
@@ -36,23 +37,25 @@ export async function missingProbabilities(
   {
     scans,
     classes,
-    augmented = false,
+    augmentation,
   }: {
     scans: readonly StoredScan[];
     classes: string[];
-    /** Ask for the files of test-time augmentation instead. */
-    augmented?: boolean;
+    /** Ask for the files of this test-time augmentation instead; those of another one count as missing. */
+    augmentation?: TestTimeAugmentation | undefined;
   },
 ): Promise<PredictedSplit[]> {
-  const fileOf = augmented ? augmentedFile : probabilitiesFile;
+  const fileOf = augmentation === undefined ? probabilitiesFile : augmentedFile;
+  const by = augmentation && { augmentation: augmentationName(augmentation) };
   const missing: PredictedSplit[] = [];
   for (const split of PREDICTED_SPLITS) {
-    const expected = asProbabilities([], { split, scans, classes });
+    const expected = { ...asProbabilities([], { split, scans, classes }), ...by };
     const found = await readProbabilities(fileOf(run, member, split)).catch((error: unknown) => {
       if (error instanceof UserError) return undefined;
       throw error;
     });
-    if (!isDeepStrictEqual({ ...found, rows: [] }, expected)) missing.push(split);
+    const made = { ...found, rows: [], ...(found && by && { augmentation: augmentationOf(found) }) };
+    if (!isDeepStrictEqual(made, expected)) missing.push(split);
   }
   return missing;
 }

@@ -32,6 +32,7 @@ import {
   requireSameRecipe,
   requireSameScans,
 } from './plan.ts';
+import { prepareDraws, requireDraws, type SliceDraws } from './slice-draws.ts';
 import { checkBeforePreparation, checkPrepared, startNotes } from './start-checks.ts';
 import {
   type RecipeOverrides,
@@ -67,6 +68,14 @@ export interface PrepareRunOptions extends PrepareVolumesOptions {
   engine: EngineKind;
   /** Default: thread. */
   isolation?: Isolation;
+  /** Prepares further draws of slices of the scans that members predict, for test-time augmentation. Default: none. */
+  draws?: DrawsOptions;
+}
+
+export interface DrawsOptions {
+  /** Number of draws, with draw 0, the plain volume. */
+  count: number;
+  onProgress?: (progress: PreparationProgress) => void;
 }
 
 export interface PreparedRun {
@@ -76,6 +85,8 @@ export interface PreparedRun {
   expected: Expectation[];
   /** Each member's; all are the same but for their volumes. */
   scans: MemberScans[];
+  /** The volumes of further draws of slices; empty if none were asked for. */
+  draws: SliceDraws[];
   report: DatasetReport;
   state: AdoptedPlan['state'];
   /** What the user should know before training, a line each. */
@@ -125,9 +136,10 @@ interface VolumesOptions {
   anyFolder: boolean;
   /** Called before the first volume is prepared; may throw. */
   check?: (index: DatasetIndex) => Promise<void>;
+  draws?: DrawsOptions | undefined;
 }
 
-async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: VolumesOptions) {
+async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check, draws }: VolumesOptions) {
   return withNetworks(options, async (networks) => {
     const { recipe, allowLeaks = false, scanDeadline, values, onProgress, signal } = options;
     const index = await openDataset({ ...options, anyFolder, allowLeaks });
@@ -135,7 +147,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
     const store = openVolumeStore(options.store);
     const preparations = preparationsOf(recipe);
     requireUse(recipe, networks);
-    const prepared = await prepareDataset({
+    const asked = {
       index,
       preparations: preparations.map(({ preparation }) => ({
         ...preparation,
@@ -144,9 +156,9 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
       store,
       networks,
       ...(scanDeadline !== undefined && { deadline: scanDeadline }),
-      ...(onProgress && { onProgress }),
       ...(signal && { signal }),
-    });
+    };
+    const prepared = await prepareDataset({ ...asked, ...(onProgress && { onProgress }) });
     const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
     const scans = preparations.map(({ members }, i) =>
       memberScans(recipe, { members, scans: prepared.scans[i]!, folds }),
@@ -158,11 +170,23 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check }: V
       fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
       allow: allowLeaks,
     });
-    const findings = [...index.report.findings, ...prepared.findings, ...near];
+    const drawn =
+      draws === undefined
+        ? { draws: [], findings: [] }
+        : await prepareDraws({
+            ...asked,
+            scans,
+            draws: draws.count,
+            ...(draws.onProgress && { onProgress: draws.onProgress }),
+          });
+    // What further draws find of a scan's files is mostly what its plain volume has found already.
+    const ofPlain = new Set(prepared.findings.map((finding) => JSON.stringify(finding)));
+    const ofDraws = drawn.findings.filter((finding) => !ofPlain.has(JSON.stringify(finding)));
+    const findings = [...index.report.findings, ...prepared.findings, ...ofDraws, ...near];
     const report: DatasetReport = { ...index.report, findings };
     const { filter, segmenter } = networks;
     const found = { filter: filter?.id ?? 'area', masks: segmenter?.id ?? 'threshold' };
-    return { index, scans, report, networks: found };
+    return { index, scans, draws: drawn.draws, report, networks: found };
   });
 }
 
@@ -224,12 +248,14 @@ export async function openDevices(
  */
 export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRun> {
   const { data, recipe, run, engine } = options;
+  if (options.draws) requireDraws(recipe);
   const devices = await openDevices(options);
   const old = await readPlanIfPresent(run);
   if (old !== undefined) requireSameRecipe(old, { run, recipe });
   let expected: Expectation[] = [];
-  const { index, scans, report } = await volumesOf(options, {
+  const { index, scans, draws, report } = await volumesOf(options, {
     anyFolder: false,
+    draws: options.draws,
     async check(index) {
       const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
       const scans = withFolds(index.scans, folds);
@@ -267,6 +293,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     devices,
     expected,
     scans,
+    draws,
     report,
     state,
     notes: [

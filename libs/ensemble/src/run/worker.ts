@@ -15,17 +15,19 @@ import {
 } from '@ct-ensemble/models';
 import {
   lastCheckpoint,
+  meanOfRows,
   predictionStep,
   predictScans,
   requireBest,
   StoppedError,
-  type TestTimeAugmentation,
   trainMember,
 } from '@ct-ensemble/training';
 import { engineOptionsOf } from '../recipes/engine-settings.ts';
 import { answerScores } from '@ct-ensemble/evaluation';
 import { asProbabilities, PREDICTED_SPLITS, type PredictedSplit } from './member-probabilities.ts';
 import { MemberFailure, type MemberLink, type MemberResult, type MemberTask } from './ports/port.ts';
+import { drawnScans } from './slice-draws.ts';
+import { augmentationName } from './test-time-augmentation.ts';
 import { writeProbabilities } from '../results/probabilities.ts';
 import {
   augmentedFile,
@@ -66,13 +68,13 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const predict = predictionStep(model, { precision });
-    const ask = (splits: readonly PredictedSplit[], epoch: number, augmentation?: TestTimeAugmentation) =>
-      writeSplits(task, { predict, splits, epoch, augmentation, stop });
+    const ask = (splits: readonly PredictedSplit[], epoch: number, augmented?: MemberTask['augmented']) =>
+      writeSplits(task, { predict, splits, epoch, augmented, stop });
     if (task.splits !== undefined || task.augmented !== undefined) {
       link.predicting();
       const { bestEpoch, macroF1 } = await loadBest(task, model);
       await ask(task.splits ?? [], bestEpoch - 1);
-      if (task.augmented) await ask(task.augmented.splits, bestEpoch - 1, task.augmented.by);
+      if (task.augmented) await ask(task.augmented.splits, bestEpoch - 1, task.augmented);
       predict.dispose();
       return { status: 'done', macroF1 };
     }
@@ -186,32 +188,40 @@ async function writeSplits(
     predict,
     splits,
     epoch,
-    augmentation,
+    augmented,
     stop,
   }: {
     predict: ReturnType<typeof predictionStep>;
     splits: readonly PredictedSplit[];
     /** Epoch of the weights; counts from 0. */
     epoch: number;
-    augmentation: TestTimeAugmentation | undefined;
+    /** Write the files with this test-time augmentation instead. */
+    augmented: MemberTask['augmented'];
     stop: () => boolean;
   },
 ) {
   const scans = await readScans(run, member.name);
   const { classes } = plan.dataset;
   for (const split of splits) {
-    const rows = await predictScans({
-      step: predict,
-      scans: usable(scans, split),
-      store: openVolumeStore(store),
-      batchSize: plan.recipe.training.batchSize,
-      epoch,
-      augmentation,
-      stop,
+    const predictions: number[][][] = [];
+    const { by, volumes } = augmented ?? { by: { draws: 1 }, volumes: {} };
+    for (const drawn of drawnScans(usable(scans, split), { draws: by.draws, volumes }))
+      predictions.push(
+        await predictScans({
+          step: predict,
+          scans: drawn,
+          store: openVolumeStore(store),
+          batchSize: plan.recipe.training.batchSize,
+          epoch,
+          flips: augmented?.by.flips,
+          stop,
+        }),
+      );
+    const fileOf = augmented === undefined ? probabilitiesFile : augmentedFile;
+    await writeProbabilities(fileOf(run, member.name, split), {
+      ...asProbabilities(meanOfRows(predictions), { split, scans, classes }),
+      ...(augmented && { augmentation: augmentationName(augmented.by) }),
     });
-    const probabilities = asProbabilities(rows, { split, scans, classes });
-    const fileOf = augmentation === undefined ? probabilitiesFile : augmentedFile;
-    await writeProbabilities(fileOf(run, member.name, split), probabilities);
   }
 }
 

@@ -1,11 +1,13 @@
 // What runs a member stands behind this interface: a worker thread, a child process, later a job of a cluster. It assumes no shared
 // memory: a task is plain data, and what the worker reports are plain messages.
 import type { Device } from '@ct-ensemble/engine';
-import type { Progress, TestTimeAugmentation } from '@ct-ensemble/training';
+import type { Progress } from '@ct-ensemble/training';
 import type { Isolation, ProgressRecord } from '../../run-status.ts';
 import type { PredictedSplit } from '../member-probabilities.ts';
 import type { MemberPlan, Plan } from '../plan.ts';
 import type { Failure, FailureKind } from '../schedule.ts';
+import type { SliceDraws } from '../slice-draws.ts';
+import type { TestTimeAugmentation } from '../test-time-augmentation.ts';
 
 /** One attempt to train a member, or to predict with a trained one. It can be written as JSON. */
 export interface MemberTask {
@@ -20,7 +22,12 @@ export interface MemberTask {
   /** The member is trained, and its probabilities for these splits are to be made; absent: it is to be trained. */
   splits?: readonly PredictedSplit[];
   /** The same for probabilities with test-time augmentation; the member is trained. */
-  augmented?: { by: TestTimeAugmentation; splits: readonly PredictedSplit[] };
+  augmented?: {
+    by: TestTimeAugmentation;
+    splits: readonly PredictedSplit[];
+    /** The volumes of further draws of slices, of these splits at least. */
+    volumes: SliceDraws['volumes'];
+  };
   /** Counts from 1. */
   attempt: number;
   isolation: Isolation;
