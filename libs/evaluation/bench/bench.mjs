@@ -38,7 +38,7 @@ if (values.python !== undefined) {
     { scans: 484, classes: 2, resamples: 100, method: 'BCa' },
     { scans: 484, classes: 4, resamples: 200, method: 'percentile' },
     { scans: 61, classes: 4, resamples: 100, method: 'BCa' },
-    { scans: 5000, classes: 4, resamples: 20, method: 'percentile' },
+    { scans: 5000, classes: 4, resamples: 200, method: 'percentile' },
   ];
   for (const { scans, classes, resamples, method } of cases) {
     const name = `${scans} scans, ${classes} classes, ${resamples} resamples, ${method}`;
