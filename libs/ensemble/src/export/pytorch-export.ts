@@ -2,7 +2,15 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { codeOf, MAX_BYTES, readRegularFile, readRegularText, UserError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import {
+  codeOf,
+  MAX_BYTES,
+  readRegularFile,
+  readRegularText,
+  UserError,
+  writeFileAtomic,
+  writeJson,
+} from '@ct-ensemble/core';
 import { type ExportedEnsemble, exportedEnsemble, type ExportOptions } from './exported-members.ts';
 
 const script = fileURLToPath(new URL('../../pytorch/predict.py', import.meta.url));
@@ -24,7 +32,10 @@ export async function exportPyTorch(folder: string, options: ExportOptions): Pro
       });
   await mkdir(folder, { recursive: true });
   for (const { name, file } of members)
-    await writeFileAtomic(join(folder, `${name}.safetensors`), await readRegularFile(file, { maxBytes: MAX_BYTES.weights }));
+    await writeFileAtomic(
+      join(folder, `${name}.safetensors`),
+      await readRegularFile(file, { maxBytes: MAX_BYTES.weights }),
+    );
   await writeFileAtomic(join(folder, 'predict.py'), program);
   await writeJson(join(folder, 'ensemble.json'), {
     recipe,
