@@ -3,6 +3,7 @@ export { type Claim, claimFolder, type ClaimHolder, claimHolder, type ClaimOptio
 export { asUserError, codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
 export * as fields from './fields.ts';
 export { readJson, sha256OfFile, sweepTemporaryFiles, writeFileAtomic, writeJson } from './files.ts';
+export { escapeHtml } from './html.ts';
 export { ownIdentity, type ProcessIdentity, stateOf } from './process-identity.ts';
 export { type Host, usableCores, usableMemory } from './host.ts';
 export { print, printError, printable, printableLines } from './printable.ts';

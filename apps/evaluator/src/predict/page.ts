@@ -1,6 +1,7 @@
 // The page of one scan: its slices, probabilities, doubt and findings, in one HTML file that loads nothing from elsewhere.
 import { createHash } from 'node:crypto';
 import { drawContactSheet, nearestIndices, type SheetSection, tileImage } from '@ct-ensemble/data';
+import { escapeHtml } from '@ct-ensemble/core';
 import type { Answer, Answered, Ensemble } from '@ct-ensemble/ensemble';
 
 /** Slices that are shown, at most, evenly spaced. */
@@ -33,22 +34,22 @@ export async function answerPage(
   { id, manifest, members }: Pick<Ensemble, 'id' | 'manifest' | 'members'>,
 ): Promise<string> {
   const findings = answer.findings.map(
-    ({ kind, message }) => `<li><b>${escape(kind)}</b> ${escape(message)}</li>`,
+    ({ kind, message }) => `<li><b>${escapeHtml(kind)}</b> ${escapeHtml(message)}</li>`,
   );
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(answer.scan)}</title>
+<title>${escapeHtml(answer.scan)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>${escape(answer.scan)}</h1>
-${answer.failure === null ? await answeredParts(answer, { classes: manifest.classes, members }) : `<p class="bad">No answer: ${escape(answer.failure)}</p>`}
+<h1>${escapeHtml(answer.scan)}</h1>
+${answer.failure === null ? await answeredParts(answer, { classes: manifest.classes, members }) : `<p class="bad">No answer: ${escapeHtml(answer.failure)}</p>`}
 <h2>Findings</h2>
 ${findings.length === 0 ? '<p>None.</p>' : `<ul>\n${findings.join('\n')}\n</ul>`}
-<p class="faint">Ensemble ${escape(manifest.name)}, ${escape(id)}. Scan ${escape(answer.content ?? 'not read')}. Research software, not a medical device.</p>
+<p class="faint">Ensemble ${escapeHtml(manifest.name)}, ${escapeHtml(id)}. Scan ${escapeHtml(answer.content ?? 'not read')}. Research software, not a medical device.</p>
 </body>
 </html>
 `;
@@ -62,22 +63,22 @@ async function answeredParts(
   const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
   const rows = classes.map(
     (name, k) =>
-      `<tr><th>${escape(name)}</th><td class="bar"><div style="width:${(100 * probabilities[k]!).toFixed(1)}%"></div></td>` +
+      `<tr><th>${escapeHtml(name)}</th><td class="bar"><div style="width:${(100 * probabilities[k]!).toFixed(1)}%"></div></td>` +
       `<td>${percent(probabilities[k]!)}</td><td>${percent(calibrated[k]!)}</td>` +
       `<td>${percent(spread.min[k]!)} – ${percent(spread.max[k]!)}</td><td>${percent(spread.sd[k]!)}</td></tr>`,
   );
-  const head = classes.map((name) => `<th>${escape(name)}</th>`).join('');
+  const head = classes.map((name) => `<th>${escapeHtml(name)}</th>`).join('');
   const memberRows = members.map(
     (name, m) =>
-      `<tr><th>${escape(name)}</th>${answer.members[m]!.map((value) => `<td>${percent(value)}</td>`).join('')}</tr>`,
+      `<tr><th>${escapeHtml(name)}</th>${answer.members[m]!.map((value) => `<td>${percent(value)}</td>`).join('')}</tr>`,
   );
   const inSet =
     set.length === 1
-      ? `${escape(set[0]!)} alone: an answer`
+      ? `${escapeHtml(set[0]!)} alone: an answer`
       : set.length === 0
         ? 'no class: for a reader'
-        : `${set.map(escape).join(', ')}: for a reader`;
-  return `<p>Predicted: <b>${escape(predicted)}</b>. Classes that cannot be excluded (${percent(1 - alpha)} of such sets hold the true class): ${inSet}.</p>
+        : `${set.map(escapeHtml).join(', ')}: for a reader`;
+  return `<p>Predicted: <b>${escapeHtml(predicted)}</b>. Classes that cannot be excluded (${percent(1 - alpha)} of such sets hold the true class): ${inSet}.</p>
 <table>
 <tr><th>class</th><th></th><th>probability</th><th>calibrated</th><th>members, least – greatest</th><th>sd</th></tr>
 ${rows.join('\n')}
@@ -115,15 +116,4 @@ async function slicesOf({ scan, volumes = [] }: Answered): Promise<string> {
   });
   const { png } = await drawContactSheet({ lines: [scan], legend: [], sections });
   return `<img alt="slices of the prepared volume" src="data:image/png;base64,${Buffer.from(png).toString('base64')}">`;
-}
-
-function escape(text: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
 }

@@ -1,4 +1,5 @@
 // The page of a data set: numbers, findings and contact sheets, in one HTML file that loads nothing from elsewhere.
+import { escapeHtml } from '@ct-ensemble/core';
 
 export interface PreviewScan {
   key: string;
@@ -68,14 +69,14 @@ export function previewPage(summary: PreviewSummary): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(root)}</title>
+<title>${escapeHtml(root)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>${escape(root)}</h1>
-<p>${scans.length} scans, ${failed.length} failed, ${findings.length} findings; prepared with the recipe ${escape(recipe)}.</p>
+<h1>${escapeHtml(root)}</h1>
+<p>${scans.length} scans, ${failed.length} failed, ${findings.length} findings; prepared with the recipe ${escapeHtml(recipe)}.</p>
 <ul class="faint">
-${about.map((line) => `<li>${escape(line)}</li>`).join('\n')}
+${about.map((line) => `<li>${escapeHtml(line)}</li>`).join('\n')}
 </ul>
 <h2>Scans</h2>
 ${countTable(summary)}
@@ -97,7 +98,7 @@ ${sizeTable(summary)}
 ${intensities.map(intensityFigure).join('\n')}
 </div>
 <h2>Failed scans</h2>
-${failed.length === 0 ? '<p>None.</p>' : failed.map(({ key, failure }) => `<p><b class="bad">${escape(key)}</b> ${escape(failure!)}</p>`).join('\n')}
+${failed.length === 0 ? '<p>None.</p>' : failed.map(({ key, failure }) => `<p><b class="bad">${escapeHtml(key)}</b> ${escapeHtml(failure!)}</p>`).join('\n')}
 <h2>Findings</h2>
 ${findings.length === 0 ? '<p>None.</p>' : findingGroups(findings)}
 <h2>Contact sheets</h2>
@@ -121,7 +122,7 @@ function countTable({ classes, scans }: PreviewSummary): string {
   });
   const heads = ['split', ...classes, 'no label', 'failed', 'all'];
   return `<table>
-<thead><tr>${heads.map((head) => `<th>${escape(head)}</th>`).join('')}</tr></thead>
+<thead><tr>${heads.map((head) => `<th>${escapeHtml(head)}</th>`).join('')}</tr></thead>
 <tbody>
 ${rows.join('\n')}
 </tbody>
@@ -168,7 +169,7 @@ function sizeTable({ sizes }: PreviewSummary): string {
 <tbody>
 ${rows
   .slice(0, MOST_SIZES)
-  .map(([size, scans]) => `<tr><th>${escape(size)}</th><td>${scans}</td></tr>`)
+  .map(([size, scans]) => `<tr><th>${escapeHtml(size)}</th><td>${scans}</td></tr>`)
   .join('\n')}
 </tbody>
 </table>
@@ -185,7 +186,7 @@ function intensityFigure({ title, counts }: PreviewSummary['intensities'][number
     .map((count, i) => ({ count, name: `${i + 1}: ${share(count)} of the voxels` }));
   const mean = counts.reduce((sum, count, value) => sum + count * value, 0) / total;
   return `<figure>
-<figcaption>${escape(title)}</figcaption>
+<figcaption>${escapeHtml(title)}</figcaption>
 ${chart(bars, { from: '1', to: '254' })}
 <p class="faint">0: ${share(counts[0]!)}, 255: ${share(counts[255]!)}, mean ${mean.toFixed(1)}</p>
 </figure>`;
@@ -205,13 +206,13 @@ function chart(
     const tall = (count / most) * height;
     const place = `x="${(i * step).toFixed(2)}" y="${(height - tall + 14).toFixed(2)}"`;
     const size = `width="${Math.max(step - (bars.length > 100 ? 0 : 1), 1).toFixed(2)}" height="${tall.toFixed(2)}"`;
-    return `<rect ${place} ${size}><title>${escape(name)}</title></rect>`;
+    return `<rect ${place} ${size}><title>${escapeHtml(name)}</title></rect>`;
   });
   return `<svg width="${width}" height="${height + 30}" viewBox="0 0 ${width} ${height + 30}" role="img">
 <text x="0" y="10">${most}</text>
 ${rects.join('\n')}
-<text x="0" y="${height + 27}">${escape(from)}</text>
-<text x="${width}" y="${height + 27}" text-anchor="end">${escape(to)}</text>
+<text x="0" y="${height + 27}">${escapeHtml(from)}</text>
+<text x="${width}" y="${height + 27}" text-anchor="end">${escapeHtml(to)}</text>
 </svg>`;
 }
 
@@ -219,10 +220,11 @@ function findingGroups(findings: PreviewSummary['findings']): string {
   const groups = [...new Set(findings.map(({ kind }) => kind))].map((kind) => {
     const lines = findings.filter((finding) => finding.kind === kind);
     const items = lines.map(
-      ({ path, message }) => `<li>${escape(path)}: <span class="faint">${escape(message)}</span></li>`,
+      ({ path, message }) =>
+        `<li>${escapeHtml(path)}: <span class="faint">${escapeHtml(message)}</span></li>`,
     );
     return `<details${lines.length > FOLDED_ABOVE ? '' : ' open'}>
-<summary><b>${escape(kind)}</b> <span class="faint">${lines.length}</span></summary>
+<summary><b>${escapeHtml(kind)}</b> <span class="faint">${lines.length}</span></summary>
 <ul>
 ${items.join('\n')}
 </ul>
@@ -239,7 +241,7 @@ function sheetGroups(scans: readonly PreviewScan[]): string {
   }
   return [...groups]
     .map(
-      ([name, members]) => `<h3>${escape(name)} <span class="faint">${members.length}</span></h3>
+      ([name, members]) => `<h3>${escapeHtml(name)} <span class="faint">${members.length}</span></h3>
 <div class="sheets">
 ${members.map(sheetFigure).join('\n')}
 </div>`,
@@ -250,18 +252,7 @@ ${members.map(sheetFigure).join('\n')}
 function sheetFigure({ key, slices, kept, sheet }: PreviewScan): string {
   const { png, small } = sheet!;
   return `<figure>
-<a href="${escape(png)}"><img src="${escape(small)}" loading="lazy" alt="Contact sheet of ${escape(key)}"></a>
-<figcaption>${escape(key)} <span>${slices} slices, ${kept} kept</span></figcaption>
+<a href="${escapeHtml(png)}"><img src="${escapeHtml(small)}" loading="lazy" alt="Contact sheet of ${escapeHtml(key)}"></a>
+<figcaption>${escapeHtml(key)} <span>${slices} slices, ${kept} kept</span></figcaption>
 </figure>`;
-}
-
-function escape(text: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
 }

@@ -1,4 +1,5 @@
 // HTML from template literals in which every interpolated text is escaped, so that no name can become markup.
+import { escapeHtml } from '@ct-ensemble/core';
 
 /** Markup that was made by {@link html} or {@link trusted}. */
 export class Markup {
@@ -26,17 +27,7 @@ function textOf(part: Part): string {
   return escaped(String(part));
 }
 
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
 /** Text for HTML content and quoted attributes. Control characters that HTML forbids become U+FFFD. */
 export function escaped(text: string): string {
-  return text
-    .replaceAll(/[&<>"']/g, (character) => entities[character]!)
-    .replaceAll(/(?![\t\n\r])\p{Cc}/gu, '\ufffd');
+  return escapeHtml(text).replaceAll(/(?![\t\n\r])\p{Cc}/gu, '\ufffd');
 }
