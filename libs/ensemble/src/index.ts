@@ -135,6 +135,7 @@ export {
 } from './results/submission-check.ts';
 export { submissionNames } from './results/scan-names.ts';
 export {
+  evaluateResults,
   evaluateRun,
   expectedInRun,
   type RunEvaluation,

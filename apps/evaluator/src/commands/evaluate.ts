@@ -2,7 +2,7 @@
 import { print, printError } from '@ct-ensemble/core';
 import {
   augmentationGains,
-  evaluateRun,
+  evaluateResults,
   readRunResults,
   renderCombinations,
   renderEvaluation,
@@ -11,7 +11,7 @@ import {
 } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import { groupScoresOf, groupText } from './group-scores.ts';
-import { readRunInput } from '../report/input/read-run.ts';
+import { runInputOf } from '../report/input/read-run.ts';
 import { scoresOfRun } from '../report/model/report-of-run.ts';
 import { intervalTable } from '../report/tables/interval-table.ts';
 import { tableJson, tableText } from '../report/tables/render-tables.ts';
@@ -35,11 +35,12 @@ export function evaluateCommand(): Command {
 
 /** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
-  const evaluation = await evaluateRun(run);
-  const { input } = await readRunInput(run);
+  const results = await readRunResults(run);
+  const evaluation = await evaluateResults(run, results);
+  const { input } = await runInputOf(run, results);
   const intervals = scoresOfRun(input).map(intervalTable);
   const groups = groupScoresOf(input);
-  const gains = await augmentationGains(run, await readRunResults(run));
+  const gains = await augmentationGains(run, results);
   const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
   const { combinations } = evaluation;
   if (json) {

@@ -24,6 +24,7 @@ import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import { predictionsTable } from './predictions.ts';
 import { OUT_OF_FOLD, predictionsFile, submissionFolder } from '../run-folder.ts';
 import { readFailed } from '../run-status.ts';
+import type { RunResults } from './run-results.ts';
 import { readRunScans, type RunScans } from './run-scans.ts';
 import { updateSubmissions } from './submission-folder.ts';
 import {
@@ -66,7 +67,16 @@ export interface RunEvaluation {
 export async function evaluateRun(run: string): Promise<RunEvaluation> {
   const plan = await readPlan(run);
   const scans = await readRunScans(run, plan);
-  const { usable, missing, unusable } = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
+  const members = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
+  return evaluateResults(run, { plan, scans, members });
+}
+
+/** As `evaluateRun`, of a run whose probabilities of both splits have been read. */
+export async function evaluateResults(
+  run: string,
+  { plan, scans, members }: Pick<RunResults, 'plan' | 'scans' | 'members'>,
+): Promise<RunEvaluation> {
+  const { usable, missing, unusable } = members;
   if (usable.length === 0) throw nothingToScore(run, unusable);
   const ofSplit = (split: Split): EvaluatedMember[] =>
     usable.map(({ name, probabilities }) => ({ name, probabilities: probabilities[split]! }));

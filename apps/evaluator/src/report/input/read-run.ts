@@ -32,7 +32,11 @@ export interface ReadRun {
  * @throws {UserError} if there is no run, or one of its records is damaged.
  */
 export async function readRunInput(run: string): Promise<ReadRun> {
-  const results = await readRunResults(run);
+  return runInputOf(run, await readRunResults(run));
+}
+
+/** As `readRunInput`, of a run that has been read. */
+export async function runInputOf(run: string, results: RunResults): Promise<ReadRun> {
   const { plan, members, dataset, findings } = results;
   const { recipe } = plan;
   const splits = splitsOf(results);
