@@ -28,7 +28,7 @@ export interface SubsetScores {
   withoutFailed: AnswerScores | null;
 }
 
-/** A whole evaluation, as it is written to JSON. AnswerScores are 0 … 1. */
+/** A whole evaluation, as it is written to JSON. Scores are 0 … 1. */
 export interface Evaluation {
   split: 'val' | 'test';
   classes: string[];
@@ -46,7 +46,7 @@ export interface Evaluation {
 }
 
 /**
- * AnswerScores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
+ * Scores of the mean of every non-empty subset of the members, by size, then in the order given; the last one is the
  * whole. With more than eight members: the single members, up to 40 members the pairs, the submissions and the whole only. Every submission
  * has an entry, whatever the number of members; its members are averaged in its own order, as when it is written.
  *

@@ -68,8 +68,9 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const showsSlicesTwice = sampling === 'nearest' && secondView === 'shared' && isMultiple;
     const model = buildModel(member.architecture, { views, classes, seed: member.seed });
     const predict = predictionStep(model, { precision });
+    const scans = await readScans(run, member.name);
     const ask = (splits: readonly PredictedSplit[], epoch: number, augmented?: MemberTask['augmented']) =>
-      writeSplits(task, { predict, splits, epoch, augmented, stop });
+      writeSplits(task, { predict, scans, splits, epoch, augmented, stop });
     if (task.splits !== undefined || task.augmented !== undefined) {
       link.predicting();
       const { bestEpoch, macroF1 } = await loadBest(task, model);
@@ -113,7 +114,6 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
             'Its files are no longer byte for byte those of an uninterrupted run.',
         );
     };
-    const scans = await readScans(run, member.name);
     const store = openVolumeStore(task.store);
     const state = await trainMember({
       model,
@@ -186,12 +186,15 @@ async function writeSplits(
   { run, plan, member, store }: MemberTask,
   {
     predict,
+    scans,
     splits,
     epoch,
     augmented,
     stop,
   }: {
     predict: ReturnType<typeof predictionStep>;
+    /** All scans of the member. */
+    scans: readonly StoredScan[];
     splits: readonly PredictedSplit[];
     /** Epoch of the weights; counts from 0. */
     epoch: number;
@@ -200,7 +203,6 @@ async function writeSplits(
     stop: () => boolean;
   },
 ) {
-  const scans = await readScans(run, member.name);
   const { classes } = plan.dataset;
   for (const split of splits) {
     const predictions: number[][][] = [];
