@@ -31,7 +31,7 @@ import { didYouMean } from '../names.ts';
 import { startNetworks } from '../prediction/network-thread.ts';
 import { preparationsOf } from '../recipes/schema.ts';
 import { readMembers, type UsableMember } from '../results/members.ts';
-import { outOfFold } from '../results/out-of-fold.ts';
+import { foldedMembers, outOfFold } from '../results/out-of-fold.ts';
 import { meanProbabilities, predictions, type Probabilities } from '../results/probabilities.ts';
 import { readRunScans, type RunScans } from '../results/run-scans.ts';
 import { parseDevices, thisMachine } from '../run/devices.ts';
@@ -361,7 +361,7 @@ function combinationWeights(
 /** What the ensemble says of the scans that its members were not trained on: out of fold, or the validation scans. */
 function combined(
   { plan, scans }: Pick<Context, 'plan' | 'scans'>,
-  members: readonly { name: string; plan: MemberPlan; probabilities: UsableMember['probabilities'] }[],
+  members: readonly Pick<UsableMember, 'name' | 'probabilities'>[],
   weights: readonly number[] | null,
 ): Probabilities {
   if (!isFolded(plan.recipe))
@@ -369,14 +369,7 @@ function combined(
       members.map(({ probabilities }) => probabilities.val!),
       { names: members.map(({ name }) => name), weights },
     );
-  return outOfFold(
-    members.map(({ name, plan: { fold }, probabilities }) => ({
-      name,
-      fold: fold!,
-      probabilities: probabilities.val!,
-    })),
-    scans.inFolds,
-  );
+  return outOfFold(foldedMembers(plan, members), scans.inFolds);
 }
 
 /** The numbers of the training scans with which new scans are compared. */

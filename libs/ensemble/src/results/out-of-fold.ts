@@ -4,6 +4,7 @@ import { isChosen } from '../recipes/schema.ts';
 import type { MemberPlan, Plan } from '../run/plan.ts';
 import { answers, bestConstant, type Evaluation, type NamedSubset } from './evaluation.ts';
 import { answerScores, type AnswerScores } from '@ct-ensemble/evaluation';
+import type { UsableMember } from './members.ts';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import type { FoldedScan } from './run-scans.ts';
 
@@ -78,6 +79,19 @@ function nameOf(members: readonly MemberPlan[]): string {
   const bases = new Set(members.map(({ name, fold }) => name.replace(new RegExp(`[-_.]?fold${fold}$`), '')));
   const [base] = bases;
   return bases.size === 1 && base !== '' ? base! : members.map(({ name }) => name).join(' + ');
+}
+
+/** Members of folds with their folds, which the plan names, and the probabilities of these. */
+export function foldedMembers(
+  plan: Pick<Plan, 'members'>,
+  usable: readonly Pick<UsableMember, 'name' | 'probabilities'>[],
+): FoldedMember[] {
+  const folds = new Map(plan.members.map(({ name, fold }) => [name, fold!]));
+  return usable.map(({ name, probabilities }) => ({
+    name,
+    fold: folds.get(name)!,
+    probabilities: probabilities.val!,
+  }));
 }
 
 /**

@@ -16,7 +16,13 @@ import {
   type UnusableMember,
   type UsableMember,
 } from './members.ts';
-import { evaluateOutOfFold, type FoldedMember, type OutOfFold, outOfFold } from './out-of-fold.ts';
+import {
+  evaluateOutOfFold,
+  type FoldedMember,
+  foldedMembers,
+  type OutOfFold,
+  outOfFold,
+} from './out-of-fold.ts';
 import { isChosen } from '../recipes/schema.ts';
 import { isFolded } from '../run/folds.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
@@ -129,16 +135,6 @@ async function failuresOf(run: string, members: readonly string[]): Promise<RunE
     return reason === undefined ? [] : [{ member, reason }];
   });
   return (await Promise.all(failures)).flat();
-}
-
-/** The members with their folds and the probabilities of these. */
-function foldedMembers(plan: Plan, usable: readonly UsableMember[]): FoldedMember[] {
-  const folds = new Map(plan.members.map(({ name, fold }) => [name, fold!]));
-  return usable.map(({ name, probabilities }) => ({
-    name,
-    fold: folds.get(name)!,
-    probabilities: probabilities.val!,
-  }));
 }
 
 /** The choice of a submission all of whose members are usable. */
