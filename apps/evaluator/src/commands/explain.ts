@@ -6,6 +6,7 @@ import { cacheFolder, type EngineKind } from '@ct-ensemble/engine';
 import { drawScanExplanation, explainRun, safeFileNames, type SliceScore } from '@ct-ensemble/ensemble';
 import { CAM_METHODS, type CamMethod } from '@ct-ensemble/models';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { engineOption } from '../options.ts';
 
 interface ExplainOptions {
   run: string;
@@ -47,11 +48,7 @@ export function explainCommand(): Command {
     .option('--slices <n>', 'number of slices in a picture', slices, 6)
     .option('--volumes <dir>', "folder of the prepared volumes (default: volumes in the user's cache folder)")
     .option('--by-member', 'draw a picture for each member too (the JSON always has the scores of each)')
-    .addOption(
-      new Option('--engine <engine>', 'library that computes')
-        .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
-        .default('tensorflow'),
-    )
+    .addOption(engineOption('library that computes'))
     .action(run);
 }
 

@@ -3,6 +3,7 @@ import { print, printError } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { packEnsemble, type PackOptions } from '@ct-ensemble/ensemble';
 import { Command, Option } from 'commander';
+import { deviceOption, engineOption } from '../options.ts';
 
 interface Options {
   run: string;
@@ -46,16 +47,8 @@ export function packCommand(): Command {
     )
     .option('--filter <weights>', 'weights file of the slice filter, if the run was made with one')
     .option('--masks <weights>', 'weights file of the lung segmenter, if the run was made with one')
-    .addOption(
-      new Option('--device <device>', 'device on which --float16 measures: gpu:0, cpu:2 or auto').default(
-        'auto',
-      ),
-    )
-    .addOption(
-      new Option('--engine <engine>', 'library with which --float16 measures')
-        .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
-        .default('tensorflow'),
-    )
+    .addOption(deviceOption('device on which --float16 measures: gpu:0, cpu:2 or auto'))
+    .addOption(engineOption('library with which --float16 measures'))
     .action((options: Options) => pack(options));
 }
 

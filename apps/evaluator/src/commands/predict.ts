@@ -12,6 +12,7 @@ import {
   type ScanEntry,
 } from '@ct-ensemble/ensemble';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { deviceOption, engineOption } from '../options.ts';
 import { type AnswerFile, openAnswerFile } from '../predict/answer-file.ts';
 import { csvFormat, jsonFormat } from '../predict/formats.ts';
 import { answerPage, pageName } from '../predict/page.ts';
@@ -45,20 +46,8 @@ export function predictCommand(): Command {
     .option('--jsonl <file>', 'likewise, a JSON object for each scan, one a line')
     .option('--json', 'print JSON, one object a line, instead of a table')
     .option('--pages <dir>', 'write an HTML page for each scan into this folder')
-    .addOption(
-      new Option(
-        '--device <device>',
-        'device to compute on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
-      ).default('auto'),
-    )
-    .addOption(
-      new Option(
-        '--engine <engine>',
-        'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
-      )
-        .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
-        .default('tensorflow'),
-    )
+    .addOption(deviceOption())
+    .addOption(engineOption())
     .addOption(
       new Option(
         '--batch <how>',

@@ -2,7 +2,8 @@
 import { printError, readRegularText, UserError } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { openEnsemble } from '@ct-ensemble/ensemble';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
+import { deviceOption, engineOption } from '../options.ts';
 import { isLoopbackHost } from '../serve/access.ts';
 import { openServer } from '../serve/server.ts';
 
@@ -70,20 +71,8 @@ export function serveCommand(): Command {
       wholeFrom(0, 86_400),
       30,
     )
-    .addOption(
-      new Option(
-        '--device <device>',
-        'device to compute on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
-      ).default('auto'),
-    )
-    .addOption(
-      new Option(
-        '--engine <engine>',
-        'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
-      )
-        .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
-        .default('tensorflow'),
-    )
+    .addOption(deviceOption())
+    .addOption(engineOption())
     .action(async (options: Options) => {
       process.exitCode = await serve(options);
     });
