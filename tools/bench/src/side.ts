@@ -1,11 +1,7 @@
 // Starts the two sides of a comparison as child processes that wait for requests.
-import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { messageOf, UserError } from '@ct-ensemble/core';
-import { pythonEnvironment } from '@ct-ensemble/engine';
 import type { Answer, Hello, Settings } from './settings.ts';
+import { startProcess } from './side-process.ts';
 
 export interface Side {
   /** Library, version and device. */
@@ -81,41 +77,5 @@ function since(before: ReturnType<typeof clocks>, cpu: number): Pick<Turn, 'seco
   return { seconds, others: Math.max(0, all - (idle - before.idle) - cpu) / all };
 }
 
-/** Milliseconds that a side may take to end before it is killed. */
-const patience = 30_000;
-
-function start(command: string, script: string, settings: Settings) {
-  const path = fileURLToPath(new URL(script, import.meta.url));
-  const child = spawn(command, [path, JSON.stringify(settings)], {
-    env: pythonEnvironment(),
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const ended = new Promise<string>((resolve) => {
-    child.on('error', (error) => resolve(messageOf(error)));
-    child.on('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
-  });
-  child.stdin.on('error', () => {}); // a side that has ended is reported by read(), which then gets no answer
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const read = async <T>(): Promise<T> => {
-    const { value } = (await lines.next()) as { value: string | undefined };
-    try {
-      return JSON.parse(value!) as T;
-    } catch {
-      const what = value === undefined ? `ended early (${await ended})` : `printed ${JSON.stringify(value)}`;
-      throw new UserError(`${command} ${path} ${what}`, { remedy: 'see its messages above' });
-    }
-  };
-  return {
-    read,
-    ask<T>(question: { steps: number }): Promise<T> {
-      child.stdin.write(`${JSON.stringify(question)}\n`);
-      return read<T>();
-    },
-    async close() {
-      child.stdin.end();
-      const timer = setTimeout(() => child.kill('SIGKILL'), patience);
-      await ended;
-      clearTimeout(timer);
-    },
-  };
-}
+const start = (command: string, script: string, settings: Settings) =>
+  startProcess(command, script, { settings, remedy: 'see its messages above' });
