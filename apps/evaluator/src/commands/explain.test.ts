@@ -1,14 +1,10 @@
 // Explanations of a small run of phantom scans, with the commands that a user runs.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { explanationFigure, type ScanExplanation } from '@ct-ensemble/ensemble';
-
-const trainer = fileURLToPath(new URL('../../../trainer/dist/main.js', import.meta.url));
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const phantoms = fileURLToPath(new URL('../../../../tools/phantoms/dist/main.js', import.meta.url));
+import { evaluatorProgram, shortTraining, trainRun } from '../testing/tiny-run.ts';
 
 const recipe = `
 name: explained
@@ -18,27 +14,18 @@ volume: { depth: [6, 3], height: 20, width: 20 }
 members:
   - { name: plain, architecture: resnext_small, seed: 1 }
   - { name: attentive, architecture: densenet_attention_small, seed: 2 }
-training:
-  epochs: 1
-  batchSize: 4
-  loss: { name: focal, gamma: 1.5 }
-  optimizer: { name: adam }
-  learningRate: [{ from: 0, rate: 0.001 }]
-  augmentation: none
-`;
-const training = 'all-members --data data --recipe recipe.yaml --run run --devices cpu:1 --volumes volumes';
+${shortTraining(4)}`;
 
 let folder: string;
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
-const explain = (...args: string[]) => node(main, 'explain', '--run', 'run', '--volumes', 'volumes', ...args);
+const explain = (...args: string[]) =>
+  node(evaluatorProgram, 'explain', '--run', 'run', '--volumes', 'volumes', ...args);
 const readExplanation = async (file: string) =>
   JSON.parse(await readFile(join(folder, file), 'utf8')) as ScanExplanation;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-explain-'));
-  await writeFile(join(folder, 'recipe.yaml'), recipe);
-  expect(node(phantoms, '--out', 'data', '--scans', '8', '--size', '32')).toMatchObject({ status: 0 });
-  expect(node(trainer, ...training.split(' '))).toMatchObject({ status: 0 });
+  await trainRun(folder, { text: recipe, phantoms: ['--scans', '8', '--size', '32'] });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

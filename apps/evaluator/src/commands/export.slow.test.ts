@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { unpack } from 'msgpackr';
-import { trainTiny } from '../testing/tiny-run.ts';
+import { evaluatorProgram, trainTiny } from '../testing/tiny-run.ts';
 
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const script = fileURLToPath(new URL('../../fixtures/onnx-predictions.py', import.meta.url));
 const python = process.env['CT_ENSEMBLE_TORCH_PYTHON'] ?? 'python3';
 const has = (modules: string) =>
@@ -23,7 +22,7 @@ if (!hasTorch || !hasOnnx)
     `skipped: ${python} lacks torch, torchvision, safetensors, onnx or onnxruntime; CT_ENSEMBLE_TORCH_PYTHON names one that has them`,
   );
 
-/** Greatest difference of a probability; measured: 6e-8. */
+/** Greatest difference of a probability. */
 const TOLERANCE = 1e-6;
 
 let folder: string;
@@ -39,7 +38,7 @@ function run(command: string, ...args: string[]): string {
   if (status !== 0) throw new Error(stderr);
   return stdout;
 }
-const evaluator = (...args: string[]) => run(process.execPath, main, ...args);
+const evaluator = (...args: string[]) => run(process.execPath, evaluatorProgram, ...args);
 
 /** A test scan: its volume for each preparation, and the probabilities that the run has of it, [members][classes]. */
 interface TestScan {

@@ -4,10 +4,7 @@ import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { trainTiny } from '../testing/tiny-run.ts';
-
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+import { evaluatorProgram, trainTiny } from '../testing/tiny-run.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -17,7 +14,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const exported = (...args: string[]) =>
-  spawnSync(process.execPath, [main, 'export', '--run', 'run', ...args], { cwd: folder, encoding: 'utf8' });
+  spawnSync(process.execPath, [evaluatorProgram, 'export', '--run', 'run', ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
 
 test('one ONNX file: an input for each preparation, the members, the combination; the same bytes again', async () => {
   const first = exported('--out', 'a.onnx', '--weights', '0.7,0.2,0.1', '--temperature', '1.5');

@@ -1,13 +1,9 @@
 // A grid of two folds from scans to out-of-fold scores, with the commands that a user runs.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const trainer = fileURLToPath(new URL('../../../trainer/dist/main.js', import.meta.url));
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const phantoms = fileURLToPath(new URL('../../../../tools/phantoms/dist/main.js', import.meta.url));
+import { evaluatorProgram, shortTraining, trainRun } from '../testing/tiny-run.ts';
 
 const recipe = `
 name: folds
@@ -15,15 +11,7 @@ task: detection
 description: A grid for the test.
 volume: { depth: 4, height: 16, width: 16 }
 members: { architectures: [densenet_small], seeds: [1], folds: 2 }
-training:
-  epochs: 1
-  batchSize: 4
-  loss: { name: focal, gamma: 1.5 }
-  optimizer: { name: adam }
-  learningRate: [{ from: 0, rate: 0.001 }]
-  augmentation: none
-`;
-const training = 'all-members --data data --recipe folds.yaml --run run --devices cpu:1 --volumes volumes';
+${shortTraining(4)}`;
 
 let folder: string;
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
@@ -31,10 +19,7 @@ const members = ['densenet_small-seed1-fold1', 'densenet_small-seed1-fold2'];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-folds-'));
-  await writeFile(join(folder, 'folds.yaml'), recipe);
-  expect(node(phantoms, '--out', 'data', '--scans', '12', '--size', '32')).toMatchObject({ status: 0 });
-  const { status, stdout } = node(trainer, ...training.split(' '));
-  expect(status).toBe(0);
+  const stdout = await trainRun(folder, { text: recipe, phantoms: ['--scans', '12', '--size', '32'] });
   expect(stdout).toMatch(/^2 folds by patient of the \d+ scans for training and validation, of/m);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -70,7 +55,7 @@ test('evaluate has the out-of-fold scores in its JSON', async () => {
     outOfFold,
     val,
     test: hidden,
-  } = JSON.parse(node(main, 'evaluate', '--run', 'run', '--json').stdout);
+  } = JSON.parse(node(evaluatorProgram, 'evaluate', '--run', 'run', '--json').stdout);
   expect([val, hidden]).toEqual([null, null]);
   const scans = (await foldsIn('run/splits.csv')).filter(({ fold }) => fold !== '').length;
   expect(outOfFold).toMatchObject({ folds: 2, scans, missing: [], uncovered: [] });
@@ -79,7 +64,7 @@ test('evaluate has the out-of-fold scores in its JSON', async () => {
 });
 
 test('submit names the test scans, and writes the out-of-fold probabilities', async () => {
-  const { status, stdout } = node(main, 'submit', '--run', 'run');
+  const { status, stdout } = node(evaluatorProgram, 'submit', '--run', 'run');
   expect(status).toBe(0);
   expect(stdout).toContain(
     'Out-of-fold probabilities of all finished members: run/predictions/out-of-fold.csv',
@@ -101,7 +86,7 @@ test('submit names the test scans, and writes the out-of-fold probabilities', as
 
 test('a member that is not done is named, and the others are evaluated', async () => {
   await rm(join(folder, 'run', 'members', members[1]!), { recursive: true });
-  const { status, stdout } = node(main, 'evaluate', '--run', 'run');
+  const { status, stdout } = node(evaluatorProgram, 'evaluate', '--run', 'run');
   expect(status).toBe(0);
   expect(stdout).toContain(`Not trained yet, so not in the tables: ${members[1]}`);
   expect(stdout).toContain('the best epoch of each member was chosen on its own fold');
@@ -111,13 +96,15 @@ test('a member that is not done is named, and the others are evaluated', async (
 
 test('report: the page with pictures, and the same scores as evaluate', async () => {
   const options = ['--run', 'run', '--volumes', 'volumes', '--out', 'report'];
-  const { status, stdout, stderr } = node(main, 'report', ...options);
+  const { status, stdout, stderr } = node(evaluatorProgram, 'report', ...options);
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain('out-of-fold scans');
   const page = await readFile(join(folder, 'report', 'report.html'), 'utf8');
   expect(page).toContain('src="data:image/jpeg;base64,');
   const report = JSON.parse(await readFile(join(folder, 'report', 'report.json'), 'utf8'));
-  const { outOfFold, intervals } = JSON.parse(node(main, 'evaluate', '--run', 'run', '--json').stdout);
+  const { outOfFold, intervals } = JSON.parse(
+    node(evaluatorProgram, 'evaluate', '--run', 'run', '--json').stdout,
+  );
   const { estimate, interval } = report.splits[0].rows[0].scores.macroF1;
   expect(estimate).toBeCloseTo(outOfFold.ensemble.pooled.macroF1, 12);
   expect(intervals[0].rows[0]).toMatchObject({

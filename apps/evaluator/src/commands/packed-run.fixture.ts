@@ -1,13 +1,9 @@
 // For tests: a trained run of two small members, its ensemble file, and the commands on it.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const trainer = fileURLToPath(new URL('../../../trainer/dist/main.js', import.meta.url));
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const phantoms = fileURLToPath(new URL('../../../../tools/phantoms/dist/main.js', import.meta.url));
+import { evaluatorProgram, shortTraining, trainRun } from '../testing/tiny-run.ts';
 
 const recipe = `
 name: tiny
@@ -17,14 +13,7 @@ volume: { depth: 4, height: 32, width: 32, slices: lung, mask: { dilate: 5 } }
 members:
   - { name: one, architecture: densenet_small, seed: 1 }
   - { name: two, architecture: densenet_small, seed: 2, mask: { dilate: 3 } }
-training:
-  epochs: 1
-  batchSize: 3
-  loss: { name: focal, gamma: 1.5 }
-  optimizer: { name: adam }
-  learningRate: [{ from: 0, rate: 0.001 }]
-  augmentation: none
-submissions:
+${shortTraining(3)}submissions:
   - { name: all, members: [one, two] }
   - { name: first, members: [one] }
 `;
@@ -59,16 +48,12 @@ export async function packedRun() {
     args: readonly string[],
     { cwd = folder, env = {}, program = process.execPath }: NodeOptions = {},
   ) => spawnSync(program, args, { cwd, encoding: 'utf8', env: { ...process.env, ...env } });
-  const evaluator = (args: readonly string[], options: NodeOptions = {}) => node([main, ...args], options);
-  const require0 = ({ status, stderr }: ReturnType<typeof node>) => {
-    if (status !== 0) throw new Error(stderr);
-  };
-  await writeFile(join(folder, 'tiny.yaml'), recipe);
-  require0(node([phantoms, '--out', 'data', '--scans', '14', '--size', '48', '--seed', '3']));
-  const args = 'all-members --data data --recipe tiny.yaml --run run --devices cpu:1 --volumes volumes';
-  require0(node([trainer, ...args.split(' ')]));
+  const evaluator = (args: readonly string[], options: NodeOptions = {}) =>
+    node([evaluatorProgram, ...args], options);
+  await trainRun(folder, { text: recipe, phantoms: ['--scans', '14', '--size', '48', '--seed', '3'] });
   const pack = (...args: string[]) => evaluator(['pack', '--run', 'run', '--volumes', 'volumes', ...args]);
-  require0(pack('--out', 'a.ctens'));
+  const { status, stderr } = pack('--out', 'a.ctens');
+  if (status !== 0) throw new Error(stderr);
   const predictArgs = (...args: string[]) => ['predict', '--model', 'a.ctens', '--device', 'cpu:1', ...args];
   return {
     folder,

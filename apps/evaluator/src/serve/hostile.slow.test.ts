@@ -2,10 +2,10 @@
 // process stays within its memory, nothing is left on disk, and a sound request is answered right after.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { evaluatorProgram, shortTraining, trainRun } from '../testing/tiny-run.ts';
 import { requestText, sendRaw } from './client.fixture.ts';
 import {
   damagedRequests,
@@ -17,24 +17,13 @@ import {
 } from './hostile.fixture.ts';
 import { zipOf, type ZipEntry } from './zip.fixture.ts';
 
-const command = (project: string) =>
-  fileURLToPath(new URL(`../../../../${project}/dist/main.js`, import.meta.url));
-const evaluator = command('apps/evaluator');
-
 const recipe = `
 name: tiny
 task: detection
 description: An ensemble for the test.
 volume: { depth: 4, height: 16, width: 16 }
 members: { architectures: [densenet_small], seeds: [1, 2] }
-training:
-  epochs: 1
-  batchSize: 4
-  loss: { name: focal, gamma: 1.5 }
-  optimizer: { name: adam }
-  learningRate: [{ from: 0, rate: 0.001 }]
-  augmentation: none
-`;
+${shortTraining(4)}`;
 
 const MB = 2 ** 20;
 /** Limits of the server, in MB: a body, and a scan when it is unpacked. */
@@ -55,24 +44,19 @@ const run = (file: string, args: string) => {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-hostile-'));
-  await writeFile(join(folder, 'tiny.yaml'), recipe);
-  run(command('tools/phantoms'), '--out data --scans 8 --size 32');
-  run(
-    command('apps/trainer'),
-    'all-members --data data --recipe tiny.yaml --run run --devices cpu:1 --volumes volumes',
-  );
-  run(evaluator, 'pack --run run --out tiny.ctens --volumes volumes');
+  await trainRun(folder, { text: recipe, phantoms: ['--scans', '8', '--size', '32'] });
+  run(evaluatorProgram, 'pack --run run --out tiny.ctens --volumes volumes');
   const [scan] = await readdir(join(folder, 'data', 'test'));
   const path = join(folder, 'data', 'test', scan!);
   slices = await Promise.all(
     (await readdir(path)).map(async (name) => ({ name, data: await readFile(join(path, name)) })),
   );
-  const printed = run(evaluator, `predict --model tiny.ctens --device cpu:1 --json data/test/${scan}`);
+  const printed = run(evaluatorProgram, `predict --model tiny.ctens --device cpu:1 --json data/test/${scan}`);
   expected = JSON.parse(printed.trim().split('\n').at(-1)!) as Record<string, unknown>;
   server = spawn(
     process.execPath,
     [
-      evaluator,
+      evaluatorProgram,
       ...`serve --model tiny.ctens --device cpu:1 --port 0 --temp temp --max-mb ${BODY} --max-unpacked-mb ${UNPACKED}`.split(
         ' ',
       ),
