@@ -7,7 +7,13 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
-export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export {
+  type ChosenCombination,
+  type ChosenSubmissions,
+  chosenSubmissions,
+  choiceWords,
+  type CombinationScores,
+} from './results/combination.ts';
 export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
