@@ -27,7 +27,13 @@ export {
   type ScanMaps,
   type SliceScore,
 } from './results/explanation.ts';
-export { explanationFigure } from './results/explanation-figure.ts';
+export {
+  explanationsFolder,
+  readExplanations,
+  type StoredExplanation,
+  writeExplanation,
+} from './results/explanation-files.ts';
+export { explanationFigure, type FigurePicture } from './results/explanation-figure.ts';
 export {
   type FoldedMember,
   groupsOf,
@@ -52,7 +58,7 @@ export { type UnusableMember, type UsableMember } from './results/members.ts';
 export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
-export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
+export { classesOf, isChosen, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
   failedReport,

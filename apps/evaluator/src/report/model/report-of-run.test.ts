@@ -233,7 +233,9 @@ test('missing members and submissions are named; equal inputs give equal reports
   const members = run.members.map((member, i) =>
     i === 1 ? { ...member, state: 'not trained' as const } : member,
   );
-  const submissions = [{ name: 'all', members: ['member-1', 'member-2'], missing: ['member-2'] }];
+  const submissions = [
+    { name: 'all', members: ['member-1', 'member-2'], choice: null, missing: ['member-2'] },
+  ];
   const [a, b] = [0, 1].map(() => reportOfRun({ ...run, members, submissions }, quick));
   expect(a!.headline).toContain('Missing from the tables: member-2 (not trained).');
   expect(a!.headline).toContain('Submissions that cannot be scored: all, which needs member-2.');

@@ -135,7 +135,7 @@ test('500 scans and six members with pictures stay below 5 MB', () => {
     height: 224,
     shows: 'slices 2, 6, 10 and 14 of 16',
   };
-  const page = reportPage(model, new Map(keys.map((key) => [key, picture])));
+  const page = reportPage(model, { pictures: new Map(keys.map((key) => [key, picture])) });
   expect(keys.length).toBeGreaterThan(16);
   expect(parsed(page).named('img')).toHaveLength(keys.length);
   expect(Buffer.byteLength(page)).toBeLessThan(5e6);
