@@ -161,7 +161,8 @@ test('explanations: those of the split, the errors first, at most six, with a te
     width: 30,
     height: 20,
   };
-  const [split] = small.splits;
+  const single = report({ scans: 30, members: 1 }); // with errors
+  const [split] = single.splits;
   const keys = split!.doubt.scans.map(({ key }) => key);
   const of = (some: readonly string[]) =>
     new Map(some.map((key) => [key, { explanation: explanation(key), picture }]));
@@ -172,11 +173,11 @@ test('explanations: those of the split, the errors first, at most six, with a te
   const alt = (key: string) => `Slices of ${key} that speak for a, with maps laid over them`;
   const error = split!.errors[0]!.key;
   const right = keys.find((key) => split!.errors.every((each) => each.key !== key))!;
-  expect(figures(reportPage(small, { explanations: of([right, error, 'val/unknown']) }))).toEqual([
+  expect(figures(reportPage(single, { explanations: of([right, error, 'val/unknown']) }))).toEqual([
     alt(error),
     alt(right),
   ]);
-  const all = reportPage(small, { explanations: of(keys) });
+  const all = reportPage(single, { explanations: of(keys) });
   expect(figures(all)).toHaveLength(6);
   expect(all).toContain(`${keys.length - 6} more explained scans`);
   expect(parsed(all).errors).toEqual([]);
