@@ -177,6 +177,7 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type ClusterJobState, clusterReader, type ClusterState } from './watching/cluster.ts';
 export { type EpochLine } from './watching/history.ts';
 export {
   isActive,

@@ -81,7 +81,7 @@ export function allMembersCommand(): Command {
   const command = new Command('all-members')
     .description('Trains every member of a recipe. Started again, it continues where it stopped.')
     .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
-  return addDatasetOptions(command)
+  addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')

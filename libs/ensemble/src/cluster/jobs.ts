@@ -209,8 +209,7 @@ async function recordWhatIsKnown(
     if (record.endedAt !== undefined) continue;
     const before = records[i]!;
     const now = new Date().toISOString();
-    if (!tasks.some(isQueued))
-      await writeJson(recordFile(run, before.number), { ...record, endedAt: now });
+    if (!tasks.some(isQueued)) await writeJson(recordFile(run, before.number), { ...record, endedAt: now });
     else if (before.jobId !== record.jobId)
       await writeJson(recordFile(run, before.number), { ...record, submittedAt: now });
   }
