@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
 import { dashboardCommand } from './commands/dashboard.ts';
 import { filterCommand } from './commands/filter.ts';
+import { memberCommand } from './commands/member.ts';
 import { planCommand } from './commands/plan.ts';
 import { predictCommand } from './commands/predict.ts';
 import { prepareCommand } from './commands/prepare.ts';
@@ -16,6 +17,7 @@ export function trainerProgram(): Command {
   );
   for (const command of [
     allMembersCommand,
+    memberCommand,
     planCommand,
     statusCommand,
     dashboardCommand,

@@ -62,6 +62,14 @@ export { type Expectation, expectMembers, requireMemory } from './planning/expec
 export { planRun, type PlanRunOptions } from './planning/plan-run.ts';
 export { planText } from './planning/plan-text.ts';
 export { knownProbe, probe, type Probe } from './planning/probe.ts';
+export { clusterJob, type ClusterJob } from './cluster/job.ts';
+export {
+  requireMember,
+  startMember,
+  type StartMemberOptions,
+  type StartOutcome,
+} from './cluster/member-start.ts';
+export { type MemberStart, readStarts } from './cluster/starts.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
 export { openMembers } from './cluster/open-members.ts';
 export {
@@ -159,6 +167,7 @@ export {
   progressFile,
   rotatedLogFile,
   splitsFile,
+  startsFile,
   submissionFolder,
 } from './run-folder.ts';
 export {
