@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
 import { dashboardCommand } from './commands/dashboard.ts';
 import { filterCommand } from './commands/filter.ts';
+import { logsCommand } from './commands/logs.ts';
 import { memberCommand } from './commands/member.ts';
 import { planCommand } from './commands/plan.ts';
 import { predictCommand } from './commands/predict.ts';
@@ -10,6 +11,7 @@ import { prepareCommand } from './commands/prepare.ts';
 import { previewCommand } from './commands/preview.ts';
 import { segmenterCommand } from './commands/segmenter.ts';
 import { statusCommand } from './commands/status.ts';
+import { stopCommand } from './commands/stop.ts';
 
 export function trainerProgram(): Command {
   const program = new Command('trainer').description(
@@ -20,6 +22,8 @@ export function trainerProgram(): Command {
     memberCommand,
     planCommand,
     statusCommand,
+    logsCommand,
+    stopCommand,
     dashboardCommand,
     predictCommand,
     prepareCommand,
