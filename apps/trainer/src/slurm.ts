@@ -147,17 +147,19 @@ export async function submitToSlurm(options: SubmitToSlurmOptions): Promise<numb
   const { site, file } = await readSite(options.site);
   // The memory of a member decides about checks, and what is expected of members about their memory: the first look decides nothing.
   const memory = options.mem ?? site.mem;
-  const checked = await checkRun({
-    data: options.data,
-    ...preparationChoice(options),
-    recipe,
-    run,
-    devices: device,
-    engine,
-    isolation: options.isolation,
-    store,
-    memory: memory === undefined ? Infinity : memoryBytes(memory),
-  });
+  const check = () =>
+    checkRun({
+      data: options.data,
+      ...preparationChoice(options),
+      recipe,
+      run,
+      devices: device,
+      engine,
+      isolation: options.isolation,
+      store,
+      memory: memory === undefined ? Infinity : memoryBytes(memory),
+    });
+  const checked = await check();
   const expected = checked.expected
     .filter(({ state }) => state !== 'done')
     .map(({ needs: [need] }) => ({ seconds: need?.seconds, memoryBytes: need?.memoryBytes }));
@@ -174,13 +176,17 @@ export async function submitToSlurm(options: SubmitToSlurmOptions): Promise<numb
     const code = await options.prepareHere();
     if (code !== 0) return code;
   }
-  const isPrepared = isHere || (checked.isPrepared && options.prepare === undefined);
+  const isAsked = options.prepare === 'job';
   const jobs: SubmitJobsOptions = {
     run,
     queue: slurmQueue(),
     settings,
     programs,
-    prepareArgs: isPrepared ? undefined : prepareArgs(options),
+    async prepareArgs() {
+      if (isHere || (checked.isPrepared && !isAsked)) return undefined;
+      // Since the first look the job of an earlier call may have prepared the run.
+      return !isAsked && (await check()).isPrepared ? undefined : prepareArgs(options);
+    },
     memberArgs: memberArgs(options),
     members: () => openMembers(run, { recipe, hasNewTestScans: checked.hasNewTestScans && !isHere }),
     planned: {
@@ -302,7 +308,7 @@ function report(run: string, { jobs, queued, kept, replaced }: SubmittedJobs, { 
       `${isDry ? 'would cancel' : 'cancelled'}  job ${jobId}  the earlier evaluation: the new one waits for more members`,
     );
   if (jobs.length + queued.length + kept.length === 0)
-    print('nothing to submit: every member is done and evaluated');
+    return print('nothing to submit: every member is done and evaluated');
   if (isDry) return;
   print(
     `next: nx run trainer:status -- --run ${run} --watch; trainer:logs shows the output of the jobs, trainer:stop cancels them`,

@@ -40,7 +40,8 @@ async function stop(members: readonly string[], { run, wait }: StopOptions): Pro
   const isOnCluster = await stopJobs(members, { run, wait });
   const holder = await claimHolder(run);
   if (!holder?.isAlive) {
-    if (isOnCluster === undefined) print(`nothing is at work in ${run}`);
+    if (isOnCluster === undefined)
+      print(`nothing to stop: no job or process of ${members.length === 0 ? run : members.join(', ')} is queued or running`);
     return isOnCluster === false ? 1 : 0;
   }
   if (members.length > 0)

@@ -124,8 +124,8 @@ export interface SubmitJobsOptions {
   queue: SlurmQueue;
   settings: ClusterSettings;
   programs: ClusterPrograms;
-  /** Arguments of the trainer that prepare the run; undefined: it is prepared. */
-  prepareArgs?: readonly string[] | undefined;
+  /** Called under the lock: arguments of the trainer that prepare the run; undefined: it is prepared. */
+  prepareArgs: () => Promise<readonly string[] | undefined>;
   /** Arguments of the trainer that train one member, without `--member`. */
   memberArgs: readonly string[];
   /** Called under the lock: the members that are not done, and all of the recipe. */
@@ -170,7 +170,8 @@ export async function submitJobs(options: SubmitJobsOptions): Promise<SubmittedJ
   const jobs = await jobsOf(records, options.queue);
   await recordWhatIsKnown(run, { records, jobs });
   await refuseLocalTraining(run, jobs);
-  return submitMissing(options, { jobs, number: await nextNumber(run) });
+  // Without await the lock would be released before the jobs are submitted.
+  return await submitMissing(options, { jobs, number: await nextNumber(run) });
 }
 
 /** What `submitJobs` would submit; nothing is written. A queue that cannot be asked counts as empty, and `onProblem` is called. */
@@ -231,9 +232,10 @@ async function submitMissing(
     isDry = false,
   }: { jobs: readonly SubmittedJob[]; number: number; isDry?: boolean },
 ): Promise<SubmittedJobs> {
-  const { run, queue, settings, programs, prepareArgs, memberArgs } = options;
+  const { run, queue, settings, programs, memberArgs } = options;
   const live = known.filter(({ tasks }) => tasks.some(isQueued));
   const liveOf = (kind: JobRecord['kind']) => live.filter(({ record }) => record.kind === kind);
+  const prepareArgs = await options.prepareArgs();
   const { open, all, isEvaluated } = await options.members();
   const queued = new Map<string, QueuedTask>();
   for (const { record, tasks } of liveOf('members'))

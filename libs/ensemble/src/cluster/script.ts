@@ -123,8 +123,8 @@ function directive(option: string): string {
 export function shellWord(text: string): string {
   requireOneLine(text);
   if (/^[\w.,:=@%+/-]+$/.test(text)) return text;
-  // Within single quotes nothing is special; shellcheck takes a dollar sign or a backquote there for a mistake.
-  return /['$`\\]/.test(text) ? `"${text.replaceAll(/[\\"$`]/g, '\\$&')}"` : `'${text}'`;
+  // Within single quotes nothing is special; shellcheck takes a dollar sign, a backquote or ’ there for a mistake.
+  return /['$`\\‘’]/.test(text) ? `"${text.replaceAll(/[\\"$`]/g, '\\$&')}"` : `'${text}'`;
 }
 
 const commandLine = (command: readonly string[]) =>

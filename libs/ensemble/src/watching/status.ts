@@ -276,7 +276,9 @@ function runState({
   if (holder?.isAlive && coordinator?.pid !== holder.pid) return 'busy';
   if (members.every(({ state }) => state === 'done')) return 'ended';
   if (coordinator !== undefined) return coordinator.state === 'running' ? 'interrupted' : coordinator.state;
-  // A run of an earlier version.
+  const isAny = (wanted: MemberState) => members.some(({ state }) => state === wanted);
+  if (isAny('stopped') && !isAny('interrupted')) return 'stopped';
+  // A run of a cluster that was not stopped, or of an earlier version.
   if (members.every(({ state }) => state === 'not-started')) return 'not-started';
   return members.every(({ state }) => state === 'done' || state === 'failed') ? 'ended' : 'interrupted';
 }
