@@ -180,7 +180,6 @@ async function show(
   const outputs = await find();
   for (const { title, files } of outputs) {
     if (outputs.length > 1) print(`==> ${title}`);
-    if (files.length === 0) print(outputs.length > 1 ? '(no output yet)' : `${title}: no output yet`);
     let rest = lines;
     const ends: string[] = [];
     for (const file of [...files].reverse()) {
@@ -190,6 +189,7 @@ async function show(
       ends.unshift(...text);
     }
     if (ends.length > 0) print(ends.join('\n'));
+    else print(outputs.length > 1 ? '(no output yet)' : `${title}: no output yet`);
   }
   if (!follow) return;
   const stopped = new AbortController();

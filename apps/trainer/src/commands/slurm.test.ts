@@ -63,7 +63,7 @@ test('submits, submits nothing more, shows the state, stops and submits again', 
   expect(first.code).toBe(0);
   const script = await readFile(join(folder, 'state', '101.sh'), 'utf8');
   expect(script).toContain('#SBATCH --partition=long\n#SBATCH --mem=2G\n#SBATCH --exclusive\n');
-  expect(script).toMatch(/--run='.*\/runs\/my run'/);
+  expect(script).toMatch(/'--run=.*\/runs\/my run'/);
   expect(await readFile(join(folder, 'state', '100.sh'), 'utf8')).toMatch(
     /all-members.*--recipe=\/.*tiny\.yaml.*--prepare-only/s,
   );

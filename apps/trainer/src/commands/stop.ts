@@ -39,9 +39,13 @@ export function stopCommand(): Command {
 async function stop(members: readonly string[], { run, wait }: StopOptions): Promise<number> {
   const isOnCluster = await stopJobs(members, { run, wait });
   const holder = await claimHolder(run);
-  if (!holder?.isAlive) {
+  // The claim of a preparation that was cancelled with its node's processes looks alive for the time of its lease.
+  const isLeft = isOnCluster === true && (await ownClaimPid(run)) === undefined;
+  if (!holder?.isAlive || isLeft) {
     if (isOnCluster === undefined)
-      print(`nothing to stop: no job or process of ${members.length === 0 ? run : members.join(', ')} is queued or running`);
+      print(
+        `nothing to stop: no job or process of ${members.length === 0 ? run : members.join(', ')} is queued or running`,
+      );
     return isOnCluster === false ? 1 : 0;
   }
   if (members.length > 0)

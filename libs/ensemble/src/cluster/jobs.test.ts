@@ -229,6 +229,7 @@ test('sbatch fails: its message is the error, and nothing counts as queued', asy
     'sbatch failed: sbatch: error: Batch job submission failed: Invalid account',
   );
   expect(await readJobRecords(run)).toEqual([]);
+  expect(await readdir(join(run, 'slurm'))).toEqual(['logs']);
   await slurm.sbatch({});
   expect(kinds(await submitJobs(options()))).toEqual([
     ['members', 'a b c'],

@@ -196,7 +196,8 @@ async function refuseLocalTraining(run: string, jobs: readonly SubmittedJob[]) {
     `process ${holder.pid ?? '(unknown)'} on ${holder.host ?? 'an unknown host'} is at work in this folder`,
     {
       file: run,
-      remedy: 'wait until it has ended, or stop it with trainer:stop, and call this command again',
+      remedy:
+        'wait until it has ended, or stop it with trainer:stop, and call this command again; if it was killed, call it again after a minute',
     },
   );
 }
@@ -288,7 +289,8 @@ async function submitMissing(
     } catch (error) {
       // sbatch may have failed after the controller took the job; only what the queue denies is taken back.
       const found = await queue.list([jobName]).catch(() => undefined);
-      if (found?.length === 0) await rm(recordFile(run, own), { force: true });
+      if (found?.length === 0)
+        for (const each of [recordFile(run, own), file]) await rm(each, { force: true });
       throw error;
     }
     await writeJson(recordFile(run, own), { ...record, jobId, submittedAt: new Date().toISOString() });

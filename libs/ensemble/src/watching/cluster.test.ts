@@ -137,6 +137,20 @@ test('a run that is not prepared yet has a state, too', async () => {
   expect(status.members[0]).toMatchObject({ state: 'waiting', epochs: 2, architecture: 'densenet_small' });
 });
 
+test('a preparation that failed is a problem, and so is a run that nobody prepares', async () => {
+  const { run, reader } = await submittedRun([
+    { jobId: '11', state: 'FAILED', reason: 'NonZeroExitCode' },
+    { index: 0, state: 'CANCELLED' },
+  ]);
+  await rm(planFile(run));
+  const { problems, state } = await reader.status();
+  expect(state).toBe('not-started');
+  expect(problems).toEqual([
+    'the preparation, job 11, ended as FAILED: trainer:logs --job preparation shows why',
+    expect.stringMatching(/^the run is not prepared, and no job prepares it/),
+  ]);
+});
+
 test('a reason that never ends is a problem', async () => {
   const { reader } = await submittedRun([
     { index: 0, reason: 'PartitionTimeLimit' },

@@ -68,7 +68,7 @@ export function clusterReader(
     const { jobs, problem } = last;
     return {
       jobs: newestOf(jobs),
-      problems: [...(problem === undefined ? [] : [problem]), ...stuckIn(jobs)],
+      problems: [...(problem === undefined ? [] : [problem]), ...failedOf(jobs), ...stuckIn(jobs)],
       planned: records.findLast(({ planned }) => planned !== undefined)?.planned,
     };
   };
@@ -88,6 +88,16 @@ function newestOf(jobs: readonly SubmittedJob[]): ClusterJobState[] {
       newest.set(key, { job: taskName(task), kind: record.kind, member, state, reason, nodes });
     }
   return [...newest.values()];
+}
+
+/** A line for the preparation, and one for the evaluation, whose newest job failed. */
+function failedOf(jobs: readonly SubmittedJob[]): string[] {
+  const names = { prepare: 'preparation', evaluate: 'evaluation' } as const;
+  return newestOf(jobs).flatMap(({ kind, job, state }) =>
+    kind === 'members' || isQueued({ state }) || state === 'COMPLETED' || state === 'CANCELLED'
+      ? []
+      : [`the ${names[kind]}, job ${job}, ended as ${state}: trainer:logs --job ${names[kind]} shows why`],
+  );
 }
 
 /** A line for each job and reason that keeps it waiting for ever. */

@@ -155,11 +155,14 @@ interface PlanView {
   members: readonly Pick<MemberPlan, 'name' | 'architecture' | 'seed' | 'fold'>[];
 }
 
-async function planView(run: string, planned: PlanView | undefined): Promise<PlanView> {
+async function planView(
+  run: string,
+  planned: PlanView | undefined,
+): Promise<PlanView & { isPrepared: boolean }> {
   const plan = planned === undefined ? await readPlan(run) : await readPlanIfPresent(run);
-  if (plan === undefined) return planned!;
+  if (plan === undefined) return { ...planned!, isPrepared: false };
   const { recipe, devices, members } = plan;
-  return { recipe: recipe.name, epochs: recipe.training.epochs, devices, members };
+  return { recipe: recipe.name, epochs: recipe.training.epochs, devices, members, isPrepared: true };
 }
 
 interface Found {
@@ -195,6 +198,10 @@ async function statusOf(
   const holder = await attempt(claimHolder(run));
   const coordinator = await attempt(readCoordinator(run));
   const plan = await planView(run, submitted?.planned);
+  if (!plan.isPrepared && !submitted?.jobs.some((job) => job.kind === 'prepare' && isQueued(job)))
+    problems.push(
+      'the run is not prepared, and no job prepares it: the same trainer:all-members command submits one',
+    );
   const live = holder?.isAlive && isHeldBy(coordinator, holder) ? coordinator : undefined;
   const members: MemberStatus[] = [];
   for (const member of plan.members) {
