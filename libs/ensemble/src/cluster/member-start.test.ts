@@ -132,7 +132,7 @@ test('a member that is done and has its probabilities is left as it is, whoever 
       rows: [[0.5, 0.5]],
       failed: [],
     });
-  await using _claim = await claimFolder(memberFolder(run, 'one'));
+  const claim = await claimFolder(memberFolder(run, 'one'));
   const before = await filesOf(run, 'one');
   expect(await start(run, 'one')).toEqual({
     member: 'one',
@@ -142,6 +142,7 @@ test('a member that is done and has its probabilities is left as it is, whoever 
     notes: [],
   });
   expect(await filesOf(run, 'one')).toEqual(before);
+  await claim.release();
 });
 
 test('an unknown member is refused with the nearest name', async () => {
@@ -153,11 +154,12 @@ test('an unknown member is refused with the nearest name', async () => {
 
 test('a start while a coordinator works in the run is refused, and leaves the member alone', async () => {
   const run = await runOf('one', 'other');
-  await using _claim = await claimRun(run);
+  const claim = await claimRun(run);
   await expect(start(run, 'one')).rejects.toThrow(
     new RegExp(`another command is at work in this run: process ${process.pid} on .* → wait until it ends`),
   );
   expect(existsSync(memberFolder(run, 'one'))).toBe(false);
+  await claim.release();
 });
 
 test('a coordinator is refused while a job trains a member; the claim of a job that has died is removed', async () => {
