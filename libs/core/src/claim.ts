@@ -32,7 +32,7 @@ export interface ClaimOptions {
   newest?: boolean;
   /**
    * With `newest`: a holder whose order is greater is newer than this start, whenever it claimed the folder. Numbers are
-   * compared one after the other. Without an order, or with equal ones, the last claim is the newest.
+   * compared one after the other, a missing one counts as 0. Without an order, or with equal ones, the last claim is the newest.
    */
   order?: readonly number[];
   /** The advice that ends a refusal. */
@@ -354,8 +354,9 @@ function yieldsTo(newest: OwnClaim['newest'], record: FoundClaim['record']): boo
   if (newest === undefined || (record !== undefined && heldHere.has(record.nonce))) return false;
   const [own, held] = [newest.order, record?.order];
   if (own === undefined || held === undefined) return true;
-  const differing = own.findIndex((number, i) => number !== (held[i] ?? 0));
-  return differing === -1 || own[differing]! > (held[differing] ?? 0);
+  const places = Math.max(own.length, held.length);
+  const differences = Array.from({ length: places }, (_, i) => (own[i] ?? 0) - (held[i] ?? 0));
+  return (differences.find((difference) => difference !== 0) ?? 0) >= 0;
 }
 
 /** Seconds since the claim's last heartbeat, by the file system's clock. */

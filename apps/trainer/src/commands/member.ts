@@ -99,7 +99,8 @@ async function member(options: MemberOptions): Promise<number> {
       checkpointSeconds: 60 * checkpointMinutes,
       maxIdleStarts,
       onEvent(event) {
-        display.event(event);
+        // The summary says how it failed, or that a newer start owns the member.
+        if (event.kind !== 'failed') display.event(event);
         if (event.kind !== 'progress' || event.progress.kind !== 'step') tensorboard.update(event.member);
       },
       beforeRelease: () => tensorboard.end(),
@@ -114,7 +115,10 @@ async function member(options: MemberOptions): Promise<number> {
   summarise(outcome, { run, member: name });
   if (outcome.status === 'superseded' || outcome.status === 'done') return 0;
   if (outcome.status === 'failed') return 1;
-  if (signals.request() === 'requeue') await requeue(job, () => signals.request() === 'requeue');
+  if (signals.request() === 'requeue') {
+    notify = () => {}; // Slurm sends SIGTERM when it requeues the job.
+    await requeue(job, () => signals.request() === 'requeue');
+  }
   return 130;
 }
 
@@ -159,6 +163,8 @@ async function requeue(job: ClusterJob | undefined, isWanted: () => boolean) {
       print(`Job ${job.name} is started again when its turn comes.`);
       return;
     } catch (error) {
+      // Slurm ends all processes of a job that it requeues, perhaps before scontrol has its answer; or the job is cancelled.
+      if ((error as { signal?: string }).signal === 'SIGTERM' || !isWanted()) return;
       printError(`NOTE: scontrol requeue ${job.name} failed: ${messageOf(error).trim()}`);
       if (wait === undefined) break;
       await sleep(wait * 1000);
