@@ -81,6 +81,7 @@ export {
   slurmQueue,
   taskName,
 } from './cluster/queue.ts';
+export { shellWord } from './cluster/script.ts';
 export {
   checkArgument,
   type ClusterOptions,
