@@ -63,6 +63,14 @@ function start(run: string, environment: Record<string, string> = {}, args: read
   return started;
 }
 
+/** The process in which the member is trained, if it has one of its own. The newer start ends it. */
+const processOf = async (run: string) =>
+  (
+    JSON.parse(await readFile(join(folder, run, 'members', 'one', '.process.json'), 'utf8')) as {
+      pid: number;
+    }
+  ).pid;
+
 const newRun = (name: string) => cp(join(folder, 'prepared'), join(folder, name), { recursive: true });
 const calls = async (run: string) => readFile(join(folder, run, 'calls'), 'utf8').catch(() => '');
 
@@ -139,6 +147,7 @@ test.each(['thread', 'process'])(
     const older = start(run, array, args);
     await older.until('epoch 3/16');
     older.child.kill('SIGSTOP');
+    if (isolation === 'process') process.kill(await processOf(run), 'SIGSTOP');
     const newer = start(run, { ...array, SLURM_RESTART_COUNT: '1' }, args);
     await newer.until('resumed from');
     older.child.kill('SIGCONT');
