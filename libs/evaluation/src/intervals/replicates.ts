@@ -13,8 +13,21 @@ export interface Replicates {
   jackknife: Float64Array[];
 }
 
-/** Evaluates all scores in every resample and without each patient. */
+const known = new WeakMap<Predictions, WeakMap<Resamples, Replicates>>();
+
+/**
+ * Evaluates all scores in every resample and without each patient. The result is kept as long as the predictions and the resamples: a row's
+ * interval and its comparison with other rows need the same values.
+ */
 export function replicatesOf(p: Predictions, resamples: Resamples): Replicates {
+  const ofRow = known.get(p) ?? new WeakMap<Resamples, Replicates>();
+  known.set(p, ofRow);
+  const replicates = ofRow.get(resamples) ?? evaluated(p, resamples);
+  ofRow.set(resamples, replicates);
+  return replicates;
+}
+
+function evaluated(p: Predictions, resamples: Resamples): Replicates {
   const scores = new WeightedScores(p);
   const count = scoreCount(p.classes);
   const values = new Float64Array(count);
