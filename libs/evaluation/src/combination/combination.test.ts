@@ -106,3 +106,26 @@ test('size curve: ends are the members and the ensemble, and averaging helps', (
   expect(curve[8]!.mean).toBe(scoresOf(meanOf(members)).macroF1);
   expect(curve[8]!.mean!).toBeGreaterThan(curve[0]!.mean!);
 });
+
+test('sixty members that are nearly alike: the fit ends in bounded work, and its log loss is the least within 1e-6', () => {
+  const random = randomStream({ seed: 2, purpose: 'many members' });
+  const labels = Array.from({ length: 400 }, () => random.integer(2));
+  const members = Array.from({ length: 60 }, () =>
+    predictionsOf({
+      classes: 2,
+      labels,
+      probabilities: labels.map((label) => {
+        const right = 0.55 + 0.4 * random.uniform();
+        return label === 0 ? [right, 1 - right] : [1 - right, right];
+      }),
+    }),
+  );
+  const { kktExcess, logLoss, iterations, weights } = fitWeights(members);
+  expect(iterations * 400 * 60).toBeLessThan(6.1e8);
+  expect(kktExcess).toBeLessThan(1e-6);
+  expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
+  // The bound: no mixture is better by more than the excess, so none of these is.
+  const uniform = scoresOf(meanOf(members)).logLoss!;
+  expect(logLoss).toBeLessThanOrEqual(uniform);
+  for (const member of members) expect(logLoss).toBeLessThan(scoresOf(member).logLoss!);
+});

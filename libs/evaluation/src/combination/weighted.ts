@@ -16,11 +16,17 @@ export interface FittedWeights {
   iterations: number;
 }
 
+/** Probabilities that passes look at: 2000 passes over 60 members × 5000 scans. */
+const muchWork = 6e8;
+const smallExcess = 1e-6;
+
 /**
  * Expectation maximisation (Dempster et al. 1977) from uniform weights: wₘ ← wₘ · mean over scans of pₘ / Σⱼ wⱼpⱼ, with p the
  * probability of the true class clipped at 2⁻⁵², until no weight changes by 1e-13 or more. The log loss is convex in the weights, so
  * the way there does not matter; every second step is extrapolated (SQUAREM, Varadhan and Roland, Scand. J. Stat. 35, 2008), and the
- * extrapolation is dropped if it makes the log loss worse.
+ * extrapolation is dropped if it makes the log loss worse. With many scans and members that are nearly alike the last digits take
+ * minutes: after {@link muchWork} the fit also ends once the log loss is within {@link smallExcess} of the least (`kktExcess` bounds the
+ * distance).
  */
 export function fitWeights(members: readonly Predictions[], maxIterations = 200_000): FittedWeights {
   const p = likelihoods(members);
@@ -31,6 +37,7 @@ export function fitWeights(members: readonly Predictions[], maxIterations = 200_
     const second = step(p, first.next);
     iterations += 2;
     if (greatestChange(weights, first.next) < 1e-13) break;
+    if (iterations * p.length > muchWork && max(...first.ratios) - 1 < smallExcess) break;
     const bold = extrapolated([weights, first.next, second.next]);
     const third = step(p, bold);
     iterations += 1;
