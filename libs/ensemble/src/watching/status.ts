@@ -1,6 +1,7 @@
 // The state of a whole run from its files alone: for another process, after the end, and for runs of earlier versions.
 import { type ClaimHolder, claimHolder, codeOf, messageOf, openRegularFile } from '@ct-ensemble/core';
-import { logFile } from '../run-folder.ts';
+import { mapConcurrent } from '@ct-ensemble/data';
+import { configFile, doneFile, failedFile, logFile, planFile, progressFile } from '../run-folder.ts';
 import { type MemberPlan, type Plan, readPlan } from '../run/plan.ts';
 import { type DoneRecord, readConfig, readDone } from '../run-records.ts';
 import {
@@ -13,6 +14,7 @@ import {
   readProgress,
 } from '../run-status.ts';
 import { type EpochLine, historyReader, type StampedHistory } from './history.ts';
+import { type StampedFiles, stampedFiles } from './stamped-files.ts';
 import { timeLeft } from './time-left.ts';
 
 export const memberStates = [
@@ -127,9 +129,13 @@ export interface RunReader {
 export const runStatus = (run: string): Promise<RunStatus> => runReader(run).status();
 
 export function runReader(run: string): RunReader {
-  const history = historyReader(run);
-  return { history, status: () => statusOf(run, history) };
+  const files = stampedFiles();
+  const history = historyReader(run, files);
+  return { history, status: () => statusOf(run, { files, history }) };
 }
+
+/** Members whose files are read at the same time. */
+const MEMBERS_AT_ONCE = 16;
 
 interface Found {
   member: MemberPlan;
@@ -139,9 +145,14 @@ interface Found {
   history: EpochLine[];
   /** From config.json, which runs of earlier versions have too. */
   device: string | null;
+  /** Files that could not be read. */
+  problems: string[];
 }
 
-async function statusOf(run: string, history: RunReader['history']): Promise<RunStatus> {
+async function statusOf(
+  run: string,
+  { files, history }: { files: StampedFiles; history: RunReader['history'] },
+): Promise<RunStatus> {
   const problems: string[] = [];
   const attempt = async <T>(read: Promise<T | undefined>) => {
     try {
@@ -154,22 +165,13 @@ async function statusOf(run: string, history: RunReader['history']): Promise<Run
   // In this order: a coordinator that ends in between has written its last files before it gives up the claim.
   const holder = await attempt(claimHolder(run));
   const coordinator = await attempt(readCoordinator(run));
-  const plan = await readPlan(run);
+  const plan = (await files.get(planFile(run), () => readPlan(run))).value ?? (await readPlan(run));
   const live = holder?.isAlive && isHeldBy(coordinator, holder) ? coordinator : undefined;
-  const members: MemberStatus[] = [];
-  for (const member of plan.members) {
-    const { name } = member;
-    const progress = await attempt(readProgress(run, name));
-    const found: Found = {
-      member,
-      progress,
-      done: await attempt(readDone(run, name)),
-      failed: await attempt(readFailed(run, name)),
-      history: (await history(name)).epochs,
-      device: progress?.device ?? (await attempt(readConfig(run, name)))?.member.device ?? null,
-    };
-    members.push(memberStatus(found, { plan, live }));
-  }
+  const found = await mapConcurrent(plan.members, MEMBERS_AT_ONCE, (member) =>
+    findMember(run, { member, files, history }),
+  );
+  problems.push(...found.flatMap((each) => each.problems));
+  const members = found.map((each) => memberStatus(each, { plan, live }));
   const counts = Object.fromEntries(
     memberStates.map((state) => [state, members.filter((member) => member.state === state).length]),
   ) as Record<MemberState, number>;
@@ -188,6 +190,34 @@ async function statusOf(run: string, history: RunReader['history']): Promise<Run
     members,
     problems,
     at: new Date().toISOString(),
+  };
+}
+
+/** Reads a member's files; what cannot be read is among the problems. */
+async function findMember(
+  run: string,
+  { member, files, history }: { member: MemberPlan; files: StampedFiles; history: RunReader['history'] },
+): Promise<Found> {
+  const { name } = member;
+  const problems: string[] = [];
+  const read = async <T>(file: string, reading: () => Promise<T | undefined>) => {
+    try {
+      return (await files.get(file, reading)).value;
+    } catch (error) {
+      problems.push(messageOf(error));
+      return undefined;
+    }
+  };
+  const progress = await read(progressFile(run, name), () => readProgress(run, name));
+  const config = () => read(configFile(run, name), () => readConfig(run, name));
+  return {
+    member,
+    progress,
+    done: await read(doneFile(run, name), () => readDone(run, name)),
+    failed: await read(failedFile(run, name), () => readFailed(run, name)),
+    history: (await history(name)).epochs,
+    device: progress?.device ?? (await config())?.member.device ?? null,
+    problems,
   };
 }
 
@@ -277,7 +307,7 @@ function memberStatus(
 }
 
 function stateOf(
-  { member, done, failed, progress, history }: Omit<Found, 'device'>,
+  { member, done, failed, progress, history }: Omit<Found, 'device' | 'problems'>,
   live: CoordinatorRecord | undefined,
 ): MemberState {
   // What an earlier coordinator's workers wrote says nothing about the present one's.
