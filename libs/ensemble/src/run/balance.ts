@@ -94,11 +94,13 @@ function improve({ seconds, jobs, loads }: Assignment): boolean {
   const full = loads.indexOf(Math.max(...loads));
   const before = loads[full]!;
   let best = { higher: before * (1 - 1e-9), machine: -1, own: -1, other: -1 };
+  const owns = oneOfEach(seconds, jobs[full]!);
   for (let machine = 0; machine < jobs.length; machine++) {
     if (machine === full) continue;
-    for (let own = 0; own < jobs[full]!.length; own++) {
+    const others = oneOfEach(seconds, jobs[machine]!);
+    for (const own of owns) {
       // other = −1: the job is moved and none comes back.
-      for (let other = -1; other < jobs[machine]!.length; other++) {
+      for (const other of [-1, ...others]) {
         const given = seconds[jobs[full]![own]!]! - (other < 0 ? 0 : seconds[jobs[machine]![other]!]!);
         if (given <= 0) continue;
         const higher = Math.max(before - given, loads[machine]! + given);
@@ -116,6 +118,19 @@ function improve({ seconds, jobs, loads }: Assignment): boolean {
   loads[full]! -= change;
   loads[machine]! += change;
   return true;
+}
+
+/** The places of the first job of each duration: hundreds of members of one architecture have equal durations. */
+function oneOfEach(seconds: readonly number[], jobs: readonly number[]): number[] {
+  const known = new Set<number>();
+  const places: number[] = [];
+  for (let place = 0; place < jobs.length; place++) {
+    const duration = seconds[jobs[place]!]!;
+    if (known.has(duration)) continue;
+    known.add(duration);
+    places.push(place);
+  }
+  return places;
 }
 
 /**
