@@ -1,4 +1,6 @@
 // Child process of scale.ts: one thing that is measured, by its name and its settings as JSON. What it prints is reported.
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { print, randomStream } from '@ct-ensemble/core';
 import {
@@ -60,11 +62,59 @@ const prepare = async (settings: StepSettings) => {
 /** Fingerprints of volumes of at least 32 × 32 pixels have 3844 bits, in words of 32. */
 const FINGERPRINT_WORDS = 121;
 
+function randomFingerprint(sample: string): string {
+  const random = randomStream({ seed: 1, purpose: 'scale', sample });
+  const word = () => random.bits().toString(16).padStart(8, '0');
+  return Array.from({ length: FINGERPRINT_WORDS }, word).join('');
+}
+
+/**
+ * Fills the store as a preparation does, without preparing: one scan is prepared, and its files are copied for all others, with
+ * random fingerprints of full length. Whether the store takes the copies for volumes of the scans is measured, not assumed.
+ */
+async function makeStore({ data, store }: StepSettings, files: readonly string[]) {
+  const [{ preparation }] = preparationsOf(scaleRecipe(1)) as [ReturnType<typeof preparationsOf>[number]];
+  const scan = {
+    key: 'first',
+    name: 'first',
+    split: 'train',
+    label: 0,
+    format: 'nifti',
+    patient: null,
+  } as const;
+  const first = { ...scan, group: null, failure: null, slices: [join(data, files[0]!)] };
+  const { stored } = await openVolumeStore(store).prepare(first, { preparation, networks: {} });
+  const volume = readFileSync(join(store, `${stored.volume}.npy`));
+  const record = JSON.parse(readFileSync(join(store, `${stored.volume}.json`), 'utf8')) as {
+    preparation: object;
+  };
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+  const stateOf = (file: string) => {
+    const { size, mtimeMs, ctimeMs } = statSync(file);
+    return [size, mtimeMs, ctimeMs];
+  };
+  for (const name of files.slice(1)) {
+    const file = join(data, name);
+    const key = sha256(name);
+    const [npy, json] = [join(store, `${key}.npy`), join(store, `${key}.json`)];
+    writeFileSync(npy, volume);
+    writeFileSync(json, JSON.stringify({ ...record, fingerprint: randomFingerprint(name) }, null, 2));
+    const seen = `${sha256(JSON.stringify([record.preparation, [file]]))}.json`;
+    const state = { files: [stateOf(file)], volume: key, stored: stateOf(npy) };
+    writeFileSync(join(store, 'seen', seen), JSON.stringify(state, null, 2));
+  }
+}
+
 const steps: Record<string, (settings: StepSettings) => Promise<string>> = {
   start: () => Promise.resolve(''),
   index: async (settings) => `${(await indexOf(settings)).scans.length} scans`,
   'index-and-split': async (settings) => `${(await indexOf(settings, false)).scans.length} scans`,
   prepare,
+  async recall(settings) {
+    const printed = await prepare(settings);
+    if (!printed.startsWith('0 of ')) throw new Error(`the store does not have all volumes: ${printed}`);
+    return printed;
+  },
   async guard({ scans }) {
     const list = Array.from({ length: scans }, (_, i): StoredScan => {
       const key = `scan-${i}`;
@@ -74,15 +124,17 @@ const steps: Record<string, (settings: StepSettings) => Promise<string>> = {
       root: '.',
       scans: list,
       allow: false,
-      fingerprint: ({ key }) => {
-        const random = randomStream({ seed: 1, purpose: 'scale', sample: key });
-        const words = Array.from({ length: FINGERPRINT_WORDS }, () =>
-          random.bits().toString(16).padStart(8, '0'),
-        );
-        return Promise.resolve(words.join(''));
-      },
+      fingerprint: ({ key }) => Promise.resolve(randomFingerprint(key)),
     });
     return `${findings.length} findings`;
+  },
+  async 'make-store'(settings) {
+    const rows = readFileSync(settings.labels!, 'utf8').trimEnd().split('\n').slice(1);
+    await makeStore(
+      settings,
+      rows.map((row) => row.slice(0, row.indexOf(','))),
+    );
+    return '';
   },
   /** What all-members does before it trains, when the store has all volumes. */
   async 'prepare-run'({ data, labels, store, run, members }) {
@@ -132,11 +184,4 @@ const steps: Record<string, (settings: StepSettings) => Promise<string>> = {
 };
 
 const [name, json] = process.argv.slice(2) as [string, string];
-const settings = JSON.parse(json) as StepSettings;
-print(
-  await steps[name]!({
-    ...settings,
-    run: settings.run,
-    store: settings.store || join(settings.data, 'volumes'),
-  }),
-);
+print(await steps[name]!(JSON.parse(json) as StepSettings));

@@ -18,6 +18,7 @@ const usage = `Usage: nx run bench:scale -- [options]
 
   --scans LIST     numbers of scans (default: 1000,4000; the table of docs/performance.md: 1000,10000,100000)
   --members LIST   numbers of members (default: 10,100; the table of docs/performance.md: 10,100,1000)
+  --prepare NUMBER data sets of up to so many scans are prepared (default: 1000); the stores of larger ones are filled with copies
   --rows NUMBER    runs whose scans times members exceed this number are not evaluated (default: 1000000; a file of
                    probabilities takes about 50 bytes a scan of the data set)
   --only LIST      groups that are measured: guard, slices, scans, members, evaluate (default: all)
@@ -34,6 +35,7 @@ type Group = (typeof GROUPS)[number];
 interface Options {
   scans: number[];
   members: number[];
+  prepare: number;
   rows: number;
   only: Group[];
   folder: string;
@@ -60,7 +62,7 @@ async function measured(program: readonly string[], folder: string): Promise<Mea
   return { ...(JSON.parse(await readFile(report, 'utf8')) as Measured), printed: printed.trim() };
 }
 
-async function measureAll({ scans, members, rows, only, folder }: Options): Promise<ScaleRow[]> {
+async function measureAll({ scans, members, prepare, rows, only, folder }: Options): Promise<ScaleRow[]> {
   const found: ScaleRow[] = [];
   const keep = (row: ScaleRow) => {
     found.push(row);
@@ -111,9 +113,11 @@ async function measureAll({ scans, members, rows, only, folder }: Options): Prom
         { quantity: 'the same, splits drawn by patient', scans: n },
       );
     }
-    await step('prepare', { data, labels, store }, { quantity: 'preparation of tiny scans', scans: n });
+    if (n <= prepare)
+      await step('prepare', { data, labels, store }, { quantity: 'preparation of tiny scans', scans: n });
+    else await make('make-store', { data, labels, store });
     if (only.includes('scans')) {
-      await step('prepare', { data, labels, store }, { quantity: 'preparation, all in the store', scans: n });
+      await step('recall', { data, labels, store }, { quantity: 'preparation, all in the store', scans: n });
       const run = join(folder, 'run');
       await step(
         'prepare-run',
@@ -196,6 +200,7 @@ async function main() {
     options: {
       scans: { ...text, default: '1000,4000' },
       members: { ...text, default: '10,100' },
+      prepare: { ...text, default: '1000' },
       rows: { ...text, default: '1000000' },
       only: { ...text, default: GROUPS.join(',') },
       folder: text,
@@ -219,6 +224,7 @@ async function main() {
     const found = await measureAll({
       scans: numbers(values.scans, 'scans'),
       members: numbers(values.members, 'members'),
+      prepare: numbers(values.prepare, 'prepare')[0]!,
       rows: numbers(values.rows, 'rows')[0]!,
       only: only as Group[],
       folder,

@@ -11,6 +11,8 @@ const MOST_IMPROVEMENTS = 500;
 
 /** Attempts to find a better assignment, and the share above the bound at which they end. */
 const ROUNDS = 150;
+/** Rounds times jobs at most: of a thousand jobs hundreds are dealt out later, when fewer are left. */
+const MOST_ROUND_JOBS = 20_000;
 const GOOD_ENOUGH = 0.002;
 
 /**
@@ -43,7 +45,8 @@ export function balance(
   const bound = makespanBound([...seconds, ...busy], machines.length);
   const enough = Math.max(bound, soonest) * (1 + GOOD_ENOUGH);
   const random = randomStream({ seed: 0, purpose: 'assignment of members', epoch: 0, sample: 0 });
-  for (let round = 0; round < ROUNDS && end(best) > enough; round++) {
+  const rounds = Math.min(ROUNDS, Math.ceil(MOST_ROUND_JOBS / seconds.length));
+  for (let round = 0; round < rounds && end(best) > enough; round++) {
     const full = best.loads.indexOf(end(best));
     const others = 1 + random.integer(Math.min(3, machines.length - 1));
     const mixed = new Set([full, ...Array.from({ length: others }, () => random.integer(machines.length))]);
