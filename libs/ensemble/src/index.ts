@@ -7,7 +7,13 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
-export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export {
+  type ChosenCombination,
+  type ChosenSubmissions,
+  chosenSubmissions,
+  choiceWords,
+  type CombinationScores,
+} from './results/combination.ts';
 export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
@@ -21,7 +27,13 @@ export {
   type ScanMaps,
   type SliceScore,
 } from './results/explanation.ts';
-export { explanationFigure } from './results/explanation-figure.ts';
+export {
+  explanationsFolder,
+  readExplanations,
+  type StoredExplanation,
+  writeExplanation,
+} from './results/explanation-files.ts';
+export { explanationFigure, type FigurePicture } from './results/explanation-figure.ts';
 export {
   type FoldedMember,
   groupsOf,
@@ -47,7 +59,7 @@ export { type MemberResults, readRunResults, type RunResults } from './results/r
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { readScans } from './run-records.ts';
-export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
+export { classesOf, isChosen, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
   failedReport,

@@ -111,10 +111,10 @@ test('the figure for a page escapes names and holds the picture', () => {
       slices: [{ position: 3, file: null, score: 0.25, places: [0] }],
       members: [],
     },
-    { png: Uint8Array.from([1, 2, 3]) },
+    { picture: { mediaType: 'image/png', bytes: Uint8Array.from([1, 2, 3]), width: 30, height: 20 } },
   );
   expect(html).toContain('val/&lt;b&gt;&amp;&quot;');
   expect(html).not.toContain('<b>');
   expect(html).toContain('src="data:image/png;base64,AQID"');
-  expect(html).toContain('<td>3</td><td>–</td><td>0.250</td>');
+  expect(html).toContain('<th scope="row">3</th><td>–</td><td>0.250</td>');
 });

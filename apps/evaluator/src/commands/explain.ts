@@ -1,16 +1,24 @@
 // The command explain: pictures and scores of the slices that speak for a class, for scans of a run.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { print, printError, writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { print, printError, writeFileAtomic } from '@ct-ensemble/core';
 import { cacheFolder, type EngineKind } from '@ct-ensemble/engine';
-import { drawScanExplanation, explainRun, safeFileNames, type SliceScore } from '@ct-ensemble/ensemble';
+import {
+  drawScanExplanation,
+  explainRun,
+  explanationsFolder,
+  readPlan,
+  safeFileNames,
+  type SliceScore,
+  writeExplanation,
+} from '@ct-ensemble/ensemble';
 import { CAM_METHODS, type CamMethod } from '@ct-ensemble/models';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { engineOption } from '../options.ts';
 
 interface ExplainOptions {
   run: string;
-  out: string;
+  out?: string;
   scans?: string[];
   members?: string[];
   method: CamMethod;
@@ -30,7 +38,10 @@ export function explainCommand(): Command {
       'Shows for scans of a run which slices speak for the predicted class, and where: pictures with maps laid over the slices, and the scores of all slices as JSON.',
     )
     .requiredOption('--run <dir>', 'folder of the run')
-    .requiredOption('--out <dir>', 'folder of the pictures and JSON files')
+    .option(
+      '--out <dir>',
+      'folder of the pictures and JSON files (default: explanations in the folder of the run, where evaluator:report finds them)',
+    )
     .option(
       '--scans <key...>',
       'keys or names of scans (default: the first four test scans, or validation scans if there are none)',
@@ -53,13 +64,15 @@ export function explainCommand(): Command {
 }
 
 async function run({
-  out,
+  out: given,
   volumes,
   class: className,
   slices: most,
   byMember: each,
   ...options
 }: ExplainOptions) {
+  const out = given ?? explanationsFolder(options.run);
+  await readPlan(options.run); // before a folder is made
   await mkdir(out, { recursive: true });
   const taken: string[] = [];
   const told = new Set<string>();
@@ -72,8 +85,7 @@ async function run({
     const { explanation, byMember, findings } = scan;
     taken.push(explanation.scan.replaceAll('/', '_'));
     const file = join(out, safeFileNames(taken).at(-1)!);
-    await writeFileAtomic(`${file}.png`, await drawScanExplanation(scan, { most }));
-    await writeJson(`${file}.json`, explanation);
+    await writeExplanation(file, { explanation, png: await drawScanExplanation(scan, { most }) });
     for (const own of each ? byMember : [])
       await writeFileAtomic(`${file}.${own.member}.png`, await drawScanExplanation(own, { most }));
     const at = explanation.classes.indexOf(explanation.explained);
