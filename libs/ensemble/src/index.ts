@@ -168,7 +168,6 @@ export {
   type Ensemble,
   openEnsemble,
   type OpenEnsembleOptions,
-  openLoaded,
   type PredictOptions,
   type ScanSource,
 } from './prediction/ensemble.ts';

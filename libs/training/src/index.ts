@@ -32,6 +32,7 @@ export {
   memberOptimizer,
   type OptimizerSettings,
   predictionStep,
+  predictionSteps,
   trainingStep,
   type TrainingStepOptions,
   volumesTensor,
