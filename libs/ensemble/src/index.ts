@@ -12,16 +12,25 @@ export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
-  drawScanExplanation,
-  type ExplainedScan,
-  explainRun,
-  type ExplainRunOptions,
-  type MemberExplanation,
-  type ScanExplanation,
-  type ScanMaps,
-  type SliceScore,
-} from './results/explanation.ts';
-export { explanationFigure } from './results/explanation-figure.ts';
+  deviceOption,
+  engineOption,
+  positive,
+  scanDeadlineOption,
+  valuesOption,
+  wholeFrom,
+  wholeNumber,
+} from './command-options.ts';
+export { drawScanExplanation } from './explanation/drawing.ts';
+export { explainFile, type ExplainFileOptions, type UnexplainedScan } from './explanation/explain-file.ts';
+export { explainRun, type ExplainRunOptions } from './explanation/explain-run.ts';
+export type {
+  ExplainedScan,
+  MemberExplanation,
+  ScanExplanation,
+  ScanMaps,
+  SliceScore,
+} from './explanation/explanation.ts';
+export { explanationFigure } from './explanation/explanation-figure.ts';
 export {
   type FoldedMember,
   groupsOf,

@@ -2,10 +2,10 @@
 import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
 import { asUserError, messageOf, UserError } from '@ct-ensemble/core';
-import { prepareInMemory, type PreparationNetworks, viewsOf } from '@ct-ensemble/data';
+import { prepareInMemory, viewsOf } from '@ct-ensemble/data';
 import { EngineError, openEngine } from '@ct-ensemble/engine';
 import { buildModel, importTensors, type Model, readSafetensors } from '@ct-ensemble/models';
-import { openLungSegmenter, openSliceFilter, predictionSteps, volumesTensor } from '@ct-ensemble/training';
+import { predictionSteps, volumesTensor } from '@ct-ensemble/training';
 import type {
   MemberRows,
   NetworkReply,
@@ -14,6 +14,7 @@ import type {
   NetworkStart,
   SentError,
 } from './network-messages.ts';
+import { preparationNetworks } from './preparation-networks.ts';
 
 const port = parentPort!;
 const send = (reply: NetworkReply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer);
@@ -61,14 +62,7 @@ async function open({ file, manifest, buffer, weights, engine: kind, device }: N
       { precision },
     ),
   }));
-  const networks: PreparationNetworks = {
-    ...(preparation.filter && {
-      filter: await openSliceFilter({ name: file, bytes: bytesOf(preparation.filter.weights) }),
-    }),
-    ...(preparation.segmenter && {
-      segmenter: await openLungSegmenter({ name: file, bytes: bytesOf(preparation.segmenter.weights) }),
-    }),
-  };
+  const networks = await preparationNetworks(preparation, { file, bytesOf });
 
   async function predict(scans: readonly Uint8Array[][], batchSize: number): Promise<MemberRows> {
     const rows: MemberRows = scans.map(() => []);
