@@ -20,7 +20,10 @@ ${shortTraining(3)}`;
 
 let folder: string;
 const run = (program: string, args: string) =>
-  spawnSync(process.execPath, [program, ...args.split(' ').filter(Boolean)], { cwd: folder, encoding: 'utf8' });
+  spawnSync(process.execPath, [program, ...args.split(' ').filter(Boolean)], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
 const packed = (args: string) =>
   run(evaluatorProgram, `pack --run run --volumes volumes --out m.ctens ${args}`);
 const networks = '--filter filter.safetensors --masks masks.safetensors';

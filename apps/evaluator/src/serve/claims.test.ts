@@ -12,7 +12,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 /** A file of JPEG 2000 in explicit little endian with this header and no image data worth the name. */
 function dicom({ rows, columns, frames }: { rows: number; columns: number; frames: number }): Buffer {
-  const element = (group: number, tag: number, vr: string, value: Buffer) => {
+  const element = ([group, tag]: [number, number], vr: string, value: Buffer) => {
     const head = Buffer.alloc(8);
     head.writeUInt16LE(group, 0);
     head.writeUInt16LE(tag, 2);
@@ -25,10 +25,10 @@ function dicom({ rows, columns, frames }: { rows: number; columns: number; frame
   return Buffer.concat([
     Buffer.alloc(128),
     Buffer.from('DICM'),
-    element(2, 0x10, 'UI', text('1.2.840.10008.1.2.4.90')),
-    element(0x28, 0x08, 'IS', text(`${frames} `.slice(0, 2 * Math.ceil(`${frames}`.length / 2)))),
-    element(0x28, 0x10, 'US', word(rows)),
-    element(0x28, 0x11, 'US', word(columns)),
+    element([2, 0x10], 'UI', text('1.2.840.10008.1.2.4.90')),
+    element([0x28, 0x08], 'IS', text(`${frames} `.slice(0, 2 * Math.ceil(`${frames}`.length / 2)))),
+    element([0x28, 0x10], 'US', word(rows)),
+    element([0x28, 0x11], 'US', word(columns)),
   ]);
 }
 

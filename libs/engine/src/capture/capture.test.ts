@@ -208,7 +208,7 @@ describe('steps that are alike', () => {
     const variables = [tf.variable(tf.tensor2d([[weight], [2 * weight]])), tf.variable(tf.tensor1d([bias]))];
     const [w, b] = variables as [Variable, Variable];
     const step = ({ x }: { x: Tensor2D }) => ({
-      y: tf.add(tf.matMul(x, w as unknown as Tensor2D), b) as Tensor2D,
+      y: tf.add(tf.matMul(x, w as unknown as Tensor2D), b as unknown as Tensor2D) as Tensor2D,
     });
     return { step, variables };
   };
