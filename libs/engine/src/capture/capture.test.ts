@@ -227,7 +227,7 @@ describe('steps that are alike', () => {
     expect(await values()).toEqual([[3, 2], [35, 25], [-2.5, -1.5]]); // prettier-ignore
     const before = tf.memory().numTensors;
     const seven = tf.tensor1d([7]);
-    lines[1]!.variables[1]!.assign(seven);
+    (lines[1]!.variables as unknown as Variable[])[1]!.assign(seven);
     seven.dispose();
     expect(await values()).toEqual([[3, 2], [37, 27], [-2.5, -1.5]]); // prettier-ignore
     expect(tf.memory().numTensors).toBe(before);
