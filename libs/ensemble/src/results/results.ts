@@ -10,13 +10,7 @@ import {
   scoresOfCombination,
 } from './combination.ts';
 import { evaluate, type EvaluatedMember, type Evaluation } from './evaluation.ts';
-import {
-  findingsIn,
-  readMembers,
-  type RunMembers,
-  type Split,
-  type UnusableMember,
-} from './members.ts';
+import { findingsIn, readMembers, type RunMembers, type Split, type UnusableMember } from './members.ts';
 import {
   evaluateOutOfFold,
   type FoldedMember,
