@@ -18,22 +18,31 @@ export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
-  drawScanExplanation,
-  type ExplainedScan,
-  explainRun,
-  type ExplainRunOptions,
-  type MemberExplanation,
-  type ScanExplanation,
-  type ScanMaps,
-  type SliceScore,
-} from './results/explanation.ts';
+  deviceOption,
+  engineOption,
+  positive,
+  scanDeadlineOption,
+  valuesOption,
+  wholeFrom,
+  wholeNumber,
+} from './command-options.ts';
+export { drawScanExplanation } from './explanation/drawing.ts';
+export { explainFile, type ExplainFileOptions, type UnexplainedScan } from './explanation/explain-file.ts';
+export { explainRun, type ExplainRunOptions } from './explanation/explain-run.ts';
+export type {
+  ExplainedScan,
+  MemberExplanation,
+  ScanExplanation,
+  ScanMaps,
+  SliceScore,
+} from './explanation/explanation.ts';
+export { explanationFigure, type FigurePicture } from './explanation/explanation-figure.ts';
 export {
   explanationsFolder,
   readExplanations,
   type StoredExplanation,
   writeExplanation,
-} from './results/explanation-files.ts';
-export { explanationFigure, type FigurePicture } from './results/explanation-figure.ts';
+} from './explanation/explanation-files.ts';
 export {
   type FoldedMember,
   groupsOf,
@@ -58,6 +67,7 @@ export { type UnusableMember, type UsableMember } from './results/members.ts';
 export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
+export { readScans } from './run-records.ts';
 export { classesOf, isChosen, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
@@ -226,7 +236,6 @@ export {
   type Ensemble,
   openEnsemble,
   type OpenEnsembleOptions,
-  openLoaded,
   type PredictOptions,
   type ScanSource,
 } from './prediction/ensemble.ts';

@@ -1,5 +1,6 @@
 // The results of a run: its members' probabilities, checked against the run's scans, scored, submitted and written as tables.
 import { UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { mapConcurrent } from '@ct-ensemble/data';
 import {
   type ChosenCombination,
   type ChosenSubmissions,
@@ -9,13 +10,7 @@ import {
   scoresOfCombination,
 } from './combination.ts';
 import { evaluate, type EvaluatedMember, type Evaluation } from './evaluation.ts';
-import {
-  findingsIn,
-  readMembers,
-  type RunMembers,
-  type Split,
-  type UnusableMember,
-} from './members.ts';
+import { findingsIn, readMembers, type RunMembers, type Split, type UnusableMember } from './members.ts';
 import {
   evaluateOutOfFold,
   type FoldedMember,
@@ -123,12 +118,12 @@ export async function evaluateResults(
 }
 
 async function failuresOf(run: string, members: readonly string[]): Promise<RunEvaluation['failures']> {
-  const failures = members.map(async (member) => {
+  const failures = await mapConcurrent(members, 16, async (member) => {
     // A failed.json that cannot be read is no reason to score nothing.
     const reason = (await readFailed(run, member).catch(() => undefined))?.reason;
     return reason === undefined ? [] : [{ member, reason }];
   });
-  return (await Promise.all(failures)).flat();
+  return failures.flat();
 }
 
 function nothingToScore(run: string, unusable: readonly UnusableMember[]): UserError {

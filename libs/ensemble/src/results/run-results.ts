@@ -1,6 +1,7 @@
 // What is known of a finished or unfinished run, for programs that evaluate it in their own way: the plan, the checked
 // probabilities, how each member was trained, and the scans with their patients and folds.
 import { UserError } from '@ct-ensemble/core';
+import { mapConcurrent } from '@ct-ensemble/data';
 import { type Plan, readPlan } from '../run/plan.ts';
 import { type ConfigRecord, type DoneRecord, readConfig, readDone } from '../run-records.ts';
 import { readFailed } from '../run-status.ts';
@@ -50,8 +51,7 @@ export async function readRunResults(run: string): Promise<RunResults> {
   const scans = await readRunScans(run, plan);
   const members = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
   const findings = findingsIn(members.usable);
-  const training: MemberResults[] = [];
-  for (const { name } of plan.members) training.push(await memberResults(run, name));
+  const training = await mapConcurrent(plan.members, 16, ({ name }) => memberResults(run, name));
   const { scans: listed, counts, findings: found } = scans.dataset;
   return {
     plan,

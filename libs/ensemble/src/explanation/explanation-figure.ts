@@ -21,7 +21,9 @@ export function explanationFigure(
 ): string {
   const { scan, explained, method, slices, members } = explanation;
   const rows = slices.slice(0, most).map(({ position, file, score }) => {
-    const cells = [file ?? '–', score.toFixed(3).replace('-', '−')].map((cell) => `<td>${escapeHtml(cell)}</td>`);
+    const cells = [file ?? '–', score.toFixed(3).replace('-', '−')].map(
+      (cell) => `<td>${escapeHtml(cell)}</td>`,
+    );
     return `<tr><th scope="row">${position}</th>${cells.join('')}</tr>`;
   });
   const who = members.length === 1 ? members[0]!.member : `mean of ${members.length} members`;
