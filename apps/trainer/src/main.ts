@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Runs the trainer's command line.
-import { runProgram } from '@ct-ensemble/core';
-import { trainerProgram } from './program.ts';
+// Starts the trainer's command line.
+import { holdSignals } from './terminal/job-signals.ts';
 
-await runProgram(trainerProgram());
+// The rest is loaded afterwards, which takes seconds on a busy machine: a job's signals must not end the process before.
+if (process.argv[2] === 'member') holdSignals();
+await import('./run-trainer.ts');

@@ -195,6 +195,14 @@ export function checkpointMinutesOption(): Option {
     .default(5);
 }
 
+/** Of a command that trains one member. */
+export function memberDevicesOption(): Option {
+  return new Option(
+    '--devices <device>',
+    'device of the member: gpu (the first GPU that the job may use), gpu:1, cpu:2 (two CPU threads) or auto',
+  ).default('auto');
+}
+
 export function deviceOption(): Option {
   return new Option(
     '--device <device>',

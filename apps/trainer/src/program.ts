@@ -3,12 +3,15 @@ import { Command } from 'commander';
 import { allMembersCommand } from './commands/all-members.ts';
 import { dashboardCommand } from './commands/dashboard.ts';
 import { filterCommand } from './commands/filter.ts';
+import { logsCommand } from './commands/logs.ts';
+import { memberCommand } from './commands/member.ts';
 import { planCommand } from './commands/plan.ts';
 import { predictCommand } from './commands/predict.ts';
 import { prepareCommand } from './commands/prepare.ts';
 import { previewCommand } from './commands/preview.ts';
 import { segmenterCommand } from './commands/segmenter.ts';
 import { statusCommand } from './commands/status.ts';
+import { stopCommand } from './commands/stop.ts';
 
 export function trainerProgram(): Command {
   const program = new Command('trainer').description(
@@ -16,8 +19,11 @@ export function trainerProgram(): Command {
   );
   for (const command of [
     allMembersCommand,
+    memberCommand,
     planCommand,
     statusCommand,
+    logsCommand,
+    stopCommand,
     dashboardCommand,
     predictCommand,
     prepareCommand,

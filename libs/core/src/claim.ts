@@ -7,6 +7,7 @@
 //
 // A holder on this machine is checked by pid and start time. A holder that cannot be checked (another host, another
 // pid namespace) is dead if its file has not been rewritten for the time of the lease, as the starter itself observes.
+// With `newest` a claim is taken over from whoever holds it, alive or not. What is written then needs the claim: see fence.ts.
 // All ages are differences of two times that the file system set: clocks of hosts are never compared.
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -16,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf, messageOf, UserError } from './errors.ts';
+import { lowerFence, raiseFence } from './fence.ts';
 import { ownIdentity, pidExists, type ProcessState, programOf, stateOf } from './process-identity.ts';
 
 export interface ClaimOptions {
@@ -23,6 +25,16 @@ export interface ClaimOptions {
   heartbeat?: number;
   /** Seconds without a heartbeat after which a holder that cannot be checked counts as dead. Default 60. */
   lease?: number;
+  /**
+   * Takes the claim over at once from whoever holds it, and fences the folder: as soon as a still newer start owns it, this
+   * process, its threads and its child processes write nothing there any more. Only one fence at a time. Default: false.
+   */
+  newest?: boolean;
+  /**
+   * With `newest`: a holder whose order is greater is newer than this start, whenever it claimed the folder. Numbers are
+   * compared one after the other, a missing one counts as 0. Without an order, or with equal ones, the last claim is the newest.
+   */
+  order?: readonly number[];
   /** The advice that ends a refusal. */
   remedy?: string;
   /** Receives one line before this process waits to see whether a holder that cannot be checked still runs. */
@@ -46,8 +58,6 @@ export interface Claim extends AsyncDisposable {
 
 const claimName = '.claim';
 const longestClaim = 65536;
-/** Seconds after which a starter stops waiting for others that are taking over the same dead claim. */
-const patience = 20;
 
 const recordSchema = z.object({
   host: z.string(),
@@ -60,7 +70,11 @@ const recordSchema = z.object({
   claimedAt: z.string(),
   command: z.string(),
   lease: z.number().positive(),
+  order: z.array(z.number()).optional(),
 });
+
+/** The folder is claimed by another process, or already by this one. */
+export class ClaimedError extends UserError {}
 
 /** A claim as it lies on disk; without `record` and `legacyPid` its content cannot be understood. */
 interface FoundClaim {
@@ -80,6 +94,8 @@ interface OwnClaim {
   temporary: string;
   size: number;
   lease: number;
+  /** Takes a claim over unless its order is greater. */
+  newest?: { order: readonly number[] | undefined } | undefined;
   /** The file system's time at which it was written, in nanoseconds. */
   written: bigint;
   /** Seconds since it was written, by this process's own clocks. */
@@ -104,9 +120,11 @@ interface Observed {
 
 /**
  * Claims the folder for this process by the file `.claim` in it; the folder is made if missing. A dead claim is taken
- * over: at once if its process ran on this machine and has ended, otherwise after its lease was watched to expire.
+ * over: at once if its process ran on this machine and has ended, otherwise after its lease was watched to expire. With `newest`
+ * any claim is.
  *
- * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
+ * @throws ClaimedError if another process, or this one, holds the claim.
+ * @throws UserError if the folder cannot be written.
  */
 export async function claimFolder(folder: string, options: ClaimOptions = {}): Promise<Claim> {
   const { heartbeat = 10, lease = 60, signal } = options;
@@ -114,15 +132,22 @@ export async function claimFolder(folder: string, options: ClaimOptions = {}): P
     throw new RangeError(`a lease of ${lease} s is shorter than two heartbeats of ${heartbeat} s`);
   const file = join(folder, claimName);
   const observed: Observed = { expired: new Set(), beating: new Set() };
+  const newest = options.newest ? { order: options.order } : undefined;
+  // A take-over file of another host is taken over only after its lease.
+  const patience = newest === undefined ? 20 : 20 + 3 * lease;
   try {
     await mkdir(folder, { recursive: true });
     for (let retrying: number | undefined; ;) {
       signal?.throwIfAborted();
       const present = await readClaim(file);
       // Most starters are refused here, before they write anything.
-      if (present?.record !== undefined && (await stateOf(present.record)) === 'alive')
+      if (
+        present?.record !== undefined &&
+        !yieldsTo(newest, present.record) &&
+        (await stateOf(present.record)) === 'alive'
+      )
         throw await refusal(folder, present, { own: { written: present.modified, lease }, options });
-      const own = await writeOwn(folder, lease);
+      const own = await writeOwn(folder, { lease, newest });
       let outcome: Outcome;
       try {
         outcome = await take(file, own, observed);
@@ -130,6 +155,7 @@ export async function claimFolder(folder: string, options: ClaimOptions = {}): P
           const handle = await openOwn(file, own.id);
           if (handle !== undefined) {
             await sweep(own).catch(() => {}); // The claim is valid with or without what others left.
+            if (newest) raiseFence({ folder, file, nonce: own.id });
             return new HeldClaim(file, own, { heartbeat, handle, onLost: options.onLost });
           }
           outcome = { kind: 'retry' };
@@ -168,7 +194,8 @@ async function take(file: string, own: OwnClaim, observed: Observed): Promise<Ou
   const verdict = await judge(found, own, observed);
   if (verdict !== 'dead') return { kind: verdict, found };
   const takeover = takeoverFile(own.folder, found.id);
-  const permission = await take(takeover, own, observed);
+  // A take-over that is under way, or a release, is waited for.
+  const permission = await take(takeover, { ...own, newest: undefined }, observed);
   // Whoever holds the take-over file is about to hold the claim.
   if (permission.kind === 'held') return { kind: 'retry', found: permission.found };
   if (permission.kind !== 'taken') return permission;
@@ -224,11 +251,15 @@ async function copyExclusive(temporary: string, name: string): Promise<boolean> 
 
 const takeoverFile = (folder: string, id: string) => join(folder, `${claimName}.after-${id}`);
 
-async function writeOwn(folder: string, lease: number): Promise<OwnClaim> {
+async function writeOwn(
+  folder: string,
+  { lease, newest }: Pick<OwnClaim, 'lease' | 'newest'>,
+): Promise<OwnClaim> {
   const identity = await ownIdentity();
   const nonce = randomBytes(16).toString('hex');
   const command = process.argv.join(' ').slice(0, 400);
-  const record = { ...identity, nonce, claimedAt: new Date().toISOString(), command, lease };
+  const order = newest?.order && { order: newest.order };
+  const record = { ...identity, nonce, claimedAt: new Date().toISOString(), command, lease, ...order };
   const text = Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
   const temporary = join(folder, `${claimName}.${nonce}.tmp`);
   const [monotonic, wall] = [performance.now(), Date.now()];
@@ -240,7 +271,7 @@ async function writeOwn(folder: string, lease: number): Promise<OwnClaim> {
       const written = (await handle.stat({ bigint: true })).mtimeNs;
       // The wall clock counts the time in which the machine was suspended, which the monotonic one does not.
       const age = () => Math.max(performance.now() - monotonic, Date.now() - wall) / 1000;
-      return { id: nonce, folder, temporary, size: text.length, lease, written, age };
+      return { id: nonce, folder, temporary, size: text.length, lease, written, age, newest };
     } finally {
       await handle.close();
     }
@@ -306,6 +337,7 @@ async function judge(
   own: OwnClaim,
   observed: Observed,
 ): Promise<'dead' | 'held' | 'watch'> {
+  if (yieldsTo(own.newest, found.record)) return 'dead';
   if (found.legacyPid !== undefined) return (await mayBeOlderVersion(found)) ? 'held' : 'dead';
   const state: ProcessState = found.record === undefined ? 'unknown' : await stateOf(found.record);
   if (state === 'dead') return 'dead';
@@ -315,6 +347,16 @@ async function judge(
   if (Math.abs(silence(found, own)) < leaseOf(found, own)) return 'held';
   const booted = Date.now() - uptime() * 1000;
   return state === 'rebooted' && Number(found.modified / 1_000_000n) < booted ? 'dead' : 'watch';
+}
+
+/** Whether this start takes the claim over whoever holds it. */
+function yieldsTo(newest: OwnClaim['newest'], record: FoundClaim['record']): boolean {
+  if (newest === undefined || (record !== undefined && heldHere.has(record.nonce))) return false;
+  const [own, held] = [newest.order, record?.order];
+  if (own === undefined || held === undefined) return true;
+  const places = Math.max(own.length, held.length);
+  const differences = Array.from({ length: places }, (_, i) => (own[i] ?? 0) - (held[i] ?? 0));
+  return (differences.find((difference) => difference !== 0) ?? 0) >= 0;
 }
 
 /** Seconds since the claim's last heartbeat, by the file system's clock. */
@@ -343,14 +385,14 @@ async function refusal(
   if (legacyPid !== undefined) {
     const { command } = await programOf(legacyPid);
     const running = command === null ? '' : ` (${command.slice(0, 200)})`;
-    return new UserError(
+    return new ClaimedError(
       `an earlier version of this program left a claim that names process ${legacyPid}; a process of this number` +
         `${running} runs, but it may be an unrelated one`,
       { file: folder, remedy: `if that process does not work in this folder, delete ${found.file}` },
     );
   }
   if (record === undefined)
-    return new UserError(
+    return new ClaimedError(
       `its claim cannot be understood and was written ${seconds} s ago, perhaps by a process that is just starting`,
       {
         file: folder,
@@ -359,7 +401,7 @@ async function refusal(
     );
   const state = await stateOf(record);
   if (record.pid === process.pid && state === 'alive')
-    return new UserError(`this process (${record.pid}) has already claimed the folder`, {
+    return new ClaimedError(`this process (${record.pid}) has already claimed the folder`, {
       file: folder,
       remedy: 'release the first claim before the second',
     });
@@ -368,7 +410,7 @@ async function refusal(
     state === 'alive'
       ? ''
       : `; if it has ended already, start again when its last heartbeat is ${record.lease} s old`;
-  return new UserError(`another process is at work in this folder: ${holder(record)}${beat}`, {
+  return new ClaimedError(`another process is at work in this folder: ${holder(record)}${beat}`, {
     file: folder,
     remedy: `${remedy}${expiry}`,
   });
@@ -392,14 +434,18 @@ export interface ClaimHolder {
 }
 
 /**
- * Who holds the claim of a folder, for display; undefined if nobody does. Decide nothing by it: only `claimFolder` does.
+ * Who holds the claim of a folder; undefined if nobody does. `now` is the present time of the file system in milliseconds since
+ * 1970, such as that of a file just written; by default it is this machine's, which may differ: decide nothing by it then.
  * @throws UserError if the claim cannot be read.
  */
-export async function claimHolder(folder: string): Promise<ClaimHolder | undefined> {
+export async function claimHolder(
+  folder: string,
+  { now = Date.now() }: { now?: number } = {},
+): Promise<ClaimHolder | undefined> {
   const found = await readClaim(join(folder, claimName));
   if (found === undefined) return undefined;
   const { record, legacyPid, modified } = found;
-  const isFresh = Math.abs(Date.now() - Number(modified / 1_000_000n)) < (record?.lease ?? 60) * 1000;
+  const isFresh = Math.abs(now - Number(modified / 1_000_000n)) < (record?.lease ?? 60) * 1000;
   const state = record === undefined ? 'unknown' : await stateOf(record);
   return {
     pid: record?.pid ?? legacyPid ?? null,
@@ -472,6 +518,9 @@ async function isOfDeadProcess(file: string): Promise<boolean> {
   return found?.record !== undefined && (await stateOf(found.record)) === 'dead';
 }
 
+/** Nonces of the claims that this process holds. */
+const heldHere = new Set<string>();
+
 class HeldClaim implements Claim {
   readonly file: string;
   private readonly own: OwnClaim;
@@ -495,6 +544,7 @@ class HeldClaim implements Claim {
     this.handle = about.handle;
     this.heartbeat = about.heartbeat;
     this.onLost = about.onLost;
+    heldHere.add(own.id);
     this.schedule();
   }
 
@@ -567,9 +617,12 @@ class HeldClaim implements Claim {
     await this.beating;
     try {
       if (!this.lost.aborted) await this.remove();
+      // Whoever has lost a claim must not write there later either.
+      if (this.own.newest && !this.lost.aborted) lowerFence({ nonce: this.own.id });
     } catch (error) {
       throw folderError(error, this.file);
     } finally {
+      heldHere.delete(this.own.id);
       await this.handle.close();
     }
   }
@@ -579,7 +632,7 @@ class HeldClaim implements Claim {
     const { folder, id, lease } = this.own;
     const isOwn = async () => (await readClaim(this.file))?.id === id;
     if (!(await isOwn())) return;
-    const guard = await writeOwn(folder, lease).catch((error: unknown) => {
+    const guard = await writeOwn(folder, { lease }).catch((error: unknown) => {
       if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT') return undefined;
       throw error;
     });

@@ -1,9 +1,10 @@
 // Reads JSON, hashes files, and writes files atomically: to a temporary name, which is synced and then renamed.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { asUserError, codeOf, messageOf, UserError } from './errors.ts';
+import { fenced, requireFence } from './fence.ts';
 import { ownTag, stateOfTag } from './process-identity.ts';
 import { MAX_BYTES, readRegularText, regularFileChunks } from './regular-files.ts';
 
@@ -14,12 +15,14 @@ import { MAX_BYTES, readRegularText, regularFileChunks } from './regular-files.t
  *
  * @throws {UserError} that names the file if it cannot be written: a full or read-only disk, a missing right, a folder in
  * its place. Nothing is left of the new content then.
+ * @throws {LostClaimError} if the folder is fenced and another process owns its claim: see fence.ts.
  */
 export async function writeFileAtomic(
   path: string,
   content: string | Uint8Array | readonly Uint8Array[],
   { sync = true }: { sync?: boolean } = {},
 ) {
+  requireFence(path);
   const folder = dirname(path);
   const nonce = randomBytes(4).toString('hex');
   const temporary = join(folder, `.${basename(path)}.${await ownTag()}-${nonce}.tmp`);
@@ -38,9 +41,10 @@ export async function writeFileAtomic(
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await fenced.rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // The first error is the one to report.
+    requireFence(path); // The new owner of a fenced folder deletes temporary files of earlier ones.
     throw writeError(error, path);
   }
   if (sync) await syncFolder(folder);
@@ -62,16 +66,22 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 /**
  * Deletes the temporary files that killed processes left in the folder (not in folders below it): at once if the writer
- * ran on this machine and has ended, after a day if it cannot be checked. With `isIdle` all are deleted: the caller knows that
- * nothing writes in the folder. Returns how many were deleted. Files that cannot be deleted and a missing folder are ignored.
+ * ran on this machine and has ended, after a day if it cannot be checked. With `of: 'this-process'` also those of this process
+ * are deleted: the caller knows that it writes nothing in the folder. With `of: 'all'` all are deleted: no other process
+ * may write there. Returns how many were deleted. Files that cannot be deleted and a missing folder are ignored.
  */
-export async function sweepTemporaryFiles(folder: string, { isIdle = false } = {}): Promise<number> {
+export async function sweepTemporaryFiles(
+  folder: string,
+  { of = 'dead' }: { of?: 'dead' | 'this-process' | 'all' } = {},
+): Promise<number> {
   let deleted = 0;
   for (const name of await readdir(folder).catch(() => [])) {
     const writer = temporaryName.exec(name)?.[1];
     if (writer === undefined) continue;
     const file = join(folder, name);
-    const state = isIdle ? 'dead' : writer.includes('-') ? await stateOfTag(writer) : 'unknown';
+    const isOwn = of === 'this-process' && writer === (await ownTag());
+    const state =
+      of === 'all' || isOwn ? 'dead' : writer.includes('-') ? await stateOfTag(writer) : 'unknown';
     const about = await stat(file).catch(() => undefined);
     if (about === undefined || state === 'alive') continue;
     if (state !== 'dead' && Math.abs(Date.now() - about.mtimeMs) < dayMs) continue;

@@ -1,6 +1,14 @@
 // Randomness, files, claims and errors: used by every other package of the project.
-export { type Claim, claimFolder, type ClaimHolder, claimHolder, type ClaimOptions } from './claim.ts';
+export {
+  type Claim,
+  ClaimedError,
+  claimFolder,
+  type ClaimHolder,
+  claimHolder,
+  type ClaimOptions,
+} from './claim.ts';
 export { asUserError, codeOf, messageOf, UserError, type UserErrorOptions } from './errors.ts';
+export { fenced, LostClaimError, requireFence } from './fence.ts';
 export * as fields from './fields.ts';
 export { readJson, sha256OfFile, sweepTemporaryFiles, writeFileAtomic, writeJson } from './files.ts';
 export { escapeHtml } from './html.ts';

@@ -62,7 +62,48 @@ export { type Expectation, expectMembers, requireMemory } from './planning/expec
 export { planRun, type PlanRunOptions } from './planning/plan-run.ts';
 export { planText } from './planning/plan-text.ts';
 export { knownProbe, probe, type Probe } from './planning/probe.ts';
+export { clusterJob, type ClusterJob } from './cluster/job.ts';
+export {
+  requireMember,
+  startMember,
+  type StartMemberOptions,
+  type StartOutcome,
+} from './cluster/member-start.ts';
+export { type MemberStart, readStarts } from './cluster/starts.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
+export { ownClaimPid } from './claim-pid.ts';
+export { openMembers } from './cluster/open-members.ts';
+export {
+  explainReason,
+  isQueued,
+  type QueuedTask,
+  type SlurmQueue,
+  slurmQueue,
+  taskName,
+} from './cluster/queue.ts';
+export {
+  checkArgument,
+  type ClusterOptions,
+  clusterSettings,
+  type ClusterSettings,
+  memoryBytes,
+  parseSite,
+  readSite,
+  timeSeconds,
+} from './cluster/settings.ts';
+export {
+  dryRunJobs,
+  type JobRecord,
+  jobsOf,
+  type PlannedJob,
+  readJobRecords,
+  slurmFolder,
+  slurmLogsFolder,
+  submitJobs,
+  type SubmitJobsOptions,
+  type SubmittedJob,
+  type SubmittedJobs,
+} from './cluster/jobs.ts';
 export { classTable, type DatasetChoice } from './run/dataset.ts';
 export { deviceName, divideGpuMemory, parseDevices, slotsOf, thisMachine } from './run/devices.ts';
 export { type ExportedEnsemble, type ExportOptions } from './export/exported-members.ts';
@@ -92,6 +133,8 @@ export {
 export { withNetworks } from './run/networks.ts';
 export { type MemberPlan, type Plan, readPlan } from './run/plan.ts';
 export {
+  type CheckedRun,
+  checkRun,
   openRecipe,
   requirePretrained,
   requirePublished,
@@ -125,6 +168,7 @@ export {
   progressFile,
   rotatedLogFile,
   splitsFile,
+  startsFile,
   submissionFolder,
 } from './run-folder.ts';
 export {
@@ -143,6 +187,7 @@ export {
   type SubmissionResult,
   submitRun,
 } from './results/results.ts';
+export { type ClusterJobState, clusterReader, type ClusterState } from './watching/cluster.ts';
 export { type EpochLine } from './watching/history.ts';
 export {
   isActive,

@@ -6,17 +6,19 @@
 //   scans.msgpack          the prepared scans, as coordinator and workers hand them on
 //   coordinator.json       what the coordinator does: devices, members on them, members that wait
 //   members/NAME/          config.json, history.jsonl, checkpoints/, probabilities/, tensorboard/, progress.json, log.txt,
-//                          then done.json or failed.json
+//                          then done.json or failed.json; on a cluster .claim and starts.jsonl
 //   submissions/NAME/      one CSV file a class; submissions/summary.json lists them
 //   predictions/NAME.csv   probabilities and predicted class of every scan of a submission
-import { readdir } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Claim,
   claimFolder,
+  claimHolder,
   type ClaimOptions,
   printableLines,
   sweepTemporaryFiles,
+  UserError,
   writeFileAtomic,
 } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
@@ -45,6 +47,8 @@ export const rotatedLogFile = (run: string, member: string) => join(memberFolder
 /** TensorBoard's event file of a member. */
 export const tensorboardFolder = (run: string, member: string) =>
   join(memberFolder(run, member), 'tensorboard');
+/** One line for each start of the member as a job of a cluster. */
+export const startsFile = (run: string, member: string) => join(memberFolder(run, member), 'starts.jsonl');
 export const coordinatorFile = (run: string) => join(run, 'coordinator.json');
 export const probabilitiesFile = (run: string, member: string, split: 'val' | 'test') =>
   join(memberFolder(run, member), 'probabilities', `${split}.json`);
@@ -75,7 +79,8 @@ export async function writeScans(run: string, scans: readonly MemberScans[]) {
  * see claimFolder. Waiting, and the loss of the claim, are reported on standard error unless the options say otherwise.
  * Processes that a killed coordinator left at members are ended, and temporary files that killed processes left are deleted.
  *
- * @throws UserError if another process, or this one, holds the claim, or if the folder cannot be written.
+ * @throws UserError if another process, or this one, holds the claim, if jobs of a cluster train members of the run, or if the
+ * folder cannot be written.
  */
 export async function claimRun(run: string, options: ClaimOptions = {}): Promise<Claim> {
   const claim = await claimFolder(run, {
@@ -84,9 +89,34 @@ export async function claimRun(run: string, options: ClaimOptions = {}): Promise
     onLost: ({ message }) => console.error(printableLines(message)),
     ...options,
   });
-  await endLeftProcesses(join(run, 'members'));
-  for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
+  try {
+    await refuseMemberJobs(run, claim);
+    await endLeftProcesses(join(run, 'members'));
+    for (const folder of await foldersOf(run)) await sweepTemporaryFiles(folder);
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
   return claim;
+}
+
+/**
+ * A member's folder has a claim of its own only while a job of a cluster trains the member. A job claims it first and then looks at
+ * the run's claim, and whoever claims the run looks at the members' claims afterwards: one of the two finds the other.
+ */
+async function refuseMemberJobs(run: string, claim: Claim) {
+  const now = (await stat(claim.file)).mtimeMs;
+  const jobs: string[] = [];
+  for (const member of await readdir(join(run, 'members')).catch(() => [])) {
+    const holder = await claimHolder(memberFolder(run, member), { now });
+    if (holder?.isAlive) jobs.push(`${member} (process ${holder.pid} on ${holder.host})`);
+    else if (holder !== undefined) await rm(join(memberFolder(run, member), '.claim'), { force: true });
+  }
+  if (jobs.length > 0)
+    throw new UserError(`jobs of a cluster train members of this run: ${jobs.join(', ')}`, {
+      file: run,
+      remedy: `wait until they have ended, or stop them with nx run trainer:stop -- --run ${run}`,
+    });
 }
 
 /** The folders of a run, or of a slice network's training, in which files are written. */
@@ -106,8 +136,7 @@ const foldersOfMember = (folder: string) => [
   join(folder, 'probabilities'),
 ];
 
-/** Deletes the temporary files that an attempt left which was ended while it wrote. Nothing may write in the member's folder. */
-export async function sweepMember(run: string, member: string) {
-  for (const folder of foldersOfMember(memberFolder(run, member)))
-    await sweepTemporaryFiles(folder, { isIdle: true });
+/** Deletes the temporary files that an attempt of this process left which was ended while it wrote. */
+export async function sweepMember(run: string, member: string, of: 'this-process' | 'all' = 'this-process') {
+  for (const folder of foldersOfMember(memberFolder(run, member))) await sweepTemporaryFiles(folder, { of });
 }

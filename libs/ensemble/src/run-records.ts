@@ -46,6 +46,7 @@ const configSchema = z.looseObject({
   engine: z.string(),
   node: z.string(),
   pretrained: z.unknown().optional(),
+  training: z.looseObject({ accumulate: z.int().positive().optional() }).optional(),
   /** Absent in runs of earlier versions. */
   history: z.array(environmentSchema).optional(),
 });

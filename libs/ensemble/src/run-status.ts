@@ -1,7 +1,7 @@
 // The files that make a running or finished run readable from outside: the coordinator's state, each member's progress, failure
 // and log. They inform people and programs; no training depends on them.
-import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
-import { writeFileAtomic, writeJson } from '@ct-ensemble/core';
+import { mkdir, stat } from 'node:fs/promises';
+import { fenced, requireFence, writeFileAtomic, writeJson } from '@ct-ensemble/core';
 import { z } from 'zod';
 import { readRecord } from './json-record.ts';
 import {
@@ -37,6 +37,8 @@ export const progressSchema = z.object({
   /** As in `--devices`. */
   device: z.string(),
   isolation: z.enum(isolations),
+  /** The job of a cluster that trains the member, such as `12_3` (task 3 of array 12); absent: none does. */
+  job: z.string().optional(),
   /** Process in which the member runs or ran. */
   pid: z.int().positive(),
   host: z.string(),
@@ -144,8 +146,12 @@ export async function appendLog(
   text: string,
 ) {
   const file = logFile(run, member);
+  requireFence(file);
   await mkdir(memberFolder(run, member), { recursive: true });
   const { size } = await stat(file).catch(() => ({ size: 0 }));
-  if (size > maxLogBytes) await rename(file, rotatedLogFile(run, member));
-  await appendFile(file, `${new Date().toISOString()} ${level} ${text.trimEnd().replaceAll('\n', '\n  ')}\n`);
+  if (size > maxLogBytes) await fenced.rename(file, rotatedLogFile(run, member));
+  await fenced.appendFile(
+    file,
+    `${new Date().toISOString()} ${level} ${text.trimEnd().replaceAll('\n', '\n  ')}\n`,
+  );
 }

@@ -1,10 +1,9 @@
 // The files of a training's checkpoints: how one takes the place of another, and how they are written, at the ends of epochs and
 // inside epochs, there while the training goes on.
-import { codeOf, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { codeOf, fenced, messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import type { Optimizer } from '@ct-ensemble/engine';
 import { digestedParts, encodeSafetensors, type Metadata, type Parameters } from '@ct-ensemble/models';
 import { existsSync } from 'node:fs';
-import { copyFile, link, rename, rm } from 'node:fs/promises';
 import {
   bestCheckpoint,
   type CheckpointTensors,
@@ -33,7 +32,7 @@ export const stateText = (state: unknown) => `${JSON.stringify(state, null, 2)}\
 async function replaceLast(folder: string) {
   const last = lastCheckpoint(folder);
   if (existsSync(last)) await keepAs(previousCheckpoint(folder), last);
-  await rename(nextLastCheckpoint(folder), last);
+  await fenced.rename(nextLastCheckpoint(folder), last);
 }
 
 /**
@@ -43,32 +42,32 @@ async function replaceLast(folder: string) {
 export async function replaceBest(folder: string) {
   const best = bestCheckpoint(folder);
   if (existsSync(best)) await keepAs(previousBestCheckpoint(folder), best);
-  await rename(nextBestCheckpoint(folder), best);
+  await fenced.rename(nextBestCheckpoint(folder), best);
 }
 
 const noHardLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /** Gives a file a second name, which may be taken; on file systems without hard links the file is copied. */
 async function keepAs(name: string, file: string) {
-  await rm(name, { force: true });
+  await fenced.rm(name);
   try {
-    await link(file, name);
+    await fenced.link(file, name);
   } catch (error) {
     if (!noHardLinks.has(codeOf(error) ?? '')) throw error;
-    await copyFile(file, name);
+    await fenced.copyFile(file, name);
   }
 }
 
 /** The files that the trainings of earlier starts may have left and that no complete checkpoint is. */
 export async function removeIncomplete(folder: string) {
   const file = nextLastCheckpoint(folder);
-  if (existsSync(file)) await rm(file);
+  if (existsSync(file)) await fenced.rm(file);
 }
 
 /** Removes what is kept only for the case that the last checkpoint is damaged. */
 export async function removePrevious(folder: string) {
-  await rm(previousCheckpoint(folder), { force: true });
-  await rm(previousBestCheckpoint(folder), { force: true });
+  await fenced.rm(previousCheckpoint(folder));
+  await fenced.rm(previousBestCheckpoint(folder));
 }
 
 export interface CheckpointWriter {
@@ -131,7 +130,7 @@ export function openCheckpointWriter(options: {
         await thread.write(nextLastCheckpoint(folder), encodeSafetensors(tensors, complete));
         await replaceLast(folder);
         // The previous checkpoint names the same best one as this checkpoint.
-        await rm(previousBestCheckpoint(folder), { force: true });
+        await fenced.rm(previousBestCheckpoint(folder));
         await writeFileAtomic(stateFile(last), stateText(withInside({ state, inside })));
       };
       writing = write()
@@ -147,7 +146,7 @@ export function openCheckpointWriter(options: {
       if (best) {
         await replaceBest(folder);
         await writeFileAtomic(stateFile(bestCheckpoint(folder)), stateText(state));
-      } else await rm(previousBestCheckpoint(folder), { force: true });
+      } else await fenced.rm(previousBestCheckpoint(folder));
       await writeFileAtomic(stateFile(last), stateText(state));
     },
     async close() {

@@ -142,7 +142,7 @@ export interface CheckpointState {
  * Metadata field of the state in a checkpoint inside an epoch. It is another than that of the other checkpoints, so that
  * versions of this program that know only epochs refuse the file instead of taking it for the end of an epoch.
  */
-const INSIDE = 'state_inside_epoch';
+export const INSIDE = 'state_inside_epoch';
 
 /** The metadata of a checkpoint: the state, and digests of tensors and metadata. */
 export function metadataOf(

@@ -1,6 +1,7 @@
 // Training of one network: losses, optimizers, schedules, augmentations, the loop, checkpoints.
 export { augment, type DrawKey, drawAugmentation, type Draws } from './augmentations/augment.ts';
 export { bestCheckpoint, type EpochRecord, lastCheckpoint, type RunState } from './checkpoint.ts';
+export { type CheckpointPlace, lastCheckpointPlace } from './checkpoint-place.ts';
 export { canExtend } from './extend.ts';
 export { readEpochSeconds } from './history.ts';
 export type { Augmentation } from './augmentations/index.ts';

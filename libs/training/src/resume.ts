@@ -1,7 +1,6 @@
 // Resuming: the checkpoints must belong to this training and to each other, and the files beside them follow from the state.
-import { UserError } from '@ct-ensemble/core';
+import { fenced, UserError } from '@ct-ensemble/core';
 import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -141,7 +140,7 @@ async function readLast<Epoch, Best extends BoundBest>(
   });
   if (!hasNoBestYet(previous!) && !(await restoreBest(options, previous!.state)))
     throw unusable(`the best checkpoint of epoch ${(previous!.state.best?.epoch ?? 0) + 1}, which it names, is missing or damaged`); // prettier-ignore
-  await rename(before, file);
+  await fenced.rename(before, file);
   const { state, inside } = previous!;
   const place = inside === undefined ? '' : ` and ${inside.steps} steps of the next one`;
   options.onWarning(
@@ -165,7 +164,7 @@ async function restoreBest<Epoch, Best extends BoundBest>(
   const [file, kept] = [bestCheckpoint(options.folder), previousBestCheckpoint(options.folder)];
   if (await isBest(file)) return true;
   if (!(await isBest(kept))) return false;
-  await rename(kept, file);
+  await fenced.rename(kept, file);
   return true;
 }
 
@@ -183,7 +182,7 @@ async function adoptNextBest<Epoch, Best extends BoundBest>(
   });
   if (next !== undefined && next.sha256 === best?.sha256 && next.state.best?.epoch === best.epoch)
     await replaceBest(options.folder);
-  else await rm(file);
+  else await fenced.rm(file);
 }
 
 /**

@@ -17,11 +17,12 @@ import {
   splitsFile,
   tensorboardWriter,
   type PreparedRun,
+  type Recipe,
   type TestTimeAugmentation,
   trainMembers,
 } from '@ct-ensemble/ensemble';
 import { makePhantoms } from '@ct-ensemble/phantoms';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type ClaimedWork, claimedWork } from '../claimed-work.ts';
 import {
   addDatasetOptions,
@@ -44,12 +45,19 @@ import {
   valuesOption,
   volumesOption,
 } from '../options.ts';
+import {
+  addSlurmOptions,
+  refuseSlurmOptions,
+  slurmDevice,
+  type SlurmOptions,
+  submitToSlurm,
+} from '../slurm.ts';
 import { plan } from './plan.ts';
 import { type Dashboard, openDashboard } from '../dashboard/server.ts';
 import { memberDisplay } from '../terminal/members.ts';
 import { counter } from '../terminal/progress.ts';
 
-interface AllMembersOptions extends PreparationOptions, NumericsOptions {
+interface AllMembersOptions extends PreparationOptions, NumericsOptions, SlurmOptions {
   data?: string;
   recipe: string;
   /** No member starts from published weights. */
@@ -60,8 +68,11 @@ interface AllMembersOptions extends PreparationOptions, NumericsOptions {
   volumes?: string;
   isolation: Isolation;
   checkpointMinutes: number;
-  /** Prints the plan, and trains nothing. */
+  /** Prints the plan, or the scripts of the jobs, and trains nothing. */
   dryRun?: boolean;
+  /** Prepares the run, and trains nothing. */
+  prepareOnly?: boolean;
+  on: 'local' | 'slurm';
   /** Port of the live page, or whether there is one. */
   dashboard?: number | true;
 }
@@ -70,7 +81,7 @@ export function allMembersCommand(): Command {
   const command = new Command('all-members')
     .description('Trains every member of a recipe. Started again, it continues where it stopped.')
     .addOption(dataOption('folder of the data set', 'phantom scans, which are made first'));
-  return addDatasetOptions(command)
+  addDatasetOptions(command)
     .addOption(recipeOption('quick'))
     .addOption(fromScratchOption('start no member from published weights, whatever the recipe says'))
     .option('--run <dir>', 'folder of the run (default: runs/<name of the recipe>)')
@@ -85,12 +96,24 @@ export function allMembersCommand(): Command {
     .addOption(masksOption())
     .addOption(allowLeaksOption())
     .addOption(dashboardOption())
-    .option('--dry-run', 'print the plan as trainer:plan does, and train nothing')
+    .option(
+      '--dry-run',
+      'print the plan as trainer:plan does, or with --on slurm the scripts of the jobs, and train nothing',
+    )
+    .option('--prepare-only', 'prepare the run (plan, scans and volumes), and train nothing')
+    .addOption(
+      new Option(
+        '--on <where>',
+        'train on this machine, or submit a job for each member to a Slurm cluster and return',
+      )
+        .choices(['local', 'slurm'])
+        .default('local'),
+    )
     .action(async (options: AllMembersOptions) => {
       process.exitCode = await allMembers(options);
     });
   for (const option of numericsOptions()) command.addOption(option);
-  return command;
+  return addSlurmOptions(command);
 }
 
 /** Folder and seed of the phantom scans that are used when no data set is given. */
@@ -102,27 +125,19 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     throw new UserError('--labels names a table of scans, but there is no data set', {
       remedy: 'name the folder of the scans with --data',
     });
-  if (options.dryRun) return plan({ ...options, data: options.data ?? phantomsForPlan() });
+  const isLocal = options.on === 'local';
+  if (isLocal) refuseSlurmOptions(options);
+  if (options.dryRun && isLocal) return plan({ ...options, data: options.data ?? phantomsForPlan() });
   const recipe = await openRecipe(options.recipe, options);
   const run = options.run ?? join('runs', recipe.name);
   requirePretrained(recipe, run);
-  if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
   const store = options.volumes ?? join(cacheFolder(), 'volumes');
+  const start: Start = { recipe, run, store, devices: options.devices };
+  if (!isLocal) return onSlurm(options, start);
+  if (options.engine === 'tensorflow') await installTensorFlow({ log: print });
+  if (options.prepareOnly) return prepareOnly(options, start);
   return claimedWork(run, async (claimed) => {
-    const data = options.data ?? (await phantomScans());
-    const count = counter('Preparing volumes');
-    const prepared = await prepareRun({
-      data,
-      ...preparationChoice(options),
-      recipe,
-      run,
-      devices: options.devices,
-      engine: options.engine,
-      isolation: options.isolation,
-      store,
-      onProgress: ({ done, total, scan }) => count(done, total, scan),
-      signal: claimed.signal,
-    });
+    const prepared = await prepare(options, { ...start, claimed });
     const checkpointSeconds = 60 * options.checkpointMinutes;
     const { isolation, dashboard } = options;
     const page = dashboard === undefined ? undefined : await dashboardOf(run, dashboard);
@@ -131,6 +146,68 @@ async function allMembers(options: AllMembersOptions): Promise<number> {
     } finally {
       await page?.end();
     }
+  });
+}
+
+interface Start {
+  recipe: Recipe;
+  run: string;
+  /** Folder of the volume store. */
+  store: string;
+  devices: string;
+  /** Memory of a member that is trained elsewhere. */
+  memory?: number;
+}
+
+async function prepare(
+  options: AllMembersOptions,
+  { claimed, ...start }: Start & { claimed: ClaimedWork },
+): Promise<PreparedRun> {
+  const data = options.data ?? (await phantomScans());
+  const count = counter('Preparing volumes');
+  return prepareRun({
+    data,
+    ...preparationChoice(options),
+    ...start,
+    engine: options.engine,
+    isolation: options.isolation,
+    onProgress: ({ done, total, scan }) => count(done, total, scan),
+    signal: claimed.signal,
+  });
+}
+
+/** Prepares the run. Its members may be trained on another machine, so this one's memory is not asked for. */
+const prepareOnly = (options: AllMembersOptions, start: Start) =>
+  claimedWork(start.run, async (claimed) => {
+    const prepared = await prepare(options, { ...start, memory: Infinity, claimed });
+    describeRun(start.run, prepared);
+    print('The run is prepared.');
+    return 0;
+  });
+
+async function onSlurm(options: AllMembersOptions, start: Start): Promise<number> {
+  const { recipe, run, store } = start;
+  const { engine, dryRun = false, dashboard } = options;
+  if (options.prepareOnly || dashboard !== undefined)
+    throw new UserError(
+      `--on slurm does not work with --${options.prepareOnly ? 'prepare-only' : 'dashboard'}`,
+      {
+        remedy: options.prepareOnly ? 'use --prepare job or here' : 'use trainer:dashboard',
+      },
+    );
+  const device = slurmDevice(options.devices, engine);
+  const data = options.data ?? (dryRun ? phantomsForPlan() : await phantomScans());
+  // Nodes may have no network.
+  if (engine === 'tensorflow' && !dryRun) await installTensorFlow({ gpu: device === 'gpu:0', log: print });
+  return submitToSlurm({
+    ...options,
+    data,
+    recipeName: options.recipe,
+    recipe,
+    run,
+    device,
+    store,
+    prepareHere: () => prepareOnly({ ...options, data }, { ...start, devices: device }),
   });
 }
 

@@ -1,7 +1,13 @@
 // The command status: the state of a run from its files, whether it is being trained or not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { print, printable, printableLines } from '@ct-ensemble/core';
-import { type RunReader, runReader, type RunStatus } from '@ct-ensemble/ensemble';
+import {
+  type ClusterJobState,
+  isQueued,
+  type RunReader,
+  runReader,
+  type RunStatus,
+} from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
 import { isColoured, liveLines, terminalSize } from '../terminal/live.ts';
 import { memberTable, truncate, wholeLine } from '../terminal/member-table.ts';
@@ -50,7 +56,7 @@ async function watch(reader: RunReader, options: StatusOptions) {
         live.draw(statusLines(status, { width, height: height - 1, coloured: isColoured() }));
       } else if (options.json) console.log(JSON.stringify(status));
       else print(`${statusLines(status, { coloured: false }).join('\n')}\n`);
-      if (status.state !== 'running' && status.state !== 'busy') return;
+      if (!isUnderWay(status)) return;
       await sleep(WATCH_EVERY * 1000, undefined, { signal: stopped.signal }).catch(() => {});
       if (stopped.signal.aborted) return;
     }
@@ -59,6 +65,8 @@ async function watch(reader: RunReader, options: StatusOptions) {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
   }
 }
+
+const isUnderWay = ({ state }: RunStatus) => state === 'running' || state === 'busy' || state === 'queued';
 
 /** The state of a run as lines of text that fit into `width` and `height` characters. */
 export function statusLines(
@@ -75,13 +83,21 @@ export function statusLines(
   return [...whole, ...memberTable(members, { width, height: room, coloured })];
 }
 
-function runLine({ run, state, coordinator, missing }: RunStatus): string {
+function runLine({ run, state, coordinator, missing, jobs }: RunStatus): string {
   const where = printable(run);
+  if (jobs !== null && (state === 'running' || state === 'busy' || state === 'queued')) {
+    const line = jobsLine(jobs);
+    if (line !== '') return `${where}: ${line}`;
+  }
   const who = coordinator === null ? '' : `process ${coordinator.pid} on ${coordinator.host}`;
   const again = 'the same trainer:all-members command continues it';
   switch (state) {
     case 'running':
-      return `${where}: trained by ${who} since ${localTime(coordinator!.startedAt)}`;
+      return coordinator === null
+        ? `${where}: trained by jobs of a cluster`
+        : `${where}: trained by ${who} since ${localTime(coordinator.startedAt)}`;
+    case 'queued':
+      return `${where}: its jobs wait in the queue`;
     case 'busy':
       return `${where}: a command is at work in the folder, which trains no member at present`;
     case 'ended':
@@ -95,6 +111,28 @@ function runLine({ run, state, coordinator, missing }: RunStatus): string {
     default:
       return state satisfies never;
   }
+}
+
+/** The jobs that run or wait, such as `preparation: job 12 RUNNING on n1; members: 2 jobs run, 1 waits`. */
+function jobsLine(jobs: readonly ClusterJobState[]): string {
+  const live = jobs.filter(isQueued);
+  const single = (kind: ClusterJobState['kind'], name: string) =>
+    live
+      .filter((job) => job.kind === kind)
+      .map(({ job, state, reason, nodes }) =>
+        state === 'PENDING'
+          ? `${name}: job ${job} waits (${reason})`
+          : `${name}: job ${job} ${state} on ${nodes}`,
+      );
+  const members = live.filter(({ kind }) => kind === 'members');
+  const waiting = members.filter(({ state }) => state === 'PENDING').length;
+  return [
+    ...single('prepare', 'preparation'),
+    ...(members.length === 0
+      ? []
+      : [`members: ${members.length - waiting} jobs on nodes, ${waiting} waiting`]),
+    ...single('evaluate', 'evaluation'),
+  ].join('; ');
 }
 
 const localTime = (iso: string) => new Date(iso).toLocaleString('sv-SE');

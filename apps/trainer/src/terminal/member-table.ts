@@ -156,7 +156,7 @@ const GAP = 2;
 
 /** The reason is more useful than numbers that no longer change. */
 const replacesNumbers = ({ state, message }: MemberRow) =>
-  message !== null && (state === 'failed' || state === 'waiting-to-retry');
+  message !== null && (state === 'failed' || state === 'waiting-to-retry' || state === 'waiting');
 
 /** States in the order in which their members are folded: the least interesting first. */
 const foldedFirst: readonly MemberState[] = [

@@ -1,7 +1,7 @@
 // Trains the members of a run: gives them to the scheduler, runs each through a port, and keeps the files that say how it goes.
 import { existsSync } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
-import { messageOf, UserError } from '@ct-ensemble/core';
+import { stat } from 'node:fs/promises';
+import { fenced, messageOf, UserError } from '@ct-ensemble/core';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@ct-ensemble/engine';
 import { lastCheckpoint, type Progress } from '@ct-ensemble/training';
@@ -33,7 +33,7 @@ import type { SliceDraws } from './slice-draws.ts';
 import { statusFiles } from './status-files.ts';
 import type { TestTimeAugmentation } from './test-time-augmentation.ts';
 import { doneFile, memberFolder, sweepMember } from '../run-folder.ts';
-import { readAllScans, readDone, scansOf } from '../run-records.ts';
+import { readAllScans, readConfig, readDone, scansOf } from '../run-records.ts';
 import type { Isolation } from '../run-status.ts';
 
 export interface CoordinatorOptions {
@@ -51,6 +51,13 @@ export interface CoordinatorOptions {
   onEvent?: (event: MemberEvent) => void;
   /** Aborting asks every member to stop after its present step. */
   signal?: AbortSignal;
+  /**
+   * Trains this member alone, as a job of a cluster does: coordinator.json and plan.json, which are of the whole run, are not
+   * written. Default: all members of the plan.
+   */
+  only?: string;
+  /** The job of a cluster that trains the member, such as `12_3`. */
+  job?: string;
   /** Trains no member: only the missing probabilities of trained members are made. Default: false. */
   predictOnly?: boolean;
   /** With `predictOnly`: makes the missing probabilities with this test-time augmentation, too. Default: none. */
@@ -109,9 +116,10 @@ export interface MemberOutcome {
  * the others. A failed attempt is repeated as `schedule` says.
  */
 export async function trainMembers(options: CoordinatorOptions): Promise<MemberOutcome[]> {
-  const { run, plan, devices, signal, isolation = 'thread', clock = realClock } = options;
+  const { run, plan, devices, only, signal, isolation = 'thread', clock = realClock } = options;
+  const members = chosenMembers(options);
   const outcomes = new Map<string, MemberOutcome>();
-  const notes = new Map(plan.members.map(({ name }): [string, string[]] => [name, []]));
+  const notes = new Map(members.map(({ name }): [string, string[]] => [name, []]));
   const attempts = new Map<string, number>();
   const failures = new Map<string, MemberFailure>();
   const pace = paces(() => clock.now());
@@ -136,7 +144,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   };
   const { jobs, missing, missingAugmented, damaged } = await openMembers(options, report);
   const slots = slotsOf(devices);
-  const status = statusFiles({ run, isolation, slots, report });
+  const status = statusFiles({ run, isolation, slots, isWholeRun: only === undefined, report });
   for (const [member, error] of damaged) {
     status.failed(member, { failure: userFailure(error), attempt: 1, task: undefined });
     report({ member, kind: 'failed', reason: messageOf(error) });
@@ -169,6 +177,7 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
         }),
       attempt,
       isolation,
+      ...(options.job !== undefined && { job: options.job }),
       ...(options.checkpointSeconds !== undefined && { checkpointSeconds: options.checkpointSeconds }),
       // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
       worker: options.worker ?? fileURLToPath(new URL('../../dist/run/worker.js', import.meta.url)),
@@ -202,6 +211,8 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
   /** Memory was too small for the micro-batches of the plan: the plan keeps what this attempt uses. */
   const withAccumulate = async (member: MemberPlan, accumulate: number): Promise<MemberPlan> => {
     if (accumulate === accumulateOf(plan, member)) return member;
+    // Other jobs may write the plan at the same time. The worker keeps the number in config.json, too.
+    if (only !== undefined) return { ...member, accumulate };
     kept = kept
       .then(() => keepAccumulate(run, member.name, accumulate))
       .catch((error: unknown) => {
@@ -264,8 +275,11 @@ export async function trainMembers(options: CoordinatorOptions): Promise<MemberO
     await status.written();
     await port.close();
   }
-  return plan.members.map(({ name }) => outcomes.get(name)!);
+  return members.map(({ name }) => outcomes.get(name)!);
 }
+
+const chosenMembers = ({ plan, only }: CoordinatorOptions) =>
+  plan.members.filter(({ name }) => only === undefined || name === only);
 
 interface OpenMembers {
   jobs: Job[];
@@ -292,7 +306,7 @@ async function openMembers(
   };
   /** Read once for all trained members, when the first one needs it. */
   let allScans: ReturnType<typeof readAllScans> | undefined;
-  for (const member of plan.members) {
+  for (const member of chosenMembers(options)) {
     const { name, device } = member;
     try {
       const done = await doneOf(options, name);
@@ -321,7 +335,7 @@ async function openMembers(
         name,
         device,
         batchSize,
-        accumulate: accumulateOf(plan, member),
+        accumulate: Math.max(accumulateOf(plan, member), await accumulateKept(run, name)),
       });
     } catch (error) {
       open.damaged.set(name, error);
@@ -336,6 +350,12 @@ const drawsOf = ({ draws = [] }: CoordinatorOptions, member: string) =>
 const accumulateOf = (plan: Plan, member: MemberPlan) =>
   member.accumulate ?? plan.recipe.training.accumulate ?? 1;
 
+/** Micro-batches that the latest attempt trained with, by config.json; 1 if that is not known. */
+async function accumulateKept(run: string, member: string): Promise<number> {
+  const config = await readConfig(run, member).catch(() => undefined); // The worker reports a damaged file.
+  return config?.training?.accumulate ?? 1;
+}
+
 /**
  * What done.json says of a member that is trained; undefined if it is not. A member with fewer epochs than the recipe has is
  * not done until it has them too: unless none is to be trained, its done.json is removed.
@@ -345,7 +365,7 @@ async function doneOf({ run, plan, predictOnly = false }: CoordinatorOptions, me
   if (done === undefined || done.epochs >= plan.recipe.training.epochs) return done;
   // Without the last checkpoint it cannot be trained on: the worker refuses that.
   const isContinuable = existsSync(lastCheckpoint(memberFolder(run, member)));
-  if (!predictOnly && isContinuable) await rm(doneFile(run, member));
+  if (!predictOnly && isContinuable) await fenced.rm(doneFile(run, member));
   return undefined;
 }
 

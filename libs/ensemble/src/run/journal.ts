@@ -94,6 +94,7 @@ export function initialProgress(task: MemberTask): ProgressRecord {
     attempt: task.attempt,
     device: task.deviceName,
     isolation: task.isolation,
+    ...(task.job !== undefined && { job: task.job }),
     pid: process.pid,
     host: hostname(),
     startedAt: now,

@@ -16,6 +16,8 @@ import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { architectureOf, classifierNames, pretrainedFile } from '@ct-ensemble/models';
 import { lastCheckpoint } from '@ct-ensemble/training';
 import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type DatasetChoice, openDataset, splitsTable } from './dataset.ts';
 import { deviceName, divideGpuMemory, parseDevices, thisMachine } from './devices.ts';
 import { checkFolds, foldsOf, isFolded, withFolds } from './folds.ts';
@@ -44,6 +46,7 @@ import { loadRecipe } from '../recipes/load.ts';
 import { preparationsOf, type Recipe } from '../recipes/schema.ts';
 import type { Isolation } from '../run-status.ts';
 import { datasetFile, doneFile, memberFolder, type MemberScans, splitsFile } from '../run-folder.ts';
+import { readAllScans } from '../run-records.ts';
 
 export interface PrepareVolumesOptions extends NetworkChoice, DatasetChoice {
   /** Folder of the data set. */
@@ -70,6 +73,8 @@ export interface PrepareRunOptions extends PrepareVolumesOptions {
   isolation?: Isolation;
   /** Prepares further draws of slices of the scans that members predict, for test-time augmentation. Default: none. */
   draws?: DrawsOptions;
+  /** Memory in bytes that a member may use, where it is trained on another machine. Default: that of this process. */
+  memory?: number;
 }
 
 export interface DrawsOptions {
@@ -257,15 +262,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
     anyFolder: false,
     draws: options.draws,
     async check(index) {
-      const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
-      const scans = withFolds(index.scans, folds);
-      checkBeforePreparation({ recipe, index: { root: index.root, scans }, devices });
-      expected = await expectMembers({ recipe, index, devices, engine, run, probeOf: known });
-      requireMemory(expected, { devices });
-      if (old === undefined) return;
-      const members = recipe.members.map(({ name }) => name);
-      const { classes } = index;
-      await requireSameScans(old, { run, classes, scans: [{ members, scans }] });
+      ({ expected } = await checkIndex(index, { ...options, devices, old }));
     },
   });
   const one = scans[0]!.scans;
@@ -307,6 +304,81 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
           ]),
     ],
   };
+}
+
+/** Checks an index before any volume is prepared. */
+async function checkIndex(
+  index: DatasetIndex,
+  {
+    recipe,
+    run,
+    engine,
+    memory,
+    devices,
+    old,
+  }: Omit<PrepareRunOptions, 'devices' | 'store'> & { devices: Device[]; old: Plan | undefined },
+) {
+  const folds = isFolded(recipe) ? foldsOf(index.scans, recipe) : undefined;
+  const scans = withFolds(index.scans, folds);
+  const root = index.root;
+  checkBeforePreparation({
+    recipe,
+    index: { root, scans },
+    devices,
+    ...(memory !== undefined && { memory }),
+  });
+  const expected = await expectMembers({ recipe, index, devices, engine, run, probeOf: known });
+  requireMemory(expected, { devices, ...(memory !== undefined && { hostMemory: memory }) });
+  if (old === undefined) return { expected, same: undefined };
+  const members = recipe.members.map(({ name }) => name);
+  const { classes } = index;
+  const same = await requireSameScans(old, { run, classes, scans: [{ members, scans }] });
+  return { expected, same };
+}
+
+export interface CheckedRun {
+  /** Folder of the data set. */
+  root: string;
+  /** As in `PreparedRun`. */
+  expected: Expectation[];
+  /** Whether `prepareRun` would change nothing, as far as that can be known without reading the scans. */
+  isPrepared: boolean;
+  /** Whether test scans differ from those of the run, so that trained members have to predict them again. */
+  hasNewTestScans: boolean;
+}
+
+/**
+ * Checks all that `prepareRun` checks before it prepares the first volume; writes nothing. For a run that is prepared and
+ * trained on another machine.
+ *
+ * @throws UserError for a data set, device list or run folder that cannot be used.
+ */
+export async function checkRun(
+  options: Omit<PrepareRunOptions, 'draws' | 'onProgress'>,
+): Promise<CheckedRun> {
+  const { recipe, run, engine, store, allowLeaks = false } = options;
+  const devices = await openDevices(options);
+  const old = await readPlanIfPresent(run);
+  if (old !== undefined) requireSameRecipe(old, { run, recipe });
+  const index = await openDataset({ ...options, anyFolder: false, allowLeaks });
+  await withNetworks(options, async (networks) => requireUse(recipe, networks));
+  const { expected, same } = await checkIndex(index, { ...options, devices, old });
+  const isPrepared =
+    old !== undefined &&
+    same?.isCompared === true &&
+    same.test.length === 0 &&
+    old.engine === engine &&
+    resolve(old.dataset.root) === resolve(index.root) &&
+    isDeepStrictEqual(old.recipe, JSON.parse(JSON.stringify(recipe))) &&
+    (await hasVolumes(store, run));
+  return { root: index.root, expected, isPrepared, hasNewTestScans: (same?.test.length ?? 0) > 0 };
+}
+
+/** Whether the store has every volume of the run. */
+async function hasVolumes(store: string, run: string): Promise<boolean> {
+  const all = await readAllScans(run).catch(() => undefined);
+  const volumes = new Set(all?.flatMap(({ scans }) => scans.flatMap(({ volume }) => volume ?? [])));
+  return all !== undefined && [...volumes].every((volume) => existsSync(join(store, `${volume}.npy`)));
 }
 
 /** What is known of a member without measuring it. */

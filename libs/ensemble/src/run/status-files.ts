@@ -21,6 +21,8 @@ export interface StatusFilesOptions {
   run: string;
   isolation: Isolation;
   slots: readonly DeviceSlot[];
+  /** Whether coordinator.json is written. */
+  isWholeRun: boolean;
   /** Called with notes about failures that could not be written. */
   report: (event: MemberEvent) => void;
 }
@@ -34,7 +36,7 @@ export interface FailedAttempt {
   wait?: number;
 }
 
-export function statusFiles({ run, isolation, slots, report }: StatusFilesOptions) {
+export function statusFiles({ run, isolation, slots, isWholeRun, report }: StatusFilesOptions) {
   const startedAt = new Date().toISOString();
   const running = slots.map(({ device }) => ({ name: device, members: [] as string[] }));
   let waiting: string[] = [];
@@ -48,6 +50,7 @@ export function statusFiles({ run, isolation, slots, report }: StatusFilesOption
     });
   };
   const write = () => {
+    if (!isWholeRun) return;
     const updatedAt = new Date().toISOString();
     const devices = structuredClone(running);
     const about = { pid: process.pid, host: hostname(), startedAt, updatedAt, state, isolation };

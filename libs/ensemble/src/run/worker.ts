@@ -1,8 +1,7 @@
 // The work of one member: its own engine on its own device, trained, then asked about every scan. It runs in a thread or a process.
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asUserError, messageOf, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
+import { asUserError, fenced, messageOf, sha256OfFile, UserError, writeJson } from '@ct-ensemble/core';
 import { openVolumeStore, type StoredScan } from '@ct-ensemble/data';
 import { EngineError, isOutOfMemory, openEngine, precisionOf } from '@ct-ensemble/engine';
 import {
@@ -60,7 +59,7 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     const folder = memberFolder(run, member.name);
     const isBegun = existsSync(lastCheckpoint(folder));
     const precision = training.precision ?? 'float32';
-    await rm(failedFile(run, member.name), { force: true });
+    await fenced.rm(failedFile(run, member.name));
     const classes = plan.dataset.classes.length;
     const views = member.views.map(({ depth }) => depth);
     const { sampling, secondView } = plan.recipe.volume;
@@ -147,7 +146,7 @@ export default async function workOnMember(task: MemberTask, link: MemberLink): 
     await configWritten;
     const best = { bestEpoch: state.best!.epoch + 1, sha256: state.best!.sha256 };
     // Probabilities with test-time augmentation that an earlier, shorter training left are of other weights.
-    for (const split of PREDICTED_SPLITS) await rm(augmentedFile(run, member.name, split), { force: true });
+    for (const split of PREDICTED_SPLITS) await fenced.rm(augmentedFile(run, member.name, split));
     await ask(PREDICTED_SPLITS, state.best!.epoch);
     predict.dispose();
     const { macroF1 } = state.best!;

@@ -1,7 +1,7 @@
 // The state of a whole run from its files alone: for another process, after the end, and for runs of earlier versions.
 import { type ClaimHolder, claimHolder, codeOf, messageOf, openRegularFile } from '@ct-ensemble/core';
-import { logFile } from '../run-folder.ts';
-import { type MemberPlan, type Plan, readPlan } from '../run/plan.ts';
+import { logFile, memberFolder } from '../run-folder.ts';
+import { type MemberPlan, readPlan, readPlanIfPresent } from '../run/plan.ts';
 import { type DoneRecord, readConfig, readDone } from '../run-records.ts';
 import {
   type CoordinatorRecord,
@@ -12,6 +12,14 @@ import {
   readFailed,
   readProgress,
 } from '../run-status.ts';
+import {
+  clusterReader,
+  type ClusterJobState,
+  type ClusterState,
+  isWaiting,
+  waitingMessage,
+} from './cluster.ts';
+import { isOnNode, isQueued } from '../cluster/queue.ts';
 import { type EpochLine, historyReader, type StampedHistory } from './history.ts';
 import { timeLeft } from './time-left.ts';
 
@@ -29,7 +37,7 @@ export const memberStates = [
 ] as const;
 
 /**
- * `waiting`: for a device, while the run is trained. `interrupted`: it was at work when its process or the coordinator ended
+ * `waiting`: for a device, while the run is trained, or for its job in the queue of a cluster. `interrupted`: it was at work when its process or the coordinator ended
  * without a word. `stopped`: on request. `not-started`: nothing trains the run, and this member has no epoch yet.
  */
 export type MemberState = (typeof memberStates)[number];
@@ -77,10 +85,11 @@ export interface MemberStatus {
 }
 
 /**
- * `running`: a live coordinator trains the run. `busy`: another command is at work in the folder, or the training is still
- * preparing. `interrupted`: the coordinator ended without a word.
+ * `running`: a live coordinator, or a job of a cluster, trains the run. `busy`: another command is at work in the folder, or the
+ * training is still preparing. `queued`: no member is trained at present, and jobs wait in the queue of a cluster.
+ * `interrupted`: the coordinator, or every job, ended without a word.
  */
-export type RunState = 'running' | 'busy' | 'ended' | 'stopped' | 'interrupted' | 'not-started';
+export type RunState = 'running' | 'busy' | 'queued' | 'ended' | 'stopped' | 'interrupted' | 'not-started';
 
 export interface RunStatus {
   /** Folder of the run. */
@@ -96,6 +105,8 @@ export interface RunStatus {
     startedAt: string;
     updatedAt: string;
   } | null;
+  /** Jobs of a run that was submitted to a cluster; null for other runs. */
+  jobs: ClusterJobState[] | null;
   /** Devices of the live coordinator with the members on them; of another run only those of its plan. */
   devices: { name: string; members: string[] }[];
   /** Number of members in each state. */
@@ -123,26 +134,58 @@ export interface RunReader {
   history(member: string): Promise<StampedHistory>;
 }
 
+export interface RunReaderOptions {
+  /** The jobs of a run on a cluster. Default: those that squeue lists. */
+  cluster?: () => Promise<ClusterState | undefined>;
+}
+
 /** The state of a run now. @throws {UserError} if there is no run, or its plan is damaged. */
 export const runStatus = (run: string): Promise<RunStatus> => runReader(run).status();
 
-export function runReader(run: string): RunReader {
+export function runReader(run: string, { cluster = clusterReader(run) }: RunReaderOptions = {}): RunReader {
   const history = historyReader(run);
-  return { history, status: () => statusOf(run, history) };
+  return { history, status: () => statusOf(run, { history, cluster }) };
+}
+
+/** What is read of a plan here; a run whose plan its preparation has not written yet has it from the record of its jobs. */
+interface PlanView {
+  recipe: string;
+  epochs: number;
+  devices: readonly string[];
+  members: readonly Pick<MemberPlan, 'name' | 'architecture' | 'seed' | 'fold'>[];
+}
+
+async function planView(
+  run: string,
+  planned: PlanView | undefined,
+): Promise<PlanView & { isPrepared: boolean }> {
+  const plan = planned === undefined ? await readPlan(run) : await readPlanIfPresent(run);
+  if (plan === undefined) return { ...planned!, isPrepared: false };
+  const { recipe, devices, members } = plan;
+  return { recipe: recipe.name, epochs: recipe.training.epochs, devices, members, isPrepared: true };
 }
 
 interface Found {
-  member: MemberPlan;
+  member: PlanView['members'][number];
   done: DoneRecord | undefined;
   failed: FailedRecord | undefined;
   progress: ProgressRecord | undefined;
   history: EpochLine[];
   /** From config.json, which runs of earlier versions have too. */
   device: string | null;
+  /** The claim of a job of a cluster that trains the member. */
+  owner: ClaimHolder | undefined;
+  /** Its job of a cluster, as far as the queue has one. */
+  job: ClusterJobState | undefined;
 }
 
-async function statusOf(run: string, history: RunReader['history']): Promise<RunStatus> {
-  const problems: string[] = [];
+async function statusOf(
+  run: string,
+  { history, cluster }: Pick<RunReader, 'history'> & Required<RunReaderOptions>,
+): Promise<RunStatus> {
+  // The queue is asked before the files are read: a member that ends in between is done by its files.
+  const submitted = await cluster();
+  const problems: string[] = [...(submitted?.problems ?? [])];
   const attempt = async <T>(read: Promise<T | undefined>) => {
     try {
       return await read;
@@ -154,7 +197,11 @@ async function statusOf(run: string, history: RunReader['history']): Promise<Run
   // In this order: a coordinator that ends in between has written its last files before it gives up the claim.
   const holder = await attempt(claimHolder(run));
   const coordinator = await attempt(readCoordinator(run));
-  const plan = await readPlan(run);
+  const plan = await planView(run, submitted?.planned);
+  if (!plan.isPrepared && !submitted?.jobs.some((job) => job.kind === 'prepare' && isQueued(job)))
+    problems.push(
+      'the run is not prepared, and no job prepares it: the same trainer:all-members command submits one',
+    );
   const live = holder?.isAlive && isHeldBy(coordinator, holder) ? coordinator : undefined;
   const members: MemberStatus[] = [];
   for (const member of plan.members) {
@@ -167,6 +214,8 @@ async function statusOf(run: string, history: RunReader['history']): Promise<Run
       failed: await attempt(readFailed(run, name)),
       history: (await history(name)).epochs,
       device: progress?.device ?? (await attempt(readConfig(run, name)))?.member.device ?? null,
+      owner: await attempt(claimHolder(memberFolder(run, name))),
+      job: submitted?.jobs.find((job) => job.member === name),
     };
     members.push(memberStatus(found, { plan, live }));
   }
@@ -176,14 +225,20 @@ async function statusOf(run: string, history: RunReader['history']): Promise<Run
   const rates = members.flatMap(({ samplesPerSecond }) => samplesPerSecond ?? []);
   return {
     run,
-    recipe: plan.recipe.name,
-    state: runState({ holder, coordinator, live, members }),
+    recipe: plan.recipe,
+    state: runState({ holder, coordinator, live, members, jobs: submitted?.jobs ?? [] }),
     coordinator: coordinator ? describeCoordinator(coordinator) : null,
+    jobs: submitted?.jobs ?? null,
     devices: live?.devices ?? plan.devices.map((name) => ({ name, members: [] })),
     counts,
     finished: members.reduce((sum, { finished }) => sum + finished, 0) / members.length,
     samplesPerSecond: rates.length === 0 ? null : rates.reduce((sum, rate) => sum + rate, 0),
-    secondsLeft: live ? secondsLeftOf(members, live) : null,
+    secondsLeft: live
+      ? secondsLeftOf(
+          members,
+          live.devices.reduce((sum, { members }) => sum + Math.max(1, members.length), 0),
+        )
+      : secondsLeftOnCluster(members),
     missing: members.filter(({ state }) => state !== 'done').map(({ name }) => name),
     members,
     problems,
@@ -214,28 +269,35 @@ function runState({
   coordinator,
   live,
   members,
+  jobs,
 }: {
   holder: ClaimHolder | undefined;
   coordinator: CoordinatorRecord | undefined;
   live: CoordinatorRecord | undefined;
   members: readonly MemberStatus[];
+  jobs: readonly ClusterJobState[];
 }): RunState {
-  if (live !== undefined) return 'running';
+  if (live !== undefined || members.some(({ state }) => isActive(state))) return 'running';
+  if (jobs.some((job) => isOnNode(job))) return 'busy';
+  if (jobs.some((job) => isQueued(job))) return 'queued';
   if (holder?.isAlive && coordinator?.pid !== holder.pid) return 'busy';
   if (members.every(({ state }) => state === 'done')) return 'ended';
   if (coordinator !== undefined) return coordinator.state === 'running' ? 'interrupted' : coordinator.state;
-  // A run of an earlier version.
+  const isAny = (wanted: MemberState) => members.some(({ state }) => state === wanted);
+  if (isAny('stopped') && !isAny('interrupted')) return 'stopped';
+  // A run of a cluster that was not stopped, or of an earlier version.
   if (members.every(({ state }) => state === 'not-started')) return 'not-started';
   return members.every(({ state }) => state === 'done' || state === 'failed') ? 'ended' : 'interrupted';
 }
 
 function memberStatus(
-  { member, done, failed, progress, history, device }: Found,
-  { plan, live }: { plan: Plan; live: CoordinatorRecord | undefined },
+  found: Found,
+  { plan, live }: { plan: PlanView; live: CoordinatorRecord | undefined },
 ): MemberStatus {
-  const state = stateOf({ member, done, failed, progress, history }, live);
+  const { member, done, progress, history, device } = found;
+  const state = stateOf(found, live);
   const last = history.at(-1);
-  const epochs = plan.recipe.training.epochs;
+  const { epochs } = plan;
   // Steps of an epoch that was interrupted are trained again, or continued from a checkpoint that only the worker knows.
   const isMoving = state === 'training' && progress !== undefined;
   const steps = isMoving ? (progress.step ?? 0) / (progress.stepsPerEpoch || 1) : 0;
@@ -272,14 +334,14 @@ function memberStatus(
     accumulate: progress?.accumulate ?? null,
     startedAt: progress?.startedAt ?? null,
     updatedAt: progress?.updatedAt ?? null,
-    message: messageFor(state, { failed, progress, history }),
+    message: messageFor(state, found),
   };
 }
 
-function stateOf(
-  { member, done, failed, progress, history }: Omit<Found, 'device'>,
-  live: CoordinatorRecord | undefined,
-): MemberState {
+function stateOf(found: Found, live: CoordinatorRecord | undefined): MemberState {
+  const { member, done, failed, progress, history } = found;
+  const onCluster = live === undefined ? stateOnCluster(found) : undefined;
+  if (onCluster !== undefined) return onCluster;
   // What an earlier coordinator's workers wrote says nothing about the present one's.
   const isPresent =
     progress !== undefined &&
@@ -301,19 +363,44 @@ function stateOf(
   return history.length > 0 ? 'interrupted' : 'not-started';
 }
 
-function messageFor(
-  state: MemberState,
-  { failed, progress, history }: Pick<Found, 'failed' | 'progress' | 'history'>,
-): string | null {
+/**
+ * The state of a member that a job of a cluster trains or is about to train. Its done.json is the truth, whatever the queue
+ * says; then the live claim of a job, which says more than the queue: after a cut of the network a job trains on that waits again
+ * by the queue.
+ */
+function stateOnCluster({ done, progress, owner, job }: Found): MemberState | undefined {
+  if (owner?.isAlive) {
+    const since = owner.claimedAt === null ? -Infinity : Date.parse(owner.claimedAt) - CLOCK_TOLERANCE;
+    if (progress === undefined || Date.parse(progress.updatedAt) < since) return 'starting';
+    const { state } = progress;
+    return state === 'training' ||
+      state === 'predicting' ||
+      state === 'waiting-to-retry' ||
+      state === 'starting'
+      ? state
+      : undefined;
+  }
+  if (job === undefined || done !== undefined) return undefined;
+  if (isWaiting(job)) return 'waiting';
+  return isOnNode(job) && job.state !== 'COMPLETING' ? 'starting' : undefined;
+}
+
+function messageFor(state: MemberState, { failed, progress, history, owner, job }: Found): string | null {
   switch (state) {
     case 'failed':
       return failed?.reason ?? progress?.message ?? null;
+    case 'starting':
+      if (job !== undefined && owner?.isAlive !== true) return `job ${job.job} has started on ${job.nodes}`;
+      return progress?.message ?? null;
+    case 'waiting':
+      return job !== undefined && isWaiting(job) ? waitingMessage(job) : null;
     case 'interrupted':
+      if (job !== undefined)
+        return `its job ${job.job} has ended (${job.state}) after epoch ${history.length}; the same command submits it again`;
       return history.length === 0
         ? 'its process ended before the first epoch was finished; the same command starts it again'
         : `its process ended after epoch ${history.length}; the same command continues it`;
     case 'done':
-    case 'waiting':
     case 'not-started':
       return null;
     default:
@@ -321,7 +408,15 @@ function messageFor(
   }
 }
 
-function secondsLeftOf(members: readonly MemberStatus[], { devices }: CoordinatorRecord): number | null {
+/** Members of a cluster that wait in its queue have no known start. */
+function secondsLeftOnCluster(members: readonly MemberStatus[]): number | null {
+  const active = members.filter(({ state }) => isActive(state));
+  const isRest = members.every(({ state }) => isActive(state) || state === 'done' || state === 'failed');
+  return active.length > 0 && isRest ? secondsLeftOf(members, active.length) : null;
+}
+
+/** `slots`: members that train at the same time. */
+function secondsLeftOf(members: readonly MemberStatus[], slots: number): number | null {
   const known = new Map<string, number[]>();
   for (const { architecture, secondsPerEpoch } of members)
     if (secondsPerEpoch !== null)
@@ -338,7 +433,7 @@ function secondsLeftOf(members: readonly MemberStatus[], { devices }: Coordinato
   return timeLeft({
     active: unfinished(isActive),
     waiting: unfinished((state) => state === 'waiting' || state === 'waiting-to-retry'),
-    slots: devices.reduce((sum, { members }) => sum + Math.max(1, members.length), 0),
+    slots,
     secondsPerEpoch: new Map([...known].map(([architecture, all]) => [architecture, mean(all)!])),
   });
 }

@@ -1,9 +1,9 @@
 // The members' curves for TensorBoard: members/NAME/tensorboard/ always holds what history.jsonl holds, no epoch twice and none
 // missing, whatever was killed when. The event file is only a copy: it is completed or written anew from history.jsonl.
-import { appendFile, readdir, rm, truncate } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { messageOf, readRegularFile, writeFileAtomic } from '@ct-ensemble/core';
+import { fenced, messageOf, readRegularFile, writeFileAtomic } from '@ct-ensemble/core';
 import { tensorboardFolder } from '../run-folder.ts';
 import { isSameRecord, scalarRecord, startRecord, validRecords, versionRecord } from './event-file.ts';
 import { type EpochLine, readHistory } from './history.ts';
@@ -62,9 +62,9 @@ export async function writeEvents(run: string, member: string): Promise<void> {
     const records = validRecords(content);
     if (records.length <= expected.length && records.every((each, i) => isSameRecord(each, expected[i]!))) {
       const length = records.reduce((sum, { length }) => sum + length, 0);
-      if (length < content.length) await truncate(file, length);
+      if (length < content.length) await fenced.truncate(file, length);
       const missing = expected.slice(records.length);
-      if (missing.length > 0) await appendFile(file, Buffer.concat(missing));
+      if (missing.length > 0) await fenced.appendFile(file, Buffer.concat(missing));
       await removeAll(folder, names.slice(0, -1));
       return;
     }
@@ -81,7 +81,7 @@ const secondOf = (name: string) => Number(name.split('.')[3]);
 const safeHost = () => hostname().replace(/[^\w-]/g, '_');
 
 async function removeAll(folder: string, names: readonly string[]) {
-  for (const name of names) await rm(join(folder, name), { force: true });
+  for (const name of names) await fenced.rm(join(folder, name));
 }
 
 /** One record for each epoch. The last epoch has just ended; the times of the others follow from the epochs' durations. */

@@ -3,9 +3,16 @@
 //
 // The child notes itself, then looks whether its coordinator lives, and only then touches the member's files. The next holder of the claim
 // starts after the coordinator's end. It therefore finds the note, or the child finds that its coordinator has ended.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ownIdentity, type ProcessIdentity, readJson, stateOf, writeFileAtomic } from '@ct-ensemble/core';
+import {
+  fenced,
+  ownIdentity,
+  type ProcessIdentity,
+  readJson,
+  stateOf,
+  writeFileAtomic,
+} from '@ct-ensemble/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 
@@ -25,7 +32,7 @@ export async function enterMember(folder: string) {
 }
 
 /** Removes the note of a process that has ended. */
-export const leaveMember = (folder: string) => rm(noteFile(folder), { force: true });
+export const leaveMember = (folder: string) => fenced.rm(noteFile(folder));
 
 /**
  * Ends the processes that a killed coordinator has left at the members of a run, and waits until they have ended; `folder` holds the
@@ -33,16 +40,19 @@ export const leaveMember = (folder: string) => rm(noteFile(folder), { force: tru
  * coordinator has.
  */
 export async function endLeftProcesses(folder: string) {
-  for (const member of await readdir(folder).catch(() => [])) {
-    const file = noteFile(join(folder, member));
-    const noted = identity.safeParse(await readJson(file).catch(() => undefined));
-    if (!noted.success) continue; // None, or cut short: the child had not begun.
-    while ((await stateOf(noted.data)) === 'alive') {
-      kill(noted.data.pid);
-      await sleep(20);
-    }
-    await rm(file, { force: true });
+  for (const member of await readdir(folder).catch(() => [])) await endLeftProcess(join(folder, member));
+}
+
+/** The same for the folder of one member. To be called by the owner of the member's claim, or of the run's. */
+export async function endLeftProcess(memberFolder: string) {
+  const file = noteFile(memberFolder);
+  const noted = identity.safeParse(await readJson(file).catch(() => undefined));
+  if (!noted.success) return; // None, or cut short: the child had not begun.
+  while ((await stateOf(noted.data)) === 'alive') {
+    kill(noted.data.pid);
+    await sleep(20);
   }
+  await fenced.rm(file);
 }
 
 function kill(pid: number) {

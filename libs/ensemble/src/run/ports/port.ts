@@ -1,4 +1,4 @@
-// What runs a member stands behind this interface: a worker thread, a child process, later a job of a cluster. It assumes no shared
+// What runs a member stands behind this interface: a worker thread or a child process. It assumes no shared
 // memory: a task is plain data, and what the worker reports are plain messages.
 import type { Device } from '@ct-ensemble/engine';
 import type { Progress } from '@ct-ensemble/training';
@@ -31,6 +31,8 @@ export interface MemberTask {
   /** Counts from 1. */
   attempt: number;
   isolation: Isolation;
+  /** The job of a cluster that trains the member, such as `12_3`; absent: none does. */
+  job?: string;
   /** Seconds between checkpoints inside an epoch; 0: only at the end of each epoch. */
   checkpointSeconds?: number;
   /** File of the worker's module; its default export is a `MemberWork`. */
