@@ -24,6 +24,13 @@ const members = ['one', 'two', 'three', 'four', 'five', 'six'];
 /** Longest time of a scenario, in seconds. */
 const patience = 900;
 
+/** The nodes of the cluster have 4 GB each. */
+const SITE = `
+signalSeconds: 60
+preparation: { mem: 1200M, cpus: 1 }
+evaluation: { mem: 1200M, cpus: 1 }
+`;
+
 const recipeOf = (epochs: number) => `
 name: lab
 task: detection
@@ -46,6 +53,7 @@ interface Bench {
   lab: Lab;
   folder: string;
   recipe: string;
+  site: string;
   data: string;
   store: string;
 }
@@ -64,7 +72,7 @@ class Run {
     const { recipe, data, store } = this.bench;
     return this.trainer('all-members', [
       ...['--on', 'slurm', '--recipe', recipe, '--data', data, '--volumes', store, '--devices', 'cpu:1'],
-      ...['--time', time, '--mem', '600M', '--sbatch=--gres=gpu:1', '--checkpoint-minutes', '0.02', ...options],
+      ...['--site', this.bench.site, '--time', time, '--mem', '600M', '--sbatch=--gres=gpu:1', '--checkpoint-minutes', '0.02', ...options],
     ]);
   }
 
@@ -158,7 +166,7 @@ const scenarios: Record<string, Scenario> = {
     if (second > first) throw new Error(`the second call submitted jobs: ${first} jobs, then ${second}`);
     await run.ended();
     const hosts = new Set((await Promise.all(members.map((name) => run.starts(name)))).flat());
-    if (!existsSync(join(run.folder, 'report.html'))) throw new Error('the evaluation job wrote no report');
+    if (!existsSync(join(run.folder, 'report', 'report.html'))) throw new Error('the evaluation job wrote no report');
     return `members ran on ${[...hosts].sort().join(', ')}`;
   },
 
@@ -197,7 +205,7 @@ const scenarios: Record<string, Scenario> = {
 
   /** The jobs reach their time limit, are warned, and go on in the queue. */
   async limit(run) {
-    await run.submit({ time: '2', options: ['--signal-seconds', '60'] });
+    await run.submit({ time: '2' });
     await run.ended();
     return startsOf(run);
   },
@@ -211,7 +219,7 @@ const scenarios: Record<string, Scenario> = {
     const done = members.filter(run.isDone);
     if (done.length !== 5 || run.isDone('four')) throw new Error(`done: ${done.join(', ')}`);
     const failed = await readFile(run.member('four', 'failed.json'), 'utf8');
-    const report = await readFile(join(run.folder, 'report.html'), 'utf8');
+    const report = await readFile(join(run.folder, 'report', 'report.html'), 'utf8');
     if (!report.includes('four')) throw new Error('the report does not name the missing member');
     await rm(run.member('four', 'checkpoints'));
     await run.submit();
@@ -248,7 +256,7 @@ async function leavingOf(run: Run, member: string): Promise<string> {
   const folder = join(run.folder, 'slurm', 'logs');
   for (const file of await readdir(folder)) {
     const text = await readFile(join(folder, file), 'utf8');
-    const line = text.split('\n').find((line) => /newer start/.test(line) && line.includes(member));
+    const line = text.split('\n').find((line) => /A newer start owns/.test(line) && line.includes(member));
     if (line !== undefined) return `its older copy: ${line.trim()}`;
   }
   throw new Error(`no log says that the older copy of ${member} left`);
@@ -286,9 +294,11 @@ async function main(): Promise<number> {
     lab,
     folder,
     recipe: join(folder, 'lab.yaml'),
+    site: join(folder, 'site.yaml'),
     data: join(folder, 'phantoms'),
     store: join(folder, 'volumes'),
   };
+  await writeFile(bench.site, SITE);
   await writeFile(bench.recipe, recipeOf(Number(values.epochs)));
   const reference = join(folder, 'one machine');
   if (!existsSync(join(reference, 'members', members.at(-1)!, 'done.json'))) {
