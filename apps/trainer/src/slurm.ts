@@ -17,6 +17,7 @@ import {
   type PlannedJob,
   readSite,
   type Recipe,
+  shellWord,
   slurmQueue,
   type SubmittedJobs,
   type SubmitJobsOptions,
@@ -285,7 +286,7 @@ const KINDS: Record<PlannedJob['kind'], string> = {
 };
 
 function printScript({ file, script, args }: PlannedJob) {
-  print(`# ${file}\n# sbatch --parsable ${[...args, file].join(' ')}`);
+  print(`# ${file}\n# ${['sbatch', '--parsable', ...args, file].map(shellWord).join(' ')}`);
   print(script);
 }
 
@@ -311,6 +312,6 @@ function report(run: string, { jobs, queued, kept, replaced }: SubmittedJobs, { 
     return print('nothing to submit: every member is done and evaluated');
   if (isDry) return;
   print(
-    `next: nx run trainer:status -- --run ${run} --watch; trainer:logs shows the output of the jobs, trainer:stop cancels them`,
+    `next: nx run trainer:status -- --run ${shellWord(run)} --watch; trainer:logs shows the output of the jobs, trainer:stop cancels them`,
   );
 }

@@ -21,6 +21,7 @@ export { layoutNames } from './layouts/registry.ts';
 export type { ScanTable, TableField } from './layouts/layout.ts';
 export { makeFolds, makeSplits, type SplitScan, type SplitShares } from './splits/make-splits.ts';
 export type { ScanEntry } from './scan-entry.ts';
+export { mapConcurrent } from './concurrent.ts';
 export { listed, type Finding } from './findings.ts';
 export { SPLITS } from './splits/split.ts';
 export { withBorder } from './volumes/masking.ts';

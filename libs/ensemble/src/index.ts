@@ -46,6 +46,7 @@ export { type UnusableMember, type UsableMember } from './results/members.ts';
 export { type MemberResults, readRunResults, type RunResults } from './results/run-results.ts';
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
+export { readScans } from './run-records.ts';
 export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
@@ -81,6 +82,7 @@ export {
   slurmQueue,
   taskName,
 } from './cluster/queue.ts';
+export { shellWord } from './cluster/script.ts';
 export {
   checkArgument,
   type ClusterOptions,

@@ -8,15 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { jest } from '@jest/globals';
 import { killTrainings, train, writeInputs } from '../testing/train.ts';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+jest.setTimeout(900_000); // Each start loads TensorFlow, which takes long on a busy machine.
 let folder: string;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ct-ensemble-member-'));
-  await writeInputs(folder, { epochs: 40, edge: 32 });
+  await writeInputs(folder, { epochs: 16, edge: 16 });
   expect(await train(folder, 'whole')).toMatchObject({ code: 0 });
   await cp(join(folder, 'whole'), join(folder, 'prepared'), { recursive: true });
   await rm(join(folder, 'prepared', 'members'), { recursive: true });
@@ -34,7 +36,7 @@ const array = { SLURM_JOB_ID: '15', SLURM_ARRAY_JOB_ID: '12', SLURM_ARRAY_TASK_I
 
 /** Starts the member `one` of a run. */
 function start(run: string, environment: Record<string, string> = {}, args: readonly string[] = []) {
-  const words = `member --run ${run} --member one --devices cpu:1 --volumes volumes --checkpoint-minutes 0.002`;
+  const words = `member --run ${run} --member one --devices cpu:1 --volumes volumes --checkpoint-minutes 0.01`;
   const child = spawn(process.execPath, [main, ...words.split(' '), ...args], {
     cwd: folder,
     env: {
@@ -61,6 +63,14 @@ function start(run: string, environment: Record<string, string> = {}, args: read
   return started;
 }
 
+/** The process in which the member is trained, if it has one of its own. The newer start ends it. */
+const processOf = async (run: string) =>
+  (
+    JSON.parse(await readFile(join(folder, run, 'members', 'one', '.process.json'), 'utf8')) as {
+      pid: number;
+    }
+  ).pid;
+
 const newRun = (name: string) => cp(join(folder, 'prepared'), join(folder, name), { recursive: true });
 const calls = async (run: string) => readFile(join(folder, run, 'calls'), 'utf8').catch(() => '');
 
@@ -80,14 +90,14 @@ async function expectWhole(run: string) {
 test('SIGUSR2 keeps a checkpoint and requeues the array task; the next start continues to the same bytes', async () => {
   await newRun('requeued');
   const first = start('requeued', array);
-  await first.until('epoch 3/40');
+  await first.until('epoch 3/16');
   first.child.kill('SIGUSR2');
   expect(await first.ended).toEqual([130, null]);
   expect(first.output).toContain('Job 12_3 is started again when its turn comes.');
   expect(await calls('requeued')).toBe('[requeue][12_3]');
   const second = start('requeued', { ...array, SLURM_RESTART_COUNT: '1' });
   expect(await second.ended).toEqual([0, null]);
-  expect(second.output).toMatch(/resumed from its checkpoint after epoch ([3-9]|\d\d) of 40/);
+  expect(second.output).toMatch(/resumed from its checkpoint after epoch ([3-9]|1\d) of 16/);
   await expectWhole('requeued');
   expect(await calls('requeued')).toBe('[requeue][12_3]');
   // A start of a member that is done ends at once.
@@ -112,7 +122,7 @@ test('SIGUSR2 at the very beginning requeues the job; without an array its own i
 test('SIGTERM stops the job without requeueing it', async () => {
   await newRun('cancelled');
   const { child, until, ended } = start('cancelled', array);
-  await until('epoch 3/40');
+  await until('epoch 3/16');
   child.kill('SIGTERM');
   expect(await ended).toEqual([130, null]);
   expect(await calls('cancelled')).toBe('');
@@ -135,8 +145,9 @@ test.each(['thread', 'process'])(
     await newRun(run);
     const args = ['--isolation', isolation];
     const older = start(run, array, args);
-    await older.until('epoch 3/40');
+    await older.until('epoch 3/16');
     older.child.kill('SIGSTOP');
+    if (isolation === 'process') process.kill(await processOf(run), 'SIGSTOP');
     const newer = start(run, { ...array, SLURM_RESTART_COUNT: '1' }, args);
     await newer.until('resumed from');
     older.child.kill('SIGCONT');

@@ -8,6 +8,7 @@ import { columnsOf, headerError, readRows } from '../tables.ts';
 import { compareNames, listFolder, volumeName } from './listing.ts';
 import { beginsAsDicom } from './scan-folder.ts';
 import { type FoundFiles, scansBelow, volumeScan } from './scan-search.ts';
+import { addAll } from '../lists.ts';
 
 /** The scans at a place. */
 export interface FoundScans {
@@ -44,8 +45,8 @@ async function scansOfTable(file: string): Promise<FoundScans> {
         remedy: 'write the path of a scan',
       });
     const { scans, findings } = await scansAt(resolve(dirname(file), cell), keyOf(cell));
-    all.scans.push(...scans);
-    all.findings.push(...findings);
+    addAll(all.scans, scans);
+    addAll(all.findings, findings);
   }
   return all;
 }

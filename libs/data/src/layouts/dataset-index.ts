@@ -10,6 +10,7 @@ import { hasSplitFolders, SPLITS, type Split } from '../splits/split.ts';
 import { compareNames, listFolder } from './listing.ts';
 import { layoutOf } from './registry.ts';
 import { sharedSeries } from './shared-series.ts';
+import { addAll } from '../lists.ts';
 
 export type { Split } from '../splits/split.ts';
 
@@ -82,7 +83,7 @@ export async function readDatasetIndex(root: string, options: DatasetOptions = {
   const counts = countScans(entries, classes.length);
   refuseEmptyClass({ root, layout, classes, counts, splits });
   await checkSameBytes(entries, { allowLeaks, findings });
-  findings.push(...(await sharedSeries(entries)));
+  addAll(findings, await sharedSeries(entries));
   return { root, layout: layout.name, classes, splits, scans: entries, report: { counts, findings } };
 }
 

@@ -2,6 +2,7 @@
 // may have any names. `patients.csv` in the root may say which patient a scan is of.
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { UserError } from '@ct-ensemble/core';
+import { mapConcurrent } from '../concurrent.ts';
 import { counted, listed, type Finding } from '../findings.ts';
 import { columnsOf, headerError, readRows } from '../tables.ts';
 import { NoScanError, type FoundScan, type Layout, type LayoutRequest, type LayoutScans } from './layout.ts';
@@ -10,6 +11,7 @@ import { compareNames, listFolder, volumeName } from './listing.ts';
 import { remedyFor, seenInstead, withSeen } from './no-scan.ts';
 import { reportStrays, volumesOf } from './scan-folder.ts';
 import { keysOf, namesOf, scansBelow, volumeScans, type FoundFiles } from './scan-search.ts';
+import { addAll, addToGroup } from '../lists.ts';
 
 export const folders: Layout = {
   name: 'folders',
@@ -18,6 +20,9 @@ export const folders: Layout = {
     'a scan is a folder of JPEG or PNG slices or of DICOM files, or a volume file (NIfTI, MetaImage or NRRD)',
   read,
 };
+
+/** Folders of a class that are looked through at the same time. */
+const FOLDERS_AT_ONCE = 8;
 
 /** A folder of scans, all of one split and class. */
 interface Place {
@@ -51,7 +56,7 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
     for (const name of names) {
       const path = join(parent, name);
       if (known(name))
-        placed.push(...(await scansAt({ path, split, className: name.normalize('NFC') }, findings)));
+        addAll(placed, await scansAt({ path, split, className: name.normalize('NFC') }, findings));
       else refuse(path);
     }
   };
@@ -73,7 +78,7 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
       const isClass = (name: string) => trainingClasses.has(name.normalize('NFC'));
       await addClasses(path, inSplit.folders.filter(isClass), split);
       const others = { ...inSplit, folders: inSplit.folders.filter((name) => !isClass(name)) };
-      placed.push(...(await scansAt({ path, split, className: null }, findings, others)));
+      addAll(placed, await scansAt({ path, split, className: null }, findings, others));
     }
   } else await addClasses(root, listing.folders, null);
   if (placed.length === 0) {
@@ -151,13 +156,15 @@ async function scansAt(place: Place, findings: Finding[], listing?: Awaited<Retu
   const { files, system, unusable, folders } = listing ?? (await listFolder(path));
   reportStrays(path, { folders: [], files, system, unusable }, findings);
   const found = await volumeScans(path, volumesOf(path, files, findings));
-  for (const name of folders) {
+  const inFolders = await mapConcurrent(folders, FOLDERS_AT_ONCE, async (name) => {
     const below = join(path, name);
-    found.push(
-      ...(await scansBelow({ path: below, listing: await listFolder(below) }, findings, {
-        emptyIsScan: true,
-      })),
-    );
+    const reported: Finding[] = [];
+    const listing = await listFolder(below);
+    return { scans: await scansBelow({ path: below, listing }, reported, { emptyIsScan: true }), reported };
+  });
+  for (const { scans, reported } of inFolders) {
+    addAll(found, scans);
+    addAll(findings, reported);
   }
   return found.map((scan): PlacedScan => ({ ...scan, place }));
 }
@@ -168,7 +175,7 @@ function namedScans(root: string, placed: readonly PlacedScan[]): FoundScan[] {
   for (const scan of placed) {
     const { split, className, path } = scan.place;
     const base = split === null ? root : className === null ? path : dirname(path);
-    groups.set(base, [...(groups.get(base) ?? []), scan]);
+    addToGroup(groups, base, scan);
   }
   return [...groups].flatMap(([base, scans]) => {
     const keys = keysOf(scans, base);

@@ -8,9 +8,9 @@ import { volumeOf } from '../readers/volume-formats.ts';
 export const volumeName = (file: string): string | undefined => volumeOf(file)?.name;
 
 /** Whether a file holds the voxels of a header beside it by its name: `a.raw` beside `a.mhd` or `a.nhdr`. */
-export function isVoxelFile(file: string, files: readonly string[]): boolean {
+export function isVoxelFile(file: string, files: ReadonlySet<string>): boolean {
   const name = /^(.+?)\.(?:z?raw|img|bin|dat)(?:\.gz)?$/i.exec(file)?.[1];
-  return name !== undefined && (files.includes(`${name}.mhd`) || files.includes(`${name}.nhdr`));
+  return name !== undefined && (files.has(`${name}.mhd`) || files.has(`${name}.nhdr`));
 }
 
 /** Files that operating systems leave behind: AppleDouble (`._12.jpg`), `.DS_Store`, `Thumbs.db`, … */

@@ -5,6 +5,7 @@ import { BEGINNING, contentOfBytes } from '../readers/other-content.ts';
 import { beginningOf } from './beginning.ts';
 import { listFolder } from './listing.ts';
 import { isSliceName } from './slice-names.ts';
+import { addToGroup } from '../lists.ts';
 
 /** What was seen, in words, and the remedies for it. */
 export interface SeenInstead {
@@ -50,7 +51,7 @@ export async function seenInstead(folder: string, files?: readonly string[]): Pr
   const groups = new Map<string, string[]>();
   for (const path of paths) {
     const key = `${endingOf(path)}${isSliceName(path.slice(path.lastIndexOf('/') + 1)) ? ' ' : ''}`;
-    groups.set(key, [...(groups.get(key) ?? []), path]);
+    addToGroup(groups, key, path);
   }
   const seen: string[] = [];
   const remedies = new Set<string>();

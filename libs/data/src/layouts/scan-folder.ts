@@ -43,11 +43,12 @@ export interface FolderContent {
  * equally many, DICOM comes before images.
  */
 export async function contentOf(folder: string, files: readonly string[]): Promise<FolderContent> {
+  const all = new Set(files);
   const images = files.filter(isSliceName);
   const volumes = files.filter((file) => volumeName(file) !== undefined);
   const dicom = await dicomFilesOf(
     folder,
-    files.filter((file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, files)),
+    files.filter((file) => !isSliceName(file) && volumeName(file) === undefined && !isVoxelFile(file, all)),
   );
   const previewed = new Set(dicom.map(stemOf));
   const pictures = images.filter((file) => !previewed.has(stemOf(file)) && !isNamedPreview(stemOf(file)));
@@ -94,7 +95,8 @@ function withoutMasks(volumes: readonly string[]): string[] {
 export function volumesOf(folder: string, files: readonly string[], findings: Finding[]): string[] {
   const volumes = files.filter((file) => volumeName(file) !== undefined);
   const scans = withoutMasks(volumes);
-  const masks = volumes.filter((file) => !scans.includes(file));
+  const kept = new Set(scans);
+  const masks = volumes.filter((file) => !kept.has(file));
   if (masks.length > 0) {
     const message = `${counted(masks.length, 'mask')} of other volumes ignored: ${listed(masks)}`;
     findings.push({ kind: 'ignored-masks', path: folder, message });
@@ -112,8 +114,9 @@ export async function readScanFolder(
   if (format === 'images') return imagesOf(folder, listing);
   const findings: Finding[] = [];
   const report = (kind: string, message: string) => findings.push({ kind, path: folder, message });
+  const scans = new Set(files);
   reportOthers(listing, {
-    taken: [...files, ...listing.files.filter((file) => isVoxelFile(file, files))],
+    taken: [...files, ...listing.files.filter((file) => isVoxelFile(file, scans))],
     wanted: format === 'volumes' ? 'a volume or a mask of it' : 'DICOM',
     report,
   });
@@ -159,7 +162,8 @@ function reportOthers(
     report,
   }: { taken: readonly string[]; wanted: string; report: (kind: string, message: string) => void },
 ) {
-  const strays = listing.files.filter((file) => !taken.includes(file));
+  const known = new Set(taken);
+  const strays = listing.files.filter((file) => !known.has(file));
   if (listing.system.length > 0) report('system-files', systemMessage(listing.system));
   if (listing.unusable.length > 0) report('unusable-name', unusableMessage(listing.unusable));
   if (strays.length > 0)
@@ -239,10 +243,11 @@ export function reportUnusable(folder: string, { unusable }: FolderListing, find
 /** Reports the files of a folder of scans that belong to no scan. */
 export function reportStrays(folder: string, listing: FolderListing, findings: Finding[]) {
   const { files, system } = listing;
+  const all = new Set(files);
   reportUnusable(folder, listing, findings);
   if (system.length > 0)
     findings.push({ kind: 'system-files', path: folder, message: systemMessage(system) });
-  const strays = files.filter((file) => volumeName(file) === undefined && !isVoxelFile(file, files));
+  const strays = files.filter((file) => volumeName(file) === undefined && !isVoxelFile(file, all));
   if (strays.length > 0)
     findings.push({
       kind: 'ignored-file',

@@ -13,6 +13,7 @@ import {
   volumesOf,
   type ScanFiles,
 } from './scan-folder.ts';
+import { addAll } from '../lists.ts';
 
 /** Folders further below the start are not searched. */
 const MOST_LEVELS = 6;
@@ -48,14 +49,14 @@ export async function scansBelow(
   const are = await mapConcurrent(all, 4, (scan) => isMask(scan, start.path));
   const masks = all.filter((_, i) => are[i]!);
   if (masks.length === 0 || masks.length === all.length) {
-    findings.push(...found.flatMap((folder) => folder.findings));
+    for (const folder of found) addAll(findings, folder.findings);
     return all;
   }
   const folderOf = new Map(found.flatMap((folder) => folder.scans.map((scan) => [scan, folder] as const)));
   const onlyMasks = new Set(
     masks.filter(({ format }) => format === 'images').map((mask) => folderOf.get(mask)),
   );
-  findings.push(...found.filter((folder) => !onlyMasks.has(folder)).flatMap((folder) => folder.findings));
+  for (const folder of found) if (!onlyMasks.has(folder)) addAll(findings, folder.findings);
   const names = listed(
     namesBelow(
       start.path,
@@ -64,7 +65,7 @@ export async function scansBelow(
   );
   const message = `${counted(masks.length, 'mask')} ignored, by the names and by the values, which are a few labels: ${names}`;
   findings.push({ kind: 'ignored-masks', path: start.path, message });
-  return all.filter((scan) => !masks.includes(scan));
+  return all.filter((_, i) => !are[i]!);
 }
 
 /** The start and the folders below it, each once: links may lead in circles. */

@@ -5,6 +5,7 @@ import { listed, type Finding } from '../findings.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { beginningOf } from './beginning.ts';
 import { seriesOf } from '../readers/dicom/dicom-dataset.ts';
+import { addToGroup } from '../lists.ts';
 
 /** SeriesInstanceUID stands among the first elements of a file. */
 const HEADER_BYTES = 1 << 16;
@@ -14,8 +15,7 @@ export async function sharedSeries(scans: readonly ScanEntry[]): Promise<Finding
   const dicom = scans.filter(({ format, slices }) => format === 'dicom' && slices.length > 0);
   const series = await mapConcurrent(dicom, 16, ({ slices }) => seriesOfFile(slices[0]!));
   const bySeries = new Map<string, ScanEntry[]>();
-  for (const [i, uid] of series.entries())
-    if (uid !== null) bySeries.set(uid, [...(bySeries.get(uid) ?? []), dicom[i]!]);
+  for (const [i, uid] of series.entries()) if (uid !== null) addToGroup(bySeries, uid, dicom[i]!);
   return [...bySeries].flatMap(([uid, members]): Finding[] => {
     if (members.length < 2) return [];
     const names = listed(members.map(({ key, slices }) => `${key} (${slices.length} files)`));

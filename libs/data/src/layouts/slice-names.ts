@@ -2,6 +2,7 @@
 // files are copies of others, and which are masks of others.
 import { compareNames } from './listing.ts';
 import { masksAmong } from './masks.ts';
+import { addToGroup } from '../lists.ts';
 
 export interface NamedSlice {
   file: string;
@@ -53,7 +54,8 @@ export function orderSliceNames(files: readonly string[]): SliceNames {
   const masks = images.filter(({ stem }) => named.has(stem) || baseOf(MASK, stem) !== undefined);
   const originalOf = (stem: string) => baseOf(COPY, stem) ?? baseOf(COPY_OF, stem);
   const copies = images.filter(({ stem }) => originalOf(stem) !== undefined);
-  const originals = images.filter((image) => !masks.includes(image) && !copies.includes(image));
+  const others = new Set([...masks, ...copies]);
+  const originals = images.filter((image) => !others.has(image));
   const { slices, unlike, hasSeveralNumbers } = orderByNumbers(originals);
   const copiesOf = new Map<string, string[]>();
   for (const { file, stem } of copies) {
@@ -77,12 +79,13 @@ function orderByNumbers(images: readonly Image[]) {
   const groups = new Map<string, Image[]>();
   for (const image of images) {
     const skeleton = skeletonOf(image.stem);
-    groups.set(skeleton, [...(groups.get(skeleton) ?? []), image]);
+    addToGroup(groups, skeleton, image);
   }
   const [most = []] = [...groups.values()].sort((a, b) => b.length - a.length);
   const areAlike = most.length > 1 && most.length >= images.length / 2;
   const likeMost = areAlike ? most : [];
-  const unlike = images.filter((image) => !likeMost.includes(image));
+  const alike = new Set(likeMost);
+  const unlike = images.filter((image) => !alike.has(image));
   const counted = numbersOf(likeMost);
   const keyed = [
     ...likeMost.map((image, i) => ({ ...image, key: counted.keys[i]! })),

@@ -12,6 +12,7 @@ import { compareNames, listFolder, volumeName } from './listing.ts';
 import { beginsAsDicom, readScanFolder } from './scan-folder.ts';
 import { VOLUME_ENDINGS } from '../readers/volume-formats.ts';
 import { keysOf, namesOf, scansBelow, volumeScan, type FoundFiles } from './scan-search.ts';
+import { addAll } from '../lists.ts';
 
 /** Usual names of the columns, in any case; of several that are present the first is taken. */
 export const COLUMN_NAMES: Readonly<Record<TableField, readonly string[]>> = {
@@ -73,7 +74,7 @@ async function read({ root, listing, classes, table: given, findings }: LayoutRe
     row,
     files: path === null ? absentScan(resolve(root, row.scan)) : await scanAt(path),
   }));
-  findings.push(...found.flatMap(({ files }) => files.findings));
+  for (const { files } of found) addAll(findings, files.findings);
   const keys = keysOf(
     found.map(({ files }) => files.scan),
     root,
@@ -351,7 +352,10 @@ async function reportUnlisted(options: {
   const unlisted = all.filter(
     ({ path, slices }) => !covered.has(path) && !slices.every((slice) => files.has(slice)),
   );
-  findings.push(...found.filter(({ kind }) => kind === 'ignored-folder'));
+  addAll(
+    findings,
+    found.filter(({ kind }) => kind === 'ignored-folder'),
+  );
   if (unlisted.length === 0) return;
   const keys = keysOf(unlisted, root).sort(compareNames);
   findings.push({

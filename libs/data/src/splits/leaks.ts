@@ -5,6 +5,7 @@ import { counted, listed, type Finding } from '../findings.ts';
 import { SPLITS } from './split.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { scansOfSameBytes } from './same-bytes.ts';
+import { addAll } from '../lists.ts';
 
 /** Leaks named in an error; findings name all. */
 const MOST_NAMED = 10;
@@ -46,8 +47,9 @@ export function checkPatients(options: {
     const [first, ...others] = SPLITS.flatMap((split) => scans.find((scan) => scan.split === split) ?? []);
     return others.map(({ key }) => `${patient} (${first!.key} and ${key})`);
   });
-  findings.push(
-    ...reportLeaks(shared, {
+  addAll(
+    findings,
+    reportLeaks(shared, {
       kind: 'patient-in-two-splits',
       problem: 'a patient is in two splits',
       file,
@@ -80,8 +82,9 @@ export async function checkSameBytes(
         .map((other) => ({ names: `${scan.key} and ${other.key}`, folder: dirname(other.slices[0]!) })),
     ),
   );
-  findings.push(
-    ...reportLeaks(
+  addAll(
+    findings,
+    reportLeaks(
       leaks.map(({ names }) => names),
       {
         kind: 'same-scan',

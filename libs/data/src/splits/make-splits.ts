@@ -122,23 +122,25 @@ function dealOut(
   const lackingInAll = (part: number) =>
     [...lacking.values()].reduce((sum, counts) => sum + counts[part]!, 0);
   const parts = new Map<PatientGroup, number>();
-  const remaining = (label: number) =>
-    groups.filter((group) => group.perClass.has(label) && !parts.has(group));
+  /** Patients with scans of each class that are not dealt out yet. */
+  const patientsLeft = new Map<number, number>();
+  for (const { perClass } of groups)
+    for (const label of perClass.keys()) patientsLeft.set(label, (patientsLeft.get(label) ?? 0) + 1);
   /** The first part without a class of the group that has only as many patients left as there are such parts. */
   const needed = (group: PatientGroup) => {
     for (const label of group.perClass.keys()) {
       const without = shares.flatMap((_, part) => (holding.get(label)!.has(part) ? [] : [part]));
-      if (without.length > 0 && remaining(label).length <= without.length) return without[0]!;
+      if (without.length > 0 && patientsLeft.get(label)! <= without.length) return without[0]!;
     }
     return undefined;
   };
   for (;;) {
-    const labels = [...totals.keys()]
-      .map((label) => ({ label, left: remaining(label) }))
-      .filter(({ left }) => left.length > 0)
-      .sort((a, b) => a.left.length - b.left.length || a.label - b.label);
-    if (labels.length === 0) return parts;
-    const { label, left } = labels[0]!;
+    const [next] = [...patientsLeft]
+      .filter(([, left]) => left > 0)
+      .sort(([a, left], [b, others]) => left - others || a - b);
+    if (next === undefined) return parts;
+    const [label] = next;
+    const left = groups.filter((group) => group.perClass.has(label) && !parts.has(group));
     const size = (group: PatientGroup) => group.perClass.get(label)!;
     left.sort((a, b) => size(b) - size(a) || draws.get(a)! - draws.get(b)!);
     for (const group of left) {
@@ -147,6 +149,7 @@ function dealOut(
       for (const [each, count] of group.perClass) {
         lacking.get(each)![part]! -= count;
         waiting.set(each, waiting.get(each)! - count);
+        patientsLeft.set(each, patientsLeft.get(each)! - 1);
         holding.get(each)!.add(part);
       }
     }

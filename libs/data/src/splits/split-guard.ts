@@ -22,11 +22,16 @@ export async function guardSplits(options: {
   /** Fold of each scan by its key, where members are trained by fold. */
   folds?: ReadonlyMap<string, number>;
   allow: boolean;
+  /** After it is aborted, its reason is thrown. */
+  signal?: AbortSignal | undefined;
 }): Promise<Finding[]> {
   const { root, fingerprint, folds, allow } = options;
   const scans = options.scans.filter(({ volume }) => volume !== null);
   const fingerprints = await mapConcurrent(scans, 8, fingerprint);
-  const pairs = nearEqualPairs(scans.map((scan, i) => ({ scan, fingerprint: fingerprints[i]! })));
+  const pairs = await nearEqualPairs(
+    scans.map((scan, i) => ({ scan, fingerprint: fingerprints[i]! })),
+    { signal: options.signal },
+  );
   const within: Finding[] = [];
   const leaks: string[] = [];
   for (const { first, second, distance } of pairs) {

@@ -1,5 +1,6 @@
 // Fingerprints of volumes, a few thousand bits each: similar for copies of a scan that were compressed again, resized,
 // windowed differently, reversed or stripped of some slices; different for different scans.
+import { countOnes, nearFingerprints } from './near-fingerprints.ts';
 import type { Volume } from './volume.ts';
 
 /** Blocks along each side of a slice; if the volume is smaller, every pixel is a block. */
@@ -78,40 +79,38 @@ export const NEAR_EQUAL = 0.3;
 
 /**
  * All pairs closer than `threshold` (default `NEAR_EQUAL`), the closest first. Fingerprints of different lengths, and
- * those of volumes of a single grey value, are never close.
+ * those of volumes of a single grey value, are never close. Every fingerprint is compared with every other one of its length.
+ * @throws the reason of `signal` after it is aborted.
  */
-export function nearEqualPairs<T extends Fingerprinted>(
+export async function nearEqualPairs<T extends Fingerprinted>(
   scans: readonly T[],
-  { threshold = NEAR_EQUAL }: { threshold?: number } = {},
-): NearEqualPair<T>[] {
-  const hashes = scans.map(({ fingerprint }) => wordsOf(fingerprint));
-  const ones = hashes.map((words) => words.reduce((sum, word) => sum + countOnes(word), 0));
-  const pairs: NearEqualPair<T>[] = [];
-  for (let i = 0; i < scans.length; i++)
-    for (let j = i + 1; j < scans.length; j++) {
-      if (hashes[i]!.length !== hashes[j]!.length) continue;
-      const both = ones[i]! + ones[j]!;
-      const most = (threshold * both) / (2 - threshold); // from differing / union < threshold with union = (both + differing) / 2
-      const differing = differingBits(hashes[i]!, hashes[j]!, most);
-      if (differing < most)
-        pairs.push({ first: scans[i]!, second: scans[j]!, distance: (2 * differing) / (both + differing) });
+  { threshold = NEAR_EQUAL, signal }: { threshold?: number; signal?: AbortSignal | undefined } = {},
+): Promise<NearEqualPair<T>[]> {
+  const byLength = new Map<number, { hashes: Uint32Array[]; numbers: number[] }>();
+  for (const [number, { fingerprint }] of scans.entries()) {
+    const words = wordsOf(fingerprint);
+    if (words.every((word) => word === 0)) continue; // of a single grey value
+    const same = byLength.get(words.length) ?? { hashes: [], numbers: [] };
+    same.hashes.push(words);
+    same.numbers.push(number);
+    byLength.set(words.length, same);
+  }
+  const found: { first: number; second: number; distance: number }[] = [];
+  for (const { hashes, numbers } of byLength.values()) {
+    const ones = hashes.map((words) => words.reduce((sum, word) => sum + countOnes(word), 0));
+    // From differing / union < threshold with union = (both + differing) / 2.
+    for (const { first, second, differing } of await nearFingerprints(hashes, { threshold, signal })) {
+      const both = ones[first]! + ones[second]!;
+      const distance = (2 * differing) / (both + differing);
+      found.push({ first: numbers[first]!, second: numbers[second]!, distance });
     }
-  return pairs.sort((a, b) => a.distance - b.distance);
-}
-
-/** Number of differing bits; counting stops once it has reached `most`. */
-function differingBits(a: Uint32Array, b: Uint32Array, most: number): number {
-  let count = 0;
-  for (let k = 0; k < a.length && count < most; k++) count += countOnes(a[k]! ^ b[k]!);
-  return count;
-}
-
-function countOnes(word: number): number {
-  let x = word - ((word >>> 1) & 0x55555555);
-  x = (x & 0x33333333) + ((x >>> 2) & 0x33333333);
-  x = (x + (x >>> 4)) & 0x0f0f0f0f;
-  x += x >>> 8;
-  return (x + (x >>> 16)) & 0x3f;
+  }
+  found.sort((a, b) => a.distance - b.distance || a.first - b.first || a.second - b.second);
+  return found.map(({ first, second, distance }) => ({
+    first: scans[first]!,
+    second: scans[second]!,
+    distance,
+  }));
 }
 
 const wordsOf = (fingerprint: string) =>

@@ -281,9 +281,10 @@ test('a preparation that failed takes its members with it, and both are submitte
 });
 
 test('a command that trains the run on this machine is not joined by jobs', async () => {
-  await using _claim = await claimFolder(run);
+  await using claim = await claimFolder(run);
   await expect(submitJobs(options())).rejects.toThrow(/process \d+ on .* is at work in this folder → wait/);
   expect(await slurm.calls('sbatch')).toHaveLength(0);
+  expect(await claim.isHeld()).toBe(true);
 });
 
 test('a dry run submits and writes nothing, also where there is no Slurm', async () => {

@@ -163,15 +163,19 @@ export interface SubmittedJobs {
 export async function submitJobs(options: SubmitJobsOptions): Promise<SubmittedJobs> {
   const { run } = options;
   await mkdir(slurmLogsFolder(run), { recursive: true });
-  await using _lock = await claimFolder(slurmFolder(run), {
+  const lock = await claimFolder(slurmFolder(run), {
     remedy: 'wait until the other process has submitted its jobs, then call this command again',
   });
-  const records = await readJobRecords(run);
-  const jobs = await jobsOf(records, options.queue);
-  await recordWhatIsKnown(run, { records, jobs });
-  await refuseLocalTraining(run, jobs);
-  // Without await the lock would be released before the jobs are submitted.
-  return await submitMissing(options, { jobs, number: await nextNumber(run) });
+  try {
+    const records = await readJobRecords(run);
+    const jobs = await jobsOf(records, options.queue);
+    await recordWhatIsKnown(run, { records, jobs });
+    await refuseLocalTraining(run, jobs);
+    // Without await the lock would be released before the jobs are submitted.
+    return await submitMissing(options, { jobs, number: await nextNumber(run) });
+  } finally {
+    await lock.release();
+  }
 }
 
 /** What `submitJobs` would submit; nothing is written. A queue that cannot be asked counts as empty, and `onProblem` is called. */

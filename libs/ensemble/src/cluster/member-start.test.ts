@@ -1,7 +1,4 @@
-// Starts of a member: what they find, what they refuse, and which of two copies writes.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
+// Starts of a member: what they find, what they refuse, and when one is given up.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +24,6 @@ import { startMember, type StartMemberOptions } from './member-start.ts';
 import { idleStarts, type MemberStart, readStarts } from './starts.ts';
 
 const worker = fileURLToPath(new URL('../../fixtures/fake-worker.mjs', import.meta.url));
-const program = fileURLToPath(new URL('../../fixtures/start-member.mjs', import.meta.url));
 const device: Device = { kind: 'cpu', index: 0, threads: 1 };
 
 async function runOf(...members: string[]) {
@@ -39,45 +35,6 @@ async function runOf(...members: string[]) {
 async function start(run: string, member: string, options: Partial<StartMemberOptions> = {}) {
   const plan = planOf([member, 'other']);
   return startMember({ run, plan, member, devices: [device], store: run, worker, ...options });
-}
-
-const children: ChildProcess[] = [];
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-
-/** A start in a process of its own. */
-function startProcess(...args: string[]) {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(child);
-  let output = '';
-  const waiting = new Set<() => void>();
-  child.stdout.on('data', (piece: Buffer) => {
-    output += piece.toString();
-    for (const check of waiting) check();
-  });
-  const printed = (text: string) =>
-    new Promise<void>((resolve) => {
-      const check = () => {
-        if (!output.includes(text)) return;
-        waiting.delete(check);
-        resolve();
-      };
-      waiting.add(check);
-      check();
-    });
-  const ended = once(child, 'close').then(([code]) => ({
-    code: code as number | null,
-    outcome: JSON.parse(output.trim().split('\n').at(-1)!) as Record<string, unknown>,
-  }));
-  return { child, printed, ended, pid: child.pid! };
-}
-
-/** What 40 steps of the fake worker's member `chain` result in. */
-function chainOf40() {
-  let text = 'start';
-  for (let step = 0; step < 40; step++) text = createHash('sha256').update(text).digest('hex');
-  return text;
 }
 
 const filesOf = async (run: string, member: string) =>
@@ -270,53 +227,4 @@ test('micro-batches that memory asked for at an earlier start are used again', a
   });
   // With fewer than four the fake worker's memory is too small.
   expect(await start(run, 'small')).toMatchObject({ status: 'done', attempts: 1 });
-});
-
-test.each(['thread', 'process'])(
-  'of two copies in a %s the newer one writes; the bytes are those of one',
-  async (isolation) => {
-    const run = await runOf('chain-waits');
-    const older = startProcess(run, 'chain-waits', isolation);
-    await older.printed('"epoch":5');
-    const newer = startProcess(run, 'chain-waits', isolation);
-    await newer.printed('"started"');
-    await writeFile(join(run, 'go'), '');
-    const [first, second] = [await older.ended, await newer.ended];
-    expect(first).toMatchObject({ code: 0, outcome: { status: 'superseded' } });
-    expect(first.outcome['reason']).toMatch(new RegExp(`to process ${newer.pid} on `));
-    expect(second).toMatchObject({ code: 0, outcome: { status: 'done' } });
-    expect(await readFile(join(memberFolder(run, 'chain-waits'), 'result'), 'utf8')).toBe(chainOf40());
-    expect(
-      (await filesOf(run, 'chain-waits')).filter((name) => name.includes('/.') || name.startsWith('.')),
-    ).toEqual([]);
-  },
-);
-
-test('a copy that is suspended across the take-over writes nothing when it wakes', async () => {
-  const run = await runOf('chain-waits');
-  const older = startProcess(run, 'chain-waits', 'thread');
-  await older.printed('"epoch":5');
-  process.kill(older.pid, 'SIGSTOP');
-  const newer = startProcess(run, 'chain-waits', 'thread');
-  await newer.printed('"started"');
-  await writeFile(join(run, 'go'), '');
-  await newer.printed('"epoch":20');
-  process.kill(older.pid, 'SIGCONT');
-  expect((await older.ended).outcome).toMatchObject({ status: 'superseded' });
-  expect((await newer.ended).outcome).toMatchObject({ status: 'done' });
-  expect(await readFile(join(memberFolder(run, 'chain-waits'), 'result'), 'utf8')).toBe(chainOf40());
-});
-
-test('a start of an earlier submission leaves a member to the later one, though it starts last', async () => {
-  const run = await runOf('chain-waits');
-  const later = startProcess(run, 'chain-waits', 'thread', '13');
-  await later.printed('"epoch":5');
-  const earlier = startProcess(run, 'chain-waits', 'thread', '12');
-  expect((await earlier.ended).outcome).toMatchObject({
-    status: 'superseded',
-    reason: expect.stringContaining(`process ${later.pid} on `) as string,
-  });
-  await writeFile(join(run, 'go'), '');
-  expect((await later.ended).outcome).toMatchObject({ status: 'done' });
-  expect(await readStarts(run, 'chain-waits')).toHaveLength(1);
 });

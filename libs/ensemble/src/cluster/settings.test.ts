@@ -193,11 +193,15 @@ test.each([
   ['the site’s limit is longer', '1-0', [14400], '06:10:00'],
   ['one member is unknown', '3:00:00', [14400, undefined], '3:00:00'],
   ['nothing is known', undefined, [undefined], undefined],
-])('the time limit: %s', (_, time, seconds, limit) => {
-  const expected = seconds.map((each) => ({ seconds: each }));
-  expect(settings({ site: { time }, expected }).members.time).toBe(limit);
-  expect(settings({ site: { time }, expected, options: { time: '5' } }).members.time).toBe('5');
-});
+] as [string, string | undefined, (number | undefined)[], string | undefined][])(
+  'the time limit: %s',
+  (...row) => {
+    const [, time, seconds, limit] = row;
+    const expected = seconds.map((each) => ({ seconds: each }));
+    expect(settings({ site: { time }, expected }).members.time).toBe(limit);
+    expect(settings({ site: { time }, expected, options: { time: '5' } }).members.time).toBe('5');
+  },
+);
 
 test('members on CPUs ask for half more than was measured, and 1 GiB', () => {
   const expected = [{ memoryBytes: 2 * 2 ** 30 }, { memoryBytes: 2 ** 30 }];

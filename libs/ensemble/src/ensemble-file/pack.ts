@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, readJson, readRegularFile, sha256OfFile, UserError } from '@ct-ensemble/core';
 import {
+  mapConcurrent,
   type LungSegmenter,
   openVolumeStore,
   type Preparation,
@@ -119,12 +120,10 @@ export async function packEnsemble(options: PackOptions): Promise<Packed> {
   onProgress('reading the volumes of the training scans');
   const training = await trainingOf(context, preparation.described.volumes[0]!);
   const packed = await weightsOf(context, { float16, preparation });
-  const history = await Promise.all(
-    members.map(async ({ name }) => {
-      const config = await readConfig(options.run, name);
-      return config === undefined ? [] : historyOf(config);
-    }),
-  );
+  const history = await mapConcurrent(members, 16, async ({ name }) => {
+    const config = await readConfig(options.run, name);
+    return config === undefined ? [] : historyOf(config);
+  });
   const batch = (split: 'val' | 'test') =>
     Math.max(1, Math.min(recipe.training.batchSize, members[0]!.probabilities[split]!.scans.length));
   const manifest: Omit<Manifest, 'entries'> = {

@@ -1,6 +1,6 @@
 // What a member is expected to need: time, memory and disk, from probes and from the epochs that the run has already trained.
 import { UserError, usableMemory } from '@ct-ensemble/core';
-import { type DatasetIndex, viewsOf } from '@ct-ensemble/data';
+import { type DatasetIndex, mapConcurrent, viewsOf } from '@ct-ensemble/data';
 import type { Device, EngineKind } from '@ct-ensemble/engine';
 import { readEpochSeconds } from '@ct-ensemble/training';
 import { deviceName } from '../run/devices.ts';
@@ -67,7 +67,8 @@ export async function expectMembers(options: ExpectationOptions): Promise<Expect
     if (!known.has(key)) known.set(key, options.probeOf(settings));
     return known.get(key)!;
   };
-  const pasts = await Promise.all(recipe.members.map((member) => pastOf(run, { member, recipe })));
+  // A few at a time: a recipe may have more members than a process may have open files.
+  const pasts = await mapConcurrent(recipe.members, 16, (member) => pastOf(run, { member, recipe }));
   /** Median seconds of an epoch by architecture, where only one kind of device can have been used. */
   const learnt = new Map<string, number>();
   if (names.length === 1)
@@ -78,10 +79,11 @@ export async function expectMembers(options: ExpectationOptions): Promise<Expect
       if (seconds.length > 0) learnt.set(architecture, median(seconds));
     }
   const accumulates = await accumulatesOf(run);
+  const scansOf = scansOfMembers(options);
   const expectations: Expectation[] = [];
   for (const [i, member] of recipe.members.entries()) {
     const { state, epochs, epochSeconds } = pasts[i]!;
-    const scans = scansOfMember(options, member);
+    const scans = scansOf(member);
     const probes: { kind: string; found: Probe | undefined }[] = [];
     if (state !== 'done')
       for (const kind of names)
@@ -154,16 +156,19 @@ async function accumulatesOf(run: string | undefined): Promise<Map<string, numbe
   );
 }
 
-/** Scans of a member: those of the splits, or of its fold and the other folds. */
-function scansOfMember({ index, recipe }: ExpectationOptions, member: Member): Expectation['scans'] {
+/** Counts the scans once; the function tells those of a member: of the splits, or of its fold and the other folds. */
+function scansOfMembers({ index, recipe }: ExpectationOptions): (member: Member) => Expectation['scans'] {
   const usable = index.scans.filter(({ failure }) => failure === null);
   const count = (split: string) => usable.filter((scan) => scan.split === split).length;
   const [train, val, test] = [count('train'), count('val'), count('test')];
-  const { fold } = member;
-  if (fold === undefined) return { train, val, test };
-  const folds = foldsOf(usable, recipe) ?? new Map<string, number>();
-  const held = usable.filter(({ key }) => folds.get(key) === fold).length;
-  return { train: folds.size - held, val: held, test };
+  const folds = [...(foldsOf(usable, recipe)?.values() ?? [])];
+  const sizes = new Map<number, number>();
+  for (const fold of folds) sizes.set(fold, (sizes.get(fold) ?? 0) + 1);
+  return ({ fold }) => {
+    if (fold === undefined) return { train, val, test };
+    const held = sizes.get(fold) ?? 0;
+    return { train: folds.length - held, val: held, test };
+  };
 }
 
 interface Past {

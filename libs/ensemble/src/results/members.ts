@@ -1,5 +1,5 @@
 // The members of a run that are done, with their probabilities: checked one by one, so that one damaged file hides no other member.
-import { isDeepStrictEqual } from 'node:util';
+import { createHash } from 'node:crypto';
 import { messageOf, UserError } from '@ct-ensemble/core';
 import type { Plan } from '../run/plan.ts';
 import { probabilitiesFile } from '../run-folder.ts';
@@ -50,8 +50,10 @@ export async function readMembers(
       for (const split of splits) {
         const file = probabilitiesFile(run, name, split);
         const read = await readProbabilities(file);
-        requireRunScans(read, scans.of(name, split), file);
-        probabilities[split] = read;
+        const expected = scans.of(name, split);
+        requireRunScans(read, expected, file);
+        // Equal by now: the members share one list of scans, so that memory does not grow with scans times members by more than the rows.
+        probabilities[split] = { ...read, scans: expected.scans };
       }
       members.usable.push({ name, macroF1: done.macroF1, probabilities });
     } catch (error) {
@@ -92,18 +94,28 @@ function macroF1OfPredicted(p: Probabilities): number | undefined {
 }
 
 function copies(members: readonly UsableMember[]): string[] {
-  return members.flatMap((member, i) => {
-    const { val, test } = member.probabilities;
-    const rowsOf = (p: Probabilities | undefined) => (p === undefined || p.rows.length === 0 ? null : p.rows);
-    const twin = members.slice(0, i).find(({ probabilities }) =>
-      [
-        [val, probabilities.val],
-        [test, probabilities.test],
-      ].some(([a, b]) => rowsOf(a) !== null && isDeepStrictEqual(rowsOf(a), rowsOf(b))),
-    );
-    if (twin === undefined) return [];
+  /** The first member with these rows of a split. */
+  const firstWith = new Map<string, number>();
+  return members.flatMap(({ name, probabilities }, i) => {
+    const twins: number[] = [];
+    for (const split of ['val', 'test'] as const) {
+      const rows = probabilities[split]?.rows ?? [];
+      if (rows.length === 0) continue;
+      const key = `${split} ${digestOf(rows)}`;
+      const twin = firstWith.get(key);
+      if (twin === undefined) firstWith.set(key, i);
+      else twins.push(twin);
+    }
+    if (twins.length === 0) return [];
+    const twin = members[Math.min(...twins)]!;
     return [
-      `${member.name} has the same probabilities as ${twin.name}: check that neither file is a copy of the other`,
+      `${name} has the same probabilities as ${twin.name}: check that neither file is a copy of the other`,
     ];
   });
+}
+
+function digestOf(rows: Probabilities['rows']): string {
+  const hash = createHash('sha256');
+  for (const row of rows) hash.update(Float64Array.from(row));
+  return hash.digest('base64');
 }

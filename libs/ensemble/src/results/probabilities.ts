@@ -135,13 +135,16 @@ export function meanProbabilities(
   const first = members[0];
   if (first === undefined) throw new UserError('An ensemble needs at least one member');
   members.forEach((member, m) => checkProbabilities(member, names[m]));
-  const rowsByKey = members.map((member, m) => {
+  const rows = first.scans.map(() => first.classes.map(() => 0));
+  for (const [m, member] of members.entries()) {
     if (m > 0) checkAgreement([first, names[0]!], [member, names[m]!]);
-    return new Map(member.scans.map((scan, i) => [scan.key, member.rows[i]!]));
-  });
-  const rows = first.scans.map(({ key }) =>
-    first.classes.map((_, c) => rowsByKey.reduce((sum, row) => sum + row.get(key)![c]!, 0) / members.length),
-  );
+    const rowOf = rowsInOrderOf(first, member);
+    for (const [i, sums] of rows.entries()) {
+      const row = rowOf(i);
+      for (let c = 0; c < sums.length; c++) sums[c]! += row[c]!;
+    }
+  }
+  for (const sums of rows) for (let c = 0; c < sums.length; c++) sums[c]! /= members.length;
   return {
     classes: [...first.classes],
     split: first.split,
@@ -149,6 +152,14 @@ export function meanProbabilities(
     rows,
     failed: first.failed.map((scan) => ({ ...scan })),
   };
+}
+
+/** The rows of a member that agrees with the first one, by the positions of the first one's scans. */
+function rowsInOrderOf(first: Probabilities, { scans, rows }: Probabilities): (i: number) => number[] {
+  if (scans === first.scans || first.scans.every(({ key }, i) => scans[i]!.key === key))
+    return (i) => rows[i]!;
+  const byKey = new Map(scans.map(({ key }, i) => [key, rows[i]!]));
+  return (i) => byKey.get(first.scans[i]!.key)!;
 }
 
 /** The predicted class index of each scan of `p.scans`. A tie goes to the lower index. */
@@ -187,15 +198,15 @@ function checkProbabilities(p: Probabilities, source: string | undefined, remedy
   }
   p.scans.forEach(({ key }, i) => {
     const row = p.rows[i]!;
-    const text = `[${row.join(', ')}]`;
+    const text = () => `[${row.join(', ')}]`;
     if (row.length !== p.classes.length) {
-      refuse(`scan ${key}: ${row.length} probabilities ${text} for ${p.classes.length} classes`);
+      refuse(`scan ${key}: ${row.length} probabilities ${text()} for ${p.classes.length} classes`);
     }
     if (!row.every((value) => value >= 0 && value <= 1)) {
-      refuse(`scan ${key}: probabilities ${text} are not all within 0 and 1`);
+      refuse(`scan ${key}: probabilities ${text()} are not all within 0 and 1`);
     }
     const sum = row.reduce((total, value) => total + value, 0);
-    if (Math.abs(sum - 1) > 1e-4) refuse(`scan ${key}: probabilities ${text} sum to ${sum}, not 1`);
+    if (Math.abs(sum - 1) > 1e-4) refuse(`scan ${key}: probabilities ${text()} sum to ${sum}, not 1`);
   });
 }
 
@@ -212,6 +223,7 @@ function checkAgreement([first, firstName]: Named, [other, otherName]: Named) {
     refuse(`classes ${first.classes.join(', ')} against ${other.classes.join(', ')}`);
   }
   for (const list of ['scans', 'failed'] as const) {
+    if (first[list] === other[list]) continue;
     const have = list === 'scans' ? 'probabilities for' : 'a failure of';
     const theirs = new Map(other[list].map((scan) => [scan.key, scan]));
     for (const { key, name, label } of first[list]) {

@@ -1,5 +1,6 @@
 // The results of a run: its members' probabilities, checked against the run's scans, scored, submitted and written as tables.
 import { messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { mapConcurrent } from '@ct-ensemble/data';
 import {
   chooseCombination,
   type Combination,
@@ -129,12 +130,12 @@ export async function evaluateResults(
 }
 
 async function failuresOf(run: string, members: readonly string[]): Promise<RunEvaluation['failures']> {
-  const failures = members.map(async (member) => {
+  const failures = await mapConcurrent(members, 16, async (member) => {
     // A failed.json that cannot be read is no reason to score nothing.
     const reason = (await readFailed(run, member).catch(() => undefined))?.reason;
     return reason === undefined ? [] : [{ member, reason }];
   });
-  return (await Promise.all(failures)).flat();
+  return failures.flat();
 }
 
 /** The choice of a submission all of whose members are usable. */

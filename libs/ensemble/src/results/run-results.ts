@@ -1,6 +1,7 @@
 // What is known of a finished or unfinished run, for programs that evaluate it in their own way: the plan, the checked
 // probabilities, how each member was trained, and the scans with their patients and folds.
 import { codeOf, MAX_BYTES, readRegularText, UserError } from '@ct-ensemble/core';
+import { mapConcurrent } from '@ct-ensemble/data';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { readRecord } from '../json-record.ts';
@@ -67,8 +68,7 @@ export async function readRunResults(run: string): Promise<RunResults> {
   const scans = await readRunScans(run, plan);
   const members = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
   const findings = findingsIn(members.usable);
-  const training: MemberResults[] = [];
-  for (const { name } of plan.members) training.push(await memberResults(run, name));
+  const training = await mapConcurrent(plan.members, 16, ({ name }) => memberResults(run, name));
   const { scans: listed, ...dataset } = (await readRecord(datasetFile(run), {
     schema: reportSchema,
     remedy: 'start the training of this run again with its data set, which writes the file anew',

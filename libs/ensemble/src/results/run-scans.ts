@@ -88,9 +88,17 @@ export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
   const inFolds = scans.filter(({ fold }) => fold);
   const names = developmentNames(inFolds);
 
+  /** Members with the same volumes and the same fold share their lists. */
+  const known = new Map<string, ExpectedScans>();
   return {
     of(member, split) {
-      return asProbabilities([], { split, scans: scansOf(groups, { run, member }), classes });
+      const group = groups.findIndex(({ members }) => members.includes(member));
+      const key = JSON.stringify([group, groups[group]?.folds?.[member] ?? null, split]);
+      const before = known.get(key);
+      if (before !== undefined) return before;
+      const expected = asProbabilities([], { split, scans: scansOf(groups, { run, member }), classes });
+      known.set(key, expected);
+      return expected;
     },
     splitToSubmit: scans.some(({ split }) => split === 'test') ? 'test' : 'val',
     inFolds: inFolds.map(({ key, label, fold }, i) => ({ key, name: names[i]!, label, fold: fold! })),

@@ -11,6 +11,8 @@ const MOST_IMPROVEMENTS = 500;
 
 /** Attempts to find a better assignment, and the share above the bound at which they end. */
 const ROUNDS = 150;
+/** Rounds times jobs at most: of a thousand jobs hundreds are dealt out later, when fewer are left. */
+const MOST_ROUND_JOBS = 20_000;
 const GOOD_ENOUGH = 0.002;
 
 /**
@@ -43,7 +45,8 @@ export function balance(
   const bound = makespanBound([...seconds, ...busy], machines.length);
   const enough = Math.max(bound, soonest) * (1 + GOOD_ENOUGH);
   const random = randomStream({ seed: 0, purpose: 'assignment of members', epoch: 0, sample: 0 });
-  for (let round = 0; round < ROUNDS && end(best) > enough; round++) {
+  const rounds = Math.min(ROUNDS, Math.ceil(MOST_ROUND_JOBS / seconds.length));
+  for (let round = 0; round < rounds && end(best) > enough; round++) {
     const full = best.loads.indexOf(end(best));
     const others = 1 + random.integer(Math.min(3, machines.length - 1));
     const mixed = new Set([full, ...Array.from({ length: others }, () => random.integer(machines.length))]);
@@ -94,11 +97,13 @@ function improve({ seconds, jobs, loads }: Assignment): boolean {
   const full = loads.indexOf(Math.max(...loads));
   const before = loads[full]!;
   let best = { higher: before * (1 - 1e-9), machine: -1, own: -1, other: -1 };
+  const owns = oneOfEach(seconds, jobs[full]!);
   for (let machine = 0; machine < jobs.length; machine++) {
     if (machine === full) continue;
-    for (let own = 0; own < jobs[full]!.length; own++) {
+    const others = oneOfEach(seconds, jobs[machine]!);
+    for (const own of owns) {
       // other = −1: the job is moved and none comes back.
-      for (let other = -1; other < jobs[machine]!.length; other++) {
+      for (const other of [-1, ...others]) {
         const given = seconds[jobs[full]![own]!]! - (other < 0 ? 0 : seconds[jobs[machine]![other]!]!);
         if (given <= 0) continue;
         const higher = Math.max(before - given, loads[machine]! + given);
@@ -116,6 +121,19 @@ function improve({ seconds, jobs, loads }: Assignment): boolean {
   loads[full]! -= change;
   loads[machine]! += change;
   return true;
+}
+
+/** The places of the first job of each duration: hundreds of members of one architecture have equal durations. */
+function oneOfEach(seconds: readonly number[], jobs: readonly number[]): number[] {
+  const known = new Set<number>();
+  const places: number[] = [];
+  for (let place = 0; place < jobs.length; place++) {
+    const duration = seconds[jobs[place]!]!;
+    if (known.has(duration)) continue;
+    known.add(duration);
+    places.push(place);
+  }
+  return places;
 }
 
 /**

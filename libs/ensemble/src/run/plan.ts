@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { UserError, writeJson } from '@ct-ensemble/core';
-import { type DatasetIndex, type StoredScan, viewsOf } from '@ct-ensemble/data';
+import { type DatasetIndex, mapConcurrent, type StoredScan, viewsOf } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { recipeSchema, type Recipe } from '../recipes/schema.ts';
 import { isSafeName, safeNameRule } from '../names.ts';
@@ -169,10 +169,10 @@ export async function requireSameScans(
   const test = new Set<string>();
   const earlier = old.recipe.members.map(({ name }) => name);
   let isCompared = true;
+  const all = await readAllScans(run).catch(() => undefined);
   for (const now of scans) {
     const member = now.members.find((name) => earlier.includes(name));
     if (member === undefined) continue;
-    const all = await readAllScans(run).catch(() => undefined);
     const before = all?.find(({ members }) => members.includes(member))?.scans;
     if (before === undefined) {
       isCompared = false;
@@ -207,14 +207,12 @@ async function withSameVolumes(
 ): Promise<readonly StoredScan[]> {
   if (isSame === undefined) return before;
   const volumes = new Map(now.map(({ key, volume }) => [key, volume]));
-  const scans: StoredScan[] = [];
-  // One after the other: a data set may have more volumes than a process may have open files.
-  for (const scan of before) {
+  // A few at a time: a data set may have more volumes than a process may have open files.
+  return mapConcurrent(before, 16, async (scan) => {
     const volume = volumes.get(scan.key);
     const isOther = scan.volume !== null && !!volume && scan.volume !== volume;
-    scans.push(isOther && (await isSame(scan.volume!, volume)) ? { ...scan, volume } : scan);
-  }
-  return scans;
+    return isOther && (await isSame(scan.volume!, volume)) ? { ...scan, volume } : scan;
+  });
 }
 
 /** Members and their scans, whose volumes need not be known yet. */

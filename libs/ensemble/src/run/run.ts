@@ -174,6 +174,7 @@ async function volumesOf(options: PrepareVolumesOptions, { anyFolder, check, dra
       ...(folds && { folds }),
       fingerprint: async ({ volume }) => (await store.record(volume!)).fingerprint!,
       allow: allowLeaks,
+      signal,
     });
     const drawn =
       draws === undefined

@@ -74,14 +74,14 @@ test('queue and files are joined; done.json is the truth', async () => {
     { index: 6, state: 'PENDING', reason: 'BeginTime' },
   ]);
   await done('a');
-  await using _b = await claimFolder(memberFolder(run, 'b'));
+  const b = await claimFolder(memberFolder(run, 'b'));
   await progress('b', { epoch: 1, secondsLeft: 15 });
   await progress('d', { state: 'failed' });
   await failed('d', { reason: 'no memory' });
   await history('e', [0.5]);
   await progress('e', { epoch: 2 });
   // An older copy, cut from the network, trains on while the queue has the member waiting.
-  await using _g = await claimFolder(memberFolder(run, 'g'));
+  const g = await claimFolder(memberFolder(run, 'g'));
   await progress('g', { epoch: 1 });
   const status = await reader.status();
   expect(status.members.map(({ name, state, message }) => [name, state, message])).toEqual([
@@ -99,13 +99,15 @@ test('queue and files are joined; done.json is the truth', async () => {
   ]);
   expect(status).toMatchObject({ state: 'running', problems: [], coordinator: null });
   expect(status.jobs).toHaveLength(7);
+  for (const claim of [b, g]) await claim.release();
 });
 
 test('progress of an earlier start is not that of the present one', async () => {
   const { run, reader, progress } = await submittedRun([{ index: 0, state: 'RUNNING', nodes: 'n1' }]);
   await progress('a', { updatedAt: new Date(Date.now() - 60_000).toISOString() });
-  await using _claim = await claimFolder(memberFolder(run, 'a'));
+  const claim = await claimFolder(memberFolder(run, 'a'));
   expect((await reader.status()).members[0]!.state).toBe('starting');
+  await claim.release();
 });
 
 test.each([
@@ -188,7 +190,7 @@ test('the queue is asked at most every ten seconds, and about ended jobs never a
 
 test('without Slurm on this machine the files still say how the run is', async () => {
   const { run, progress } = await submittedRun([]);
-  await using _claim = await claimFolder(memberFolder(run, 'a'));
+  const claim = await claimFolder(memberFolder(run, 'a'));
   await progress('a', { epoch: 1 });
   const queue = {
     list: async () => {
@@ -199,4 +201,5 @@ test('without Slurm on this machine the files still say how the run is', async (
   expect(status.problems).toEqual(['the state of the jobs is not known: squeue is not here']);
   expect(status.members[0]!.state).toBe('training');
   expect(status.state).toBe('running');
+  await claim.release();
 });

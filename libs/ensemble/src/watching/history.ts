@@ -1,9 +1,9 @@
 // The curves of a member: the lines of its history.jsonl, read for display.
-import { stat } from 'node:fs/promises';
 import { MAX_BYTES, readRegularText } from '@ct-ensemble/core';
 import { historyFile } from '@ct-ensemble/training';
 import { z } from 'zod';
 import { memberFolder } from '../run-folder.ts';
+import { type StampedFiles, stampedFiles } from './stamped-files.ts';
 
 const epochSchema = z.object({
   /** Counts from 0. */
@@ -44,16 +44,14 @@ export interface StampedHistory {
 }
 
 /** Reads histories again only if their files have changed. */
-export function historyReader(run: string): (member: string) => Promise<StampedHistory> {
-  const known = new Map<string, StampedHistory>();
+export function historyReader(
+  run: string,
+  files: StampedFiles = stampedFiles(),
+): (member: string) => Promise<StampedHistory> {
   return async (member) => {
-    const about = await stat(historyFile(memberFolder(run, member)), { bigint: true }).catch(() => undefined);
-    const stamp = about === undefined ? '' : `${about.ino}-${about.mtimeNs}-${about.size}`;
-    const before = known.get(member);
-    if (before?.stamp === stamp) return before;
-    const now = { stamp, epochs: await readHistory(run, member) };
-    known.set(member, now);
-    return now;
+    const file = historyFile(memberFolder(run, member));
+    const { stamp, value: epochs = [] } = await files.get(file, () => readHistory(run, member));
+    return { stamp, epochs };
   };
 }
 

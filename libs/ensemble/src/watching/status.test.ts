@@ -180,7 +180,7 @@ test('a history is read again only after it has changed, and an incomplete last 
   await made.history('one', [0.5]);
   const first = await reader.history('one');
   expect(first.epochs).toMatchObject([{ epoch: 0, loss: 0.5, macroF1: 0.5, seconds: 10 }]);
-  expect(await reader.history('one')).toBe(first);
+  expect((await reader.history('one')).epochs).toBe(first.epochs);
   const file = join(made.run, 'members', 'one', 'history.jsonl');
   await writeFile(`${file}.new`, '{"epoch":0,"learningRate":1,"loss":0.5,"macroF1":null}\n{"epoch":1,"lear');
   await rename(`${file}.new`, file);

@@ -1,6 +1,15 @@
 // The state of a whole run from its files alone: for another process, after the end, and for runs of earlier versions.
 import { type ClaimHolder, claimHolder, codeOf, messageOf, openRegularFile } from '@ct-ensemble/core';
-import { logFile, memberFolder } from '../run-folder.ts';
+import { mapConcurrent } from '@ct-ensemble/data';
+import {
+  configFile,
+  doneFile,
+  failedFile,
+  logFile,
+  memberFolder,
+  planFile,
+  progressFile,
+} from '../run-folder.ts';
 import { type MemberPlan, readPlan, readPlanIfPresent } from '../run/plan.ts';
 import { type DoneRecord, readConfig, readDone } from '../run-records.ts';
 import {
@@ -21,6 +30,7 @@ import {
 } from './cluster.ts';
 import { isOnNode, isQueued } from '../cluster/queue.ts';
 import { type EpochLine, historyReader, type StampedHistory } from './history.ts';
+import { type StampedFiles, stampedFiles } from './stamped-files.ts';
 import { timeLeft } from './time-left.ts';
 
 export const memberStates = [
@@ -143,8 +153,9 @@ export interface RunReaderOptions {
 export const runStatus = (run: string): Promise<RunStatus> => runReader(run).status();
 
 export function runReader(run: string, { cluster = clusterReader(run) }: RunReaderOptions = {}): RunReader {
-  const history = historyReader(run);
-  return { history, status: () => statusOf(run, { history, cluster }) };
+  const files = stampedFiles();
+  const history = historyReader(run, files);
+  return { history, status: () => statusOf(run, { files, history, cluster }) };
 }
 
 /** What is read of a plan here; a run whose plan its preparation has not written yet has it from the record of its jobs. */
@@ -157,13 +168,17 @@ interface PlanView {
 
 async function planView(
   run: string,
-  planned: PlanView | undefined,
+  { files, planned }: { files: StampedFiles; planned: PlanView | undefined },
 ): Promise<PlanView & { isPrepared: boolean }> {
-  const plan = planned === undefined ? await readPlan(run) : await readPlanIfPresent(run);
-  if (plan === undefined) return { ...planned!, isPrepared: false };
+  const known = (await files.get(planFile(run), () => readPlanIfPresent(run))).value;
+  if (known === undefined && planned !== undefined) return { ...planned, isPrepared: false };
+  const plan = known ?? (await readPlan(run));
   const { recipe, devices, members } = plan;
   return { recipe: recipe.name, epochs: recipe.training.epochs, devices, members, isPrepared: true };
 }
+
+/** Members whose files are read at the same time. */
+const MEMBERS_AT_ONCE = 16;
 
 interface Found {
   member: PlanView['members'][number];
@@ -177,11 +192,17 @@ interface Found {
   owner: ClaimHolder | undefined;
   /** Its job of a cluster, as far as the queue has one. */
   job: ClusterJobState | undefined;
+  /** Files that could not be read. */
+  problems: string[];
 }
 
 async function statusOf(
   run: string,
-  { history, cluster }: Pick<RunReader, 'history'> & Required<RunReaderOptions>,
+  {
+    files,
+    history,
+    cluster,
+  }: { files: StampedFiles } & Pick<RunReader, 'history'> & Required<RunReaderOptions>,
 ): Promise<RunStatus> {
   // The queue is asked before the files are read: a member that ends in between is done by its files.
   const submitted = await cluster();
@@ -197,28 +218,18 @@ async function statusOf(
   // In this order: a coordinator that ends in between has written its last files before it gives up the claim.
   const holder = await attempt(claimHolder(run));
   const coordinator = await attempt(readCoordinator(run));
-  const plan = await planView(run, submitted?.planned);
+  const plan = await planView(run, { files, planned: submitted?.planned });
   if (!plan.isPrepared && !submitted?.jobs.some((job) => job.kind === 'prepare' && isQueued(job)))
     problems.push(
       'the run is not prepared, and no job prepares it: the same trainer:all-members command submits one',
     );
   const live = holder?.isAlive && isHeldBy(coordinator, holder) ? coordinator : undefined;
-  const members: MemberStatus[] = [];
-  for (const member of plan.members) {
-    const { name } = member;
-    const progress = await attempt(readProgress(run, name));
-    const found: Found = {
-      member,
-      progress,
-      done: await attempt(readDone(run, name)),
-      failed: await attempt(readFailed(run, name)),
-      history: (await history(name)).epochs,
-      device: progress?.device ?? (await attempt(readConfig(run, name)))?.member.device ?? null,
-      owner: await attempt(claimHolder(memberFolder(run, name))),
-      job: submitted?.jobs.find((job) => job.member === name),
-    };
-    members.push(memberStatus(found, { plan, live }));
-  }
+  const jobs = new Map(submitted?.jobs.map((job) => [job.member, job]));
+  const found = await mapConcurrent(plan.members, MEMBERS_AT_ONCE, (member) =>
+    findMember(run, { member, job: jobs.get(member.name), files, history }),
+  );
+  problems.push(...found.flatMap((each) => each.problems));
+  const members = found.map((each) => memberStatus(each, { plan, live }));
   const counts = Object.fromEntries(
     memberStates.map((state) => [state, members.filter((member) => member.state === state).length]),
   ) as Record<MemberState, number>;
@@ -243,6 +254,44 @@ async function statusOf(
     members,
     problems,
     at: new Date().toISOString(),
+  };
+}
+
+/** Reads a member's files; what cannot be read is among the problems. */
+async function findMember(
+  run: string,
+  {
+    member,
+    job,
+    files,
+    history,
+  }: Pick<Found, 'member' | 'job'> & { files: StampedFiles; history: RunReader['history'] },
+): Promise<Found> {
+  const { name } = member;
+  const problems: string[] = [];
+  const read = async <T>(file: string, reading: () => Promise<T | undefined>) => {
+    try {
+      return (await files.get(file, reading)).value;
+    } catch (error) {
+      problems.push(messageOf(error));
+      return undefined;
+    }
+  };
+  const progress = await read(progressFile(run, name), () => readProgress(run, name));
+  const config = () => read(configFile(run, name), () => readConfig(run, name));
+  return {
+    member,
+    progress,
+    done: await read(doneFile(run, name), () => readDone(run, name)),
+    failed: await read(failedFile(run, name), () => readFailed(run, name)),
+    history: (await history(name)).epochs,
+    device: progress?.device ?? (await config())?.member.device ?? null,
+    owner: await claimHolder(memberFolder(run, name)).catch((error: unknown) => {
+      problems.push(messageOf(error));
+      return undefined;
+    }),
+    job,
+    problems,
   };
 }
 

@@ -12,6 +12,7 @@ import { remedyFor, seenInstead, withSeen } from '../no-scan.ts';
 import { readPatients } from './patients.ts';
 import { readSeverityLists } from './severity-lists.ts';
 import { classOf, COMPETITION_TASKS, scanName, type ClassFolder, type CompetitionTask } from './spelling.ts';
+import { addAll } from '../../lists.ts';
 
 export const cov19CtDb: Layout = {
   name: 'cov19-ct-db',
@@ -58,7 +59,7 @@ async function read({ root, listing, classes, findings }: LayoutRequest): Promis
     };
     return { scan, found };
   });
-  findings.push(...scans.flatMap(({ found }) => found));
+  for (const { found } of scans) addAll(findings, found);
   if (patients !== null) reportAbsentScans(patients, folders, findings);
   return {
     scans: scans.map(({ scan }) => scan),
