@@ -59,7 +59,11 @@ export function openLab({ script, folder, nodes }: LabOptions): Lab {
       const log = openSync(join(folder, 'log', 'slurmctld.err'), 'a');
       const command = `hostname ctl; echo $$ > '${file}'; exec slurmctld -D -f '${config}'`;
       const args = ['netns', 'exec', 'ctlab-ctl', 'unshare', '--uts', 'bash', '-c', command];
-      spawn('ip', args, { env: { ...env, SLURM_CONF: config }, stdio: ['ignore', log, log], detached: true }).unref();
+      spawn('ip', args, {
+        env: { ...env, SLURM_CONF: config },
+        stdio: ['ignore', log, log],
+        detached: true,
+      }).unref();
     },
     async queue() {
       const { stdout } = await run('squeue', ['-h', '-r', '-o', '%F|%K|%T|%r|%N|%j']);

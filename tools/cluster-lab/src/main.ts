@@ -14,7 +14,7 @@ const usage = `Usage: nx run cluster-lab:run -- [options] [SCENARIO…]
 
   --lab FILE     the script slurm-lab.sh (default: slurm-lab/slurm-lab.sh in CT_ENSEMBLE_SHARED, else in ../shared)
   --folder DIR   folder for the runs and the cluster's files (default: a new one, which is deleted when all is well)
-  --epochs N     epochs of each member (default: 60)
+  --epochs N     epochs of each member (default: 90)
 
 Root's rights and the packages munge, slurmctld, slurmd, slurm-client and iproute2 are needed.
 `;
@@ -72,7 +72,18 @@ class Run {
     const { recipe, data, store } = this.bench;
     return this.trainer('all-members', [
       ...['--on', 'slurm', '--recipe', recipe, '--data', data, '--volumes', store, '--devices', 'cpu:1'],
-      ...['--site', this.bench.site, '--time', time, '--mem', '600M', '--sbatch=--gres=gpu:1', '--checkpoint-minutes', '0.02', ...options],
+      ...[
+        '--site',
+        this.bench.site,
+        '--time',
+        time,
+        '--mem',
+        '600M',
+        '--sbatch=--gres=gpu:1',
+        '--checkpoint-minutes',
+        '0.02',
+        ...options,
+      ],
     ]);
   }
 
@@ -140,7 +151,9 @@ async function digestsOf(folder: string, member: string): Promise<string> {
     'probabilities/val.json',
     'probabilities/test.json',
   ];
-  const digests = files.map((file) => sha256OfFile(join(folder, 'members', member, file)).catch(() => 'missing'));
+  const digests = files.map((file) =>
+    sha256OfFile(join(folder, 'members', member, file)).catch(() => 'missing'),
+  );
   return (await Promise.all(digests)).join(' ');
 }
 
@@ -166,7 +179,8 @@ const scenarios: Record<string, Scenario> = {
     if (second > first) throw new Error(`the second call submitted jobs: ${first} jobs, then ${second}`);
     await run.ended();
     const hosts = new Set((await Promise.all(members.map((name) => run.starts(name)))).flat());
-    if (!existsSync(join(run.folder, 'report', 'report.html'))) throw new Error('the evaluation job wrote no report');
+    if (!existsSync(join(run.folder, 'report', 'report.html')))
+      throw new Error('the evaluation job wrote no report');
     return `members ran on ${[...hosts].sort().join(', ')}`;
   },
 
@@ -263,10 +277,14 @@ async function leavingOf(run: Run, member: string): Promise<string> {
 }
 
 async function labScript(named: string | undefined): Promise<string> {
-  const shared = process.env['CT_ENSEMBLE_SHARED'] ?? fileURLToPath(new URL('../../../../shared', import.meta.url));
+  const shared =
+    process.env['CT_ENSEMBLE_SHARED'] ?? fileURLToPath(new URL('../../../../shared', import.meta.url));
   const file = resolve(named ?? join(shared, 'slurm-lab', 'slurm-lab.sh'));
   if (existsSync(file)) return file;
-  throw new UserError('there is no such script, which starts the cluster', { file, remedy: 'name it with --lab' });
+  throw new UserError('there is no such script, which starts the cluster', {
+    file,
+    remedy: 'name it with --lab',
+  });
 }
 
 async function main(): Promise<number> {
@@ -276,7 +294,7 @@ async function main(): Promise<number> {
       help: { type: 'boolean' },
       lab: { type: 'string' },
       folder: { type: 'string' },
-      epochs: { type: 'string', default: '60' },
+      epochs: { type: 'string', default: '90' },
     },
   });
   if (values.help) {
@@ -285,9 +303,12 @@ async function main(): Promise<number> {
   }
   const chosen = positionals.length === 0 ? Object.keys(scenarios) : positionals;
   for (const name of chosen)
-    if (!(name in scenarios)) throw new UserError(`there is no scenario ${name}: ${Object.keys(scenarios).join(', ')}`);
+    if (!(name in scenarios))
+      throw new UserError(`there is no scenario ${name}: ${Object.keys(scenarios).join(', ')}`);
   const script = await labScript(values.lab);
-  const folder = values.folder ? resolve(values.folder) : await mkdtemp(join(tmpdir(), 'ct-ensemble-cluster-lab-'));
+  const folder = values.folder
+    ? resolve(values.folder)
+    : await mkdtemp(join(tmpdir(), 'ct-ensemble-cluster-lab-'));
   await mkdir(folder, { recursive: true });
   const lab = openLab({ script, folder: join(folder, 'cluster'), nodes: 3 });
   const bench = {
