@@ -55,6 +55,7 @@ def peak_memory():
 member = network(settings["architecture"], 1 if settings["architecture"].startswith("att_unet") else 2, views)
 member.load_state_dict(read_safetensors(settings["weights"]), strict=True)
 member.to(device, memory_format=torch.channels_last).train(training)
+forward = torch.compile(member) if settings["compile"] else member
 optimizer = torch.optim.Adam(member.parameters(), lr=1e-4)
 volumes = read_safetensors(settings["volumes"])["volumes"][:batch]
 x = (volumes.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
@@ -68,7 +69,7 @@ compute = "bfloat16" if is_mixed else "float32"
 def train():
     optimizer.zero_grad()
     with mixed:
-        loss = loss_of(member(x))
+        loss = loss_of(forward(x))
     loss.backward()
     optimizer.step()
     return [loss.item()]
@@ -84,7 +85,7 @@ def loss_of(output):
 
 def evaluate():
     with torch.inference_mode(), mixed:
-        return torch.softmax(member(x).float(), 1).flatten().tolist()
+        return torch.softmax(forward(x).float(), 1).flatten().tolist()
 
 
 def say(message):

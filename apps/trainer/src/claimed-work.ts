@@ -1,7 +1,13 @@
 // What every command that trains does around its work: claims the folder, stops on signals, and says how it ended.
-import { type Claim, type ClaimOptions, print } from '@ct-ensemble/core';
+import {
+  type Claim,
+  type ClaimOptions,
+  print,
+  stopOnSignal,
+  stoppedNotice,
+  type Stopping,
+} from '@ct-ensemble/core';
 import { claimRun } from '@ct-ensemble/ensemble';
-import { type Stopping, stoppedNotice, stopOnSignal } from './terminal/signals.ts';
 
 /** What the work may depend on while it holds the claim of its folder. */
 export interface ClaimedWork {

@@ -1,15 +1,17 @@
-// The options that several commands share, each defined once, and the parsers of option values.
-import { messageOf } from '@ct-ensemble/core';
+// The options that several commands of the trainer share, each defined once, and the parsers of option values.
+import { layoutNames, type TableField, type ValuesChoice } from '@ct-ensemble/data';
+import type { Precision } from '@ct-ensemble/engine';
 import {
-  layoutNames,
-  parseValues,
-  SCAN_DEADLINE,
-  type TableField,
-  type ValuesChoice,
-} from '@ct-ensemble/data';
-import type { EngineKind, Precision } from '@ct-ensemble/engine';
-import { type DatasetChoice, type Isolation, isolations } from '@ct-ensemble/ensemble';
+  type DatasetChoice,
+  deviceOption as ensembleDeviceOption,
+  type Isolation,
+  isolations,
+  positive,
+  wholeNumber,
+} from '@ct-ensemble/ensemble';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+
+export { engineOption, positive, scanDeadlineOption, valuesOption, wholeNumber } from '@ct-ensemble/ensemble';
 
 /** Values of the options that choose the networks of the preparation. */
 export interface PreparationNetworkOptions {
@@ -129,38 +131,12 @@ export function masksOption(): Option {
   ).default('threshold');
 }
 
-/** What the numbers in the scans' files are, where the files do not say so. */
-export function valuesOption(): Option {
-  return new Option(
-    '--values <values>',
-    'what the numbers in the files of all scans are: hu, hu+1024, hu+32768 (Hounsfield units plus an offset), grey (black −1150 HU, white 350 HU) or window:LOW,HIGH (grey, black LOW HU, white HIGH HU) (default: decided for each scan from its numbers)',
-  ).argParser(values);
-}
-
-function values(text: string): ValuesChoice {
-  try {
-    return parseValues(text);
-  } catch (error) {
-    throw new InvalidArgumentError(messageOf(error));
-  }
-}
-
 /** The folder of the prepared volumes; `flag` is the option's name in the command. */
 export function volumesOption(flag: '--volumes' | '--out'): Option {
   return new Option(
     `${flag} <dir>`,
     "folder of the prepared volumes (default: volumes in the user's cache folder)",
   );
-}
-
-/** Seconds after which the preparation of one scan is given up. */
-export function scanDeadlineOption(): Option {
-  return new Option(
-    '--scan-deadline <seconds>',
-    'time after which the preparation of a scan is stopped and the scan counts as failed; without effect if a network takes part in the preparation',
-  )
-    .argParser(positive)
-    .default(SCAN_DEADLINE);
 }
 
 export function allowLeaksOption(): Option {
@@ -203,21 +179,8 @@ export function memberDevicesOption(): Option {
   ).default('auto');
 }
 
-export function deviceOption(): Option {
-  return new Option(
-    '--device <device>',
-    'device to train on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto',
-  ).default('auto');
-}
-
-export function engineOption(): Option {
-  return new Option(
-    '--engine <engine>',
-    'library that computes, TensorFlow or the CPU backend of TensorFlow.js, which is hundreds of times slower',
-  )
-    .choices(['tensorflow', 'cpu'] satisfies EngineKind[])
-    .default('tensorflow');
-}
+export const deviceOption = () =>
+  ensembleDeviceOption('device to train on: gpu:0 (the first GPU), cpu:2 (two CPU threads); or auto');
 
 /** Values of the options that say how the engine computes; each takes the place of the recipe's. */
 export interface NumericsOptions {
@@ -269,26 +232,10 @@ export function port(text: string): number {
   return value;
 }
 
-/** A whole number from 0 to 4294967295. */
-export function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
-    throw new InvalidArgumentError('It must be a whole number.');
-  return value;
-}
-
 /** A whole number above zero. */
 export function count(text: string): number {
   const value = wholeNumber(text);
   if (value === 0) throw new InvalidArgumentError('It must be above zero.');
-  return value;
-}
-
-/** A number above zero. */
-export function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value)))
-    throw new InvalidArgumentError('It must be a number above zero.');
   return value;
 }
 

@@ -36,3 +36,4 @@ export {
   regularFileChunks,
 } from './regular-files.ts';
 export { type Program, runProgram } from './run-program.ts';
+export { sameKeypress, stopNotice, type Stopping, stoppedNotice, stopOnSignal } from './signals.ts';

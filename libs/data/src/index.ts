@@ -32,6 +32,7 @@ export { guardSplits, NEAR_EQUAL_IN_FOLDS } from './splits/split-guard.ts';
 export { readLabelledSlices } from './lungs/labelled-slices.ts';
 export { readMaskedSlices } from './lungs/lung-pairs.ts';
 export { atEdge, holdOut, type HoldOut, type SliceSample, type SliceSamples } from './lungs/slice-samples.ts';
+export { claimedVoxels } from './readers/dicom/claimed-voxels.ts';
 export { parseValues, type ValuesChoice } from './readers/values.ts';
 export { openSlices, readSliceFiles } from './readers/slice-source.ts';
 export type { GreyImage } from './scan.ts';

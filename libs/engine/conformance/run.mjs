@@ -1,5 +1,6 @@
 // Runs tfjs-core's own test suite on this engine. Every spec in the files of required.json that passes on tfjs's CPU
-// backend must pass here. Specs named in exceptions.json must fail, so that the list contains no outdated entries.
+// backend must pass here. Specs named in exceptions.json (on a GPU also: exceptions-gpu.json) must fail, so that the
+// lists contain no outdated entries.
 //   node libs/engine/conformance/run.mjs [--report FILE]
 import { fork } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -16,7 +17,8 @@ const readJson = (name) => JSON.parse(readFileSync(here(name), 'utf8'));
 const { report } = parseArgs({ options: { report: { type: 'string' } } }).values;
 const required = readJson('required.json');
 /** Name of the spec → reason why it fails. */
-const exceptions = readJson('exceptions.json');
+const onGpu = (process.env['CT_ENSEMBLE_CONFORMANCE_DEVICE'] ?? '').startsWith('gpu:');
+const exceptions = { ...readJson('exceptions.json'), ...(onGpu ? readJson('exceptions-gpu.json') : {}) };
 
 /**
  * Runs test files in a child process. Returns the result of each spec, and a description of the crash if it crashed.

@@ -8,10 +8,13 @@ export {
 export { blendRows, type BlendRowsArgs } from './ops/blend-rows.ts';
 export {
   capture,
+  captureAlike,
   precisionOf,
   type CapturedStep,
+  type CapturedSteps,
   type CaptureOptions,
   type CaptureReport,
+  type StepOf,
   type Tensors,
 } from './capture/capture.ts';
 export type { Device, DeviceInfo } from './devices/device.ts';

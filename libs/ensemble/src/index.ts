@@ -7,21 +7,42 @@ export {
   type NamedSubset,
   type SubsetScores,
 } from './results/evaluation.ts';
-export { type ChosenCombination, choiceWords, type CombinationScores } from './results/combination.ts';
+export {
+  type ChosenCombination,
+  type ChosenSubmissions,
+  chosenSubmissions,
+  choiceWords,
+  type CombinationScores,
+} from './results/combination.ts';
 export { renderCombinations } from './results/combination-text.ts';
 export { type AugmentationGain, augmentationGains, renderGains } from './results/augmentation-gain.ts';
 export { renderEvaluation } from './results/evaluation-text.ts';
 export {
-  drawScanExplanation,
-  type ExplainedScan,
-  explainRun,
-  type ExplainRunOptions,
-  type MemberExplanation,
-  type ScanExplanation,
-  type ScanMaps,
-  type SliceScore,
-} from './results/explanation.ts';
-export { explanationFigure } from './results/explanation-figure.ts';
+  deviceOption,
+  engineOption,
+  positive,
+  scanDeadlineOption,
+  valuesOption,
+  wholeFrom,
+  wholeNumber,
+} from './command-options.ts';
+export { drawScanExplanation } from './explanation/drawing.ts';
+export { explainFile, type ExplainFileOptions, type UnexplainedScan } from './explanation/explain-file.ts';
+export { explainRun, type ExplainRunOptions } from './explanation/explain-run.ts';
+export type {
+  ExplainedScan,
+  MemberExplanation,
+  ScanExplanation,
+  ScanMaps,
+  SliceScore,
+} from './explanation/explanation.ts';
+export { explanationFigure, type FigurePicture } from './explanation/explanation-figure.ts';
+export {
+  explanationsFolder,
+  readExplanations,
+  type StoredExplanation,
+  writeExplanation,
+} from './explanation/explanation-files.ts';
 export {
   type FoldedMember,
   groupsOf,
@@ -47,7 +68,7 @@ export { type MemberResults, readRunResults, type RunResults } from './results/r
 export { loadRecipe, parseRecipe, recipeNames } from './recipes/load.ts';
 export { type RecipeOptions } from './recipes/problems.ts';
 export { readScans } from './run-records.ts';
-export { classesOf, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
+export { classesOf, isChosen, preparationsOf, recipeSchema, type Recipe } from './recipes/schema.ts';
 export {
   checkSubmission,
   failedReport,
@@ -215,7 +236,6 @@ export {
   type Ensemble,
   openEnsemble,
   type OpenEnsembleOptions,
-  openLoaded,
   type PredictOptions,
   type ScanSource,
 } from './prediction/ensemble.ts';

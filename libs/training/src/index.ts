@@ -33,6 +33,7 @@ export {
   memberOptimizer,
   type OptimizerSettings,
   predictionStep,
+  predictionSteps,
   trainingStep,
   type TrainingStepOptions,
   volumesTensor,

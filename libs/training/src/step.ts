@@ -1,7 +1,9 @@
 // Training and prediction steps in plain tfjs; the engine captures each of them as one TensorFlow function.
 import {
   capture,
+  captureAlike,
   type CapturedStep,
+  type CapturedSteps,
   type CaptureOptions,
   createLossScale,
   createOptimizer,
@@ -148,10 +150,28 @@ export function predictionStep(
   model: Model,
   options: CaptureOptions = {},
 ): CapturedStep<PredictionInputs, PredictionOutputs> {
-  return capture(
-    ({ volumes }: PredictionInputs) => ({
-      probabilities: tf.softmax(model.forward(unitRange(augment(volumes, {})), { training: false })),
-    }),
+  return capture(predicted(model), options);
+}
+
+const predicted =
+  (model: Model) =>
+  ({ volumes }: PredictionInputs): PredictionOutputs => ({
+    probabilities: tf.softmax(model.forward(unitRange(augment(volumes, {})), { training: false })),
+  });
+
+/**
+ * The prediction steps of models of one architecture, with equal views and classes, as one function, which is recorded and optimised once
+ * and runs for all models at the same time: `predictionStep` of each, in their order. The probabilities are bit for bit the same.
+ */
+export function predictionSteps(
+  models: readonly Model[],
+  options: CaptureOptions = {},
+): CapturedSteps<PredictionInputs, PredictionOutputs> {
+  return captureAlike(
+    models.map((model) => ({
+      step: predicted(model),
+      variables: [...model.parameters.byName.values()].map(({ variable }) => variable),
+    })),
     options,
   );
 }

@@ -4,10 +4,10 @@ import type { Settings } from './settings.ts';
 
 /**
  * What a case reports, each as a ratio. `step`, `first step` and `start` (from the start of the process to the end of its first
- * step) are times; their ratio is peer / here, above 1 if this project is faster. `peak RSS` is here / peer, below 1 if this
- * project needs less memory.
+ * step) are times; their ratio is peer / here, above 1 if this project is faster. `peak RSS` and `GPU memory` are here / peer, below 1 if
+ * this project needs less memory. On a GPU, every case with steps reports `GPU memory` instead of `peak RSS`.
  */
-export type Quantity = 'step' | 'first step' | 'start' | 'peak RSS';
+export type Quantity = 'step' | 'first step' | 'start' | 'peak RSS' | 'GPU memory';
 
 /** The range of a ratio that meets the target. */
 export interface Target {
@@ -52,6 +52,7 @@ const usual = {
   batch: 4,
   precision: 'float32',
   jit: false,
+  compile: false,
   recompute: false,
 } as const;
 
@@ -110,6 +111,13 @@ const definitions: Record<string, Definition> = {
   inception_v4: network('inception_v4', [32, 16], 299),
   inception_resnet_v2: network('inception_resnet_v2', [32, 16], 299),
   att_unet: network('att_unet', [], 224),
+  compiled: {
+    what: 'one member trains; peer: compiled by torch.compile',
+    byDefault: false,
+    both: { batch: 16 },
+    peer: { compile: true },
+    reports: [{ quantity: 'first step' }, { quantity: 'step' }],
+  },
   xla: {
     what: 'one member trains, compiled by XLA; peer: not compiled',
     byDefault: false,

@@ -23,6 +23,8 @@ interface Pretended {
   seconds?: number[];
   starts?: number[];
   peak?: number | null;
+  /** GPU memory of the side. */
+  gpu?: number | null;
   others?: number;
 }
 
@@ -31,7 +33,7 @@ function pretend(sides: Record<Settings['library'], Pretended>) {
   const turns: string[] = [];
   let open = 0;
   const openSide: OpenSide = async ({ library }) => {
-    const { first = [0.5], later = [0.4], seconds = [], starts = [], ...rest } = sides[library];
+    const { first = [0.5], later = [0.4], seconds = [], starts = [], gpu, ...rest } = sides[library];
     const turn = { values: later, compute: 'float32', peak: 1, others: 0, ...rest };
     open++;
     turns.push(`open ${library}`);
@@ -43,6 +45,7 @@ function pretend(sides: Record<Settings['library'], Pretended>) {
         turns.push(`${library} ${steps}`);
         return { ...turn, seconds: seconds.shift() ?? 9 };
       },
+      ...(gpu === undefined ? {} : { gpuMemory: () => gpu }),
       close: async () => void open--,
     };
   };
@@ -91,7 +94,7 @@ test('the sides take turns, each first every other time; the time of a turn is d
   expect(measurements[0]).toMatchObject({ here: 1, peer: 2, ratio: 2, quartiles: [2, 2], met: true });
 });
 
-test('memory is here / peer, and is not measured on a GPU or where the system does not report it', async () => {
+test('memory is here / peer, and is not measured where the system does not report it', async () => {
   const sides = { own: { peak: 6e9 }, pytorch: { peak: 5e9 } };
   const { measurements } = await measureCase(caseNamed('memory', 1), pretend(sides).openSide);
   expect(measurements).toMatchObject([{ quantity: 'peak RSS', ratio: 1.2, met: false }]);
@@ -99,6 +102,22 @@ test('memory is here / peer, and is not measured on a GPU or where the system do
   const silent = { ...sides, own: { peak: null } };
   const unmeasured = await measureCase(caseNamed('memory', 1), pretend(silent).openSide);
   expect(unmeasured).toMatchObject({ measurements: [], unmeasured: [expect.stringContaining('peak RSS')] });
+});
+
+test('on a GPU every case with steps reports the memory of the GPU instead of the computer’s', async () => {
+  const onGpu = { ...common, device: { kind: 'gpu', index: 0 } } as const;
+  const [benchCase] = chooseCases(['memory'], onGpu, { pairs: 1 });
+  const [step] = chooseCases(['one-member'], onGpu, { pairs: 1 });
+  const sides = { own: { gpu: 9e9 }, pytorch: { gpu: 6e9 } };
+  const { measurements } = await measureCase(benchCase!, pretend(sides).openSide);
+  expect(measurements).toMatchObject([
+    { quantity: 'GPU memory', here: 9e9, peer: 6e9, ratio: 1.5, met: null },
+  ]);
+  const both = await measureCase(step!, pretend(sides).openSide);
+  expect(both.measurements.map(({ quantity }) => quantity)).toEqual(['step', 'GPU memory']);
+
+  const silent = await measureCase(benchCase!, pretend({ ...sides, own: { gpu: null } }).openSide);
+  expect(silent).toMatchObject({ measurements: [], unmeasured: [expect.stringContaining('nvidia-smi')] });
 });
 
 test('on a busy machine no time is judged, but memory is', async () => {

@@ -84,7 +84,11 @@ async function measureSteps(benchCase: Case, open: OpenSide, log: Log): Promise<
     const turns = await inTurns(pairs, both, (pair, i) =>
       log(`${name}: pair ${i + 1} of ${pairs}: ${secondsText(pair)}`),
     );
-    return result(benchCase, sides, {
+    const isOnGpu = benchCase.here.device.kind === 'gpu';
+    const used = each(sides, (side) => (isOnGpu ? side.gpuMemory?.() : null) ?? null);
+    const reported = isOnGpu ? { ...benchCase, reports: gpuReports(benchCase.reports) } : benchCase;
+    return result(reported, sides, {
+      gpuMemory: used.here === null || used.peer === null ? [] : [{ here: used.here, peer: used.peer }],
       step: turns,
       'first step': [each(sides, ({ firstStep }) => firstStep)],
     });
@@ -138,8 +142,14 @@ const each = <T, R>({ here, peer }: Pair<T>, of: (value: T) => R): Pair<R> => ({
   peer: of(peer),
 });
 
-/** The counted turns, by the quantity that they measure. */
-type Turns = Partial<Record<Quantity, Pair<Turn>[]>>;
+/** The quantities of a case with steps on a GPU: its memory instead of the computer's. */
+const gpuReports = (reports: Case['reports']): Case['reports'] => [
+  ...reports.filter(({ quantity }) => quantity !== 'peak RSS'),
+  { quantity: 'GPU memory' },
+];
+
+/** The counted turns, by the quantity that they measure, and the GPU memory of both sides after the last one in bytes. */
+type Turns = Partial<Record<Quantity, Pair<Turn>[]>> & { gpuMemory?: Pair[] };
 
 function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
   const { name, what, here, peer, stepsPerTurn, reports } = benchCase;
@@ -148,6 +158,7 @@ function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
   const others = mean(own.flatMap((pair) => [pair.here.others, pair.peer.others]));
   const pairsOf = (quantity: Quantity): Pair[] => {
     if (quantity === 'peak RSS') return peaks(here, last);
+    if (quantity === 'GPU memory') return turns.gpuMemory ?? [];
     const steps = quantity === 'step' ? stepsPerTurn : 1;
     return turns[quantity]!.map((pair) => each(pair, ({ seconds }) => seconds / steps));
   };
@@ -155,7 +166,7 @@ function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
     .filter(({ quantity }) => pairsOf(quantity).length > 0)
     .map(({ quantity, target }) => measurement(quantity, pairsOf(quantity), target))
     .map((measured) =>
-      measured.quantity !== 'peak RSS' && others > tolerableOthers ? { ...measured, met: null } : measured,
+      !isMemory(measured.quantity) && others > tolerableOthers ? { ...measured, met: null } : measured,
     );
   return {
     name,
@@ -171,7 +182,11 @@ function result(benchCase: Case, sides: Pair<Side>, turns: Turns): CaseResult {
     measurements,
     unmeasured: reports
       .filter(({ quantity }) => !measurements.some((measured) => measured.quantity === quantity))
-      .map(({ quantity }) => `${quantity}: measured only on CPUs under Linux`),
+      .map(({ quantity }) =>
+        quantity === 'GPU memory'
+          ? 'GPU memory: nvidia-smi does not report it by process'
+          : `${quantity}: measured only on CPUs under Linux`,
+      ),
   };
 }
 
@@ -182,9 +197,11 @@ function peaks({ device }: Settings, { here, peer }: Pair<Turn>): Pair[] {
     : [{ here: here.peak, peer: peer.peak }];
 }
 
+const isMemory = (quantity: Quantity) => quantity === 'peak RSS' || quantity === 'GPU memory';
+
 /** The median of the pairs' ratios, and whether it meets the target. */
 export function measurement(quantity: Quantity, pairs: readonly Pair[], target?: Target): Measurement {
-  const ratios = pairs.map(({ here, peer }) => (quantity === 'peak RSS' ? here / peer : peer / here));
+  const ratios = pairs.map(({ here, peer }) => (isMemory(quantity) ? here / peer : peer / here));
   const ratio = median(ratios);
   const { atLeast = -Infinity, atMost = Infinity } = target ?? {};
   return {

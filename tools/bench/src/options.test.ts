@@ -12,7 +12,7 @@ test('without options: the default cases with the settings that the targets are 
     'resnext50_32x4d', 'inception_v3', 'inception_v4', 'inception_resnet_v2', 'att_unet',
   ]); // prettier-ignore
   expect(cases[0]!.here).toEqual({
-    library: 'own', task: 'train', members: 2, threads: 1, batch: 4, precision: 'float32', jit: false,
+    library: 'own', task: 'train', members: 2, threads: 1, batch: 4, precision: 'float32', jit: false, compile: false,
     recompute: false, architecture: 'densenet161', depth: 64, views: [64], size: 224, device: { kind: 'cpu', index: 0 },
     tf32: false, weights: 'w', volumes: 'v',
   }); // prettier-ignore

@@ -20,7 +20,7 @@ export const usage = `Usage: nx run engine:bench -- [options]
 Times training and evaluation in turn with PyTorch's, and reports the median of the pairs' ratios.
 
   --cases LIST         cases, separated by commas: two-members, one-member, one-member-16, mixed, evaluation,
-                       memory, startup, a network's name (all these by default), xla, recompute
+                       memory, startup, a network's name (all these by default), compiled, xla, recompute
   --steps N            pairs of turns that are timed (default: each case's own)
   --threads N          CPU threads of a member (default 2, two-members 1)
   --batch N            scans of a step (default 4; one-member-16, memory and recompute 16)

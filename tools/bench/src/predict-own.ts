@@ -1,23 +1,25 @@
 // This project's side of bench:predict: a process that prepares a scan and asks the members for it, again for each line on
-// standard input.
+// standard input. It is made of what an ensemble file's ensemble is made of, without the file: the threads that prepare scans, and the
+// members' captured function.
 import { createInterface } from 'node:readline';
-import { prepareVolume } from '@ct-ensemble/data';
+import { openPreparer, type ScanEntry } from '@ct-ensemble/data';
 import { openEngine } from '@ct-ensemble/engine';
 import { buildModel, loadWeights } from '@ct-ensemble/models';
-import { predictionStep, volumesTensor } from '@ct-ensemble/training';
+import { predictionSteps, volumesTensor } from '@ct-ensemble/training';
 import type { PredictAnswer, PredictSettings } from './predict-settings.ts';
 
 const settings = JSON.parse(process.argv[2]!) as PredictSettings;
 const { architecture, weights, slices, depth, size, classes, threads } = settings;
 
+const preparer = openPreparer({ preparations: [{ depth, height: size, width: size }], threads });
 const engine = await openEngine({ device: { kind: 'cpu', index: 0, threads } });
-const steps = await Promise.all(
-  weights.map(async (file) => {
-    const model = buildModel(architecture, { views: [depth], classes });
-    await loadWeights(model.parameters, file);
-    return predictionStep(model);
-  }),
-);
+const models = [];
+for (const file of weights) {
+  const model = buildModel(architecture, { views: [depth], classes });
+  await loadWeights(model.parameters, file);
+  models.push(model);
+}
+const step = predictionSteps(models);
 
 const seconds = () => ({ wall: performance.now() / 1000, cpu: cpuSeconds() });
 
@@ -28,13 +30,23 @@ function cpuSeconds(): number {
 
 async function answer(): Promise<PredictAnswer> {
   const begun = seconds();
-  const scan = { key: 'test/scan', format: 'images', slices } as const;
-  const { volume } = await prepareVolume(scan, { depth, height: size, width: size });
+  const scan: ScanEntry = {
+    key: 'test/scan',
+    name: 'scan',
+    split: 'test',
+    label: null,
+    patient: null,
+    group: null,
+    format: 'images',
+    slices,
+    failure: null,
+  };
+  const { volumes: prepareds } = await preparer.prepare(scan);
+  const volume = prepareds[0]!;
   const prepared = seconds();
   const volumes = volumesTensor(volume.data, [1, depth, size, size]);
   const rows: number[][] = [];
-  for (const step of steps) {
-    const { probabilities } = await step({ volumes });
+  for (const { probabilities } of await step({ volumes })) {
     rows.push([...(await probabilities.data())]);
     probabilities.dispose();
   }
@@ -55,5 +67,6 @@ async function answer(): Promise<PredictAnswer> {
 console.log(JSON.stringify(await answer()));
 for await (const line of createInterface({ input: process.stdin }))
   if (line !== '') console.log(JSON.stringify(await answer()));
-for (const step of steps) step.dispose();
+step.dispose();
+await preparer.close();
 engine.close();

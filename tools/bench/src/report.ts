@@ -39,7 +39,7 @@ export function markdown({ date, machine, cases }: Report): string {
     '',
     ...cases.flatMap(({ name, unmeasured }) => unmeasured.map((what) => `Not measured: ${name}, ${what}.`)),
     'Times are medians; a ratio is the median (and the quartiles) of the pairs’ ratios, peer / here: above 1 is faster here.',
-    'For peak RSS it is here / peer: below 1 is less here.',
+    'For peak RSS and GPU memory it is here / peer: below 1 is less here.',
   ].join('\n');
 }
 
@@ -51,6 +51,7 @@ function row({ name, what, settings, compute, stepsPerTurn }: CaseResult, measur
     'first step': (seconds: number) => `${seconds.toFixed(1)} s`,
     start: (seconds: number) => `${seconds.toFixed(1)} s`,
     'peak RSS': (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`,
+    'GPU memory': (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`,
   }[quantity];
   const turns = stepsPerTurn === 1 || quantity !== 'step' ? '' : ` of ${stepsPerTurn} steps`;
   return [

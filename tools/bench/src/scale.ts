@@ -16,8 +16,8 @@ import type { StepSettings } from './scale-step.ts';
 
 const usage = `Usage: nx run bench:scale -- [options]
 
-  --scans LIST     numbers of scans (default: 1000,4000; the table of docs/performance.md: 1000,10000,100000)
-  --members LIST   numbers of members (default: 10,100; the table of docs/performance.md: 10,100,1000)
+  --scans LIST     numbers of scans (default: 1000,4000; the tables of docs/performance.md: 10000,100000)
+  --members LIST   numbers of members (default: 10,100; the tables of docs/performance.md: 100,1000)
   --prepare NUMBER data sets of up to so many scans are prepared (default: 1000); the stores of larger ones are filled with copies
   --rows NUMBER    runs whose scans times members exceed this number are not evaluated (default: 1000000; a file of
                    probabilities takes about 50 bytes a scan of the data set)

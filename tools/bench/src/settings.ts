@@ -13,6 +13,8 @@ export interface Settings {
   precision: 'float32' | 'mixed';
   /** Whether the step is compiled with XLA; this project only. */
   jit: boolean;
+  /** Whether PyTorch's network is compiled by torch.compile. */
+  compile: boolean;
   /** Whether dense layers are recomputed in the backward pass; this project only. */
   recompute: boolean;
   architecture: string;

@@ -13,6 +13,8 @@ export interface SideProcess {
   read<T>(): Promise<T>;
   /** Sends a request and reads the answer. */
   ask<T>(question: object): Promise<T>;
+  /** The number of the process; undefined if it did not start. */
+  pid: number | undefined;
   /** Ends the process. */
   close(): Promise<void>;
 }
@@ -45,6 +47,7 @@ export function startProcess(
   };
   return {
     read,
+    pid: child.pid,
     ask<T>(question: object): Promise<T> {
       child.stdin.write(`${JSON.stringify(question)}\n`);
       return read<T>();

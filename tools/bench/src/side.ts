@@ -1,4 +1,5 @@
 // Starts the two sides of a comparison as child processes that wait for requests.
+import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import type { Answer, Hello, Settings } from './settings.ts';
 import { startProcess } from './side-process.ts';
@@ -12,6 +13,8 @@ export interface Side {
   firstStep: Turn;
   /** Does this many steps, with all members at the same time. */
   run(steps: number): Promise<Turn>;
+  /** GPU memory of the side's processes in bytes, or null if nvidia-smi does not report it. Neither library returns memory. */
+  gpuMemory?(): number | null;
   /** Ends the processes of the side. */
   close(): Promise<void>;
 }
@@ -54,12 +57,29 @@ export const sidesWith =
     try {
       const [hello] = await Promise.all(processes.map((side) => side.read<Hello>()));
       const firstStep = await run(1);
-      return { ...hello!, firstStep, start: { ...firstStep, ...since(started, cpuBefore) }, run, close };
+      return {
+        ...hello!,
+        firstStep,
+        start: { ...firstStep, ...since(started, cpuBefore) },
+        run,
+        close,
+        gpuMemory: () => gpuMemoryOf(processes.map(({ pid }) => pid)),
+      };
     } catch (error) {
       await close();
       throw error;
     }
   };
+
+/** GPU memory of these processes together in bytes, as nvidia-smi reports it; null if one of them is not in its list. */
+function gpuMemoryOf(pids: readonly (number | undefined)[]): number | null {
+  const query = ['--query-compute-apps=pid,used_memory', '--format=csv,noheader,nounits'];
+  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: 20_000 });
+  if (status !== 0) return null;
+  const used = new Map(stdout.split('\n').map((line) => line.split(',').map(Number) as [number, number]));
+  const bytes = sum(pids.map((pid) => (used.get(pid ?? 0) ?? Number.NaN) * 2 ** 20));
+  return Number.isFinite(bytes) ? bytes : null;
+}
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 

@@ -2,6 +2,7 @@
 import { print, printError } from '@ct-ensemble/core';
 import {
   augmentationGains,
+  chosenSubmissions,
   evaluateResults,
   readRunResults,
   renderCombinations,
@@ -13,6 +14,8 @@ import { Command } from 'commander';
 import { groupScoresOf, groupText } from './group-scores.ts';
 import { runInputOf } from '../report/input/read-run.ts';
 import { scoresOfRun } from '../report/model/report-of-run.ts';
+import { unlabelledOf } from '../report/model/unlabelled.ts';
+import { doubtText } from '../report/tables/doubt-text.ts';
 import { intervalTable } from '../report/tables/interval-table.ts';
 import { tableJson, tableText } from '../report/tables/render-tables.ts';
 
@@ -36,17 +39,19 @@ export function evaluateCommand(): Command {
 /** Runs the command. Returns the exit code: 1 if a member is done but cannot be scored, else 0. */
 async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
   const results = await readRunResults(run);
-  const evaluation = await evaluateResults(run, results);
-  const { input } = await runInputOf(run, results);
+  const chosen = chosenSubmissions(results);
+  const evaluation = await evaluateResults(run, results, chosen);
+  const gains = await augmentationGains(run, results, { chosen });
+  const { input } = await runInputOf(results, { run, chosen, augmentation: gains });
   const intervals = scoresOfRun(input).map(intervalTable);
   const groups = groupScoresOf(input);
-  const gains = await augmentationGains(run, results);
+  const doubt = unlabelledOf(input);
   const { recipe, val, outOfFold, test, missing, failures, unusable, notScored, findings } = evaluation;
   const { combinations } = evaluation;
   if (json) {
     print(
       JSON.stringify(
-        { ...evaluation, intervals: intervals.map(tableJson), groups, augmentation: gains },
+        { ...evaluation, intervals: intervals.map(tableJson), groups, augmentation: gains, doubt },
         null,
         2,
       ),
@@ -80,6 +85,7 @@ async function evaluate({ run, json }: EvaluateOptions): Promise<number> {
     if (gains.length > 0)
       print(`\nTest-time augmentation, in % (paired bootstrap over patients)\n\n${renderGains(gains)}`);
     for (const table of intervals) print(`\n${tableText(table)}`);
+    for (const each of doubt) print(`\n${doubtText(each, input.classes)}`);
     for (const each of groups) print(`\n${groupText(each)}`);
   }
   for (const finding of findings) printError(`warning: ${finding}`);

@@ -1,6 +1,6 @@
 // Explanations of a small run of phantom scans, with the commands that a user runs.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { explanationFigure, type ScanExplanation } from '@ct-ensemble/ensemble';
@@ -85,7 +85,39 @@ test('a scan of the training is explained with a warning; the class can be chose
   expect(covid.members[0]!.logits).toEqual(other.members[0]!.logits);
 });
 
+test('an ensemble file explains a scan as the run does; a broken scan is reported and ends no others', async () => {
+  const [name] = await readdir(join(folder, 'data/test'));
+  const key = `test/${name}`;
+  expect(explain('--out', 'by-run', '--scans', key, '--members', 'plain', 'attentive').status).toBe(0);
+  const packed = node(evaluatorProgram, 'pack', '--run', 'run', '--volumes', 'volumes', '--out', 'm.ctens');
+  expect([packed.status, packed.stdout]).toEqual([0, expect.stringContaining('2 members')]);
+  await mkdir(join(folder, 'broken'));
+  await writeFile(join(folder, 'broken', '0.jpg'), 'no image');
+  const args = ['explain', '--model', 'm.ctens', '--out', 'by-file', '--slices', '2'];
+  const { status, stderr, stdout } = node(evaluatorProgram, ...args, 'broken', `data/${key}`);
+  expect([status, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^broken: failed: .* cannot|^broken: failed: none/m),
+  ]);
+  expect(stdout).toContain(`data/${key}: `);
+  const [byRun, byFile] = [
+    await readExplanation(`by-run/test_${name}.json`),
+    await readExplanation(`by-file/data_test_${name}.json`),
+  ];
+  expect(byFile).toEqual({
+    ...byRun,
+    scan: `data/${key}`,
+    split: null,
+    members: byRun.members.map((member) => ({ ...member, trainedOn: null })),
+    slices: byRun.slices.map((slice) => ({ ...slice, file: slice.file!.split('/').at(-1) })),
+  });
+  const png = async (file: string) => (await readFile(join(folder, file))).subarray(1, 4).toString();
+  expect(await png(`by-file/data_test_${name}.png`)).toBe('PNG');
+});
+
 test.each([
+  [['--model', 'm.ctens', 'x'], /cannot be used with option '--run|cannot be used with option '--volumes/],
+  [['x'], /with --run, scans are named with --scans → write --scans x/],
   [['--scans', 'nothing'], /the run has no scan nothing.* → give the key of a scan/],
   [
     ['--members', 'plian'],
@@ -111,10 +143,10 @@ test('the figure for a page escapes names and holds the picture', () => {
       slices: [{ position: 3, file: null, score: 0.25, places: [0] }],
       members: [],
     },
-    { png: Uint8Array.from([1, 2, 3]) },
+    { picture: { mediaType: 'image/png', bytes: Uint8Array.from([1, 2, 3]), width: 30, height: 20 } },
   );
   expect(html).toContain('val/&lt;b&gt;&amp;&quot;');
   expect(html).not.toContain('<b>');
   expect(html).toContain('src="data:image/png;base64,AQID"');
-  expect(html).toContain('<td>3</td><td>–</td><td>0.250</td>');
+  expect(html).toContain('<th scope="row">3</th><td>–</td><td>0.250</td>');
 });

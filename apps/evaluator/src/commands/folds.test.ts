@@ -11,7 +11,10 @@ task: detection
 description: A grid for the test.
 volume: { depth: 4, height: 16, width: 16 }
 members: { architectures: [densenet_small], seeds: [1], folds: 2 }
-${shortTraining(4)}`;
+${shortTraining(4)}submissions:
+  - { name: ensemble, members: all }
+  - { name: cut, members: all, threshold: true }
+`;
 
 let folder: string;
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
@@ -55,12 +58,24 @@ test('evaluate has the out-of-fold scores in its JSON', async () => {
     outOfFold,
     val,
     test: hidden,
+    combinations,
+    intervals,
+    doubt,
   } = JSON.parse(node(evaluatorProgram, 'evaluate', '--run', 'run', '--json').stdout);
   expect([val, hidden]).toEqual([null, null]);
   const scans = (await foldsIn('run/splits.csv')).filter(({ fold }) => fold !== '').length;
   expect(outOfFold).toMatchObject({ folds: 2, scans, missing: [], uncovered: [] });
   expect(outOfFold.groups).toHaveLength(1);
   expect(outOfFold.ensemble.scans).toBe(scans);
+  // The submission that chooses is a row, with its nested figure.
+  const [row] = intervals[0].rows.filter((each: { row: string }) => each.row === 'cut');
+  expect(row['macro F1']).toBeCloseTo(combinations[0].nested.macroF1, 12);
+  // The test scans have no classes, and still doubt.
+  const tests = (await foldsIn('run/splits.csv')).filter(({ split }) => split === 'test');
+  expect(doubt).toHaveLength(1);
+  expect(doubt[0].scans.map(({ key }: { key: string }) => key).sort()).toEqual(
+    tests.map(({ key }) => key).sort(),
+  );
 });
 
 test('submit names the test scans, and writes the out-of-fold probabilities', async () => {
@@ -95,12 +110,25 @@ test('a member that is not done is named, and the others are evaluated', async (
 });
 
 test('report: the page with pictures, and the same scores as evaluate', async () => {
+  const { key } = (await foldsIn('run/splits.csv')).find(({ fold }) => fold === '1')!;
+  const explained = node(
+    evaluatorProgram,
+    'explain',
+    '--run',
+    'run',
+    '--volumes',
+    'volumes',
+    '--scans',
+    key!,
+  );
+  expect([explained.status, explained.stderr]).toEqual([0, '']);
   const options = ['--run', 'run', '--volumes', 'volumes', '--out', 'report'];
   const { status, stdout, stderr } = node(evaluatorProgram, 'report', ...options);
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain('out-of-fold scans');
   const page = await readFile(join(folder, 'report', 'report.html'), 'utf8');
   expect(page).toContain('src="data:image/jpeg;base64,');
+  expect(page).toContain('src="data:image/webp;base64,');
   const report = JSON.parse(await readFile(join(folder, 'report', 'report.json'), 'utf8'));
   const { outOfFold, intervals } = JSON.parse(
     node(evaluatorProgram, 'evaluate', '--run', 'run', '--json').stdout,

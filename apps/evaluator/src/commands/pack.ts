@@ -1,9 +1,8 @@
 // The command pack: writes the trained members of a run into one ensemble file.
 import { print, printError } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
-import { packEnsemble, type PackOptions } from '@ct-ensemble/ensemble';
+import { deviceOption, engineOption, packEnsemble, type PackOptions } from '@ct-ensemble/ensemble';
 import { Command, Option } from 'commander';
-import { deviceOption, engineOption } from '../options.ts';
 
 interface Options {
   run: string;

@@ -1,21 +1,25 @@
 // The command predict: asks an ensemble file about scans.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, print, printError, writeFileAtomic } from '@ct-ensemble/core';
-import { parseValues, type ValuesChoice } from '@ct-ensemble/data';
+import { print, printError, stopOnSignal, writeFileAtomic } from '@ct-ensemble/core';
+import type { ValuesChoice } from '@ct-ensemble/data';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import {
+  deviceOption,
+  engineOption,
   type Ensemble,
-  findScans,
   openEnsemble,
+  positive,
   type PredictOptions,
+  scanDeadlineOption,
   type ScanEntry,
+  valuesOption,
 } from '@ct-ensemble/ensemble';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { deviceOption, engineOption } from '../options.ts';
+import { Command, Option } from 'commander';
 import { type AnswerFile, openAnswerFile } from '../predict/answer-file.ts';
 import { csvFormat, jsonFormat } from '../predict/formats.ts';
 import { answerPage, pageName } from '../predict/page.ts';
+import { scansAt } from '../predict/scans.ts';
 import { answerTable } from '../predict/table.ts';
 
 interface Options {
@@ -61,69 +65,53 @@ export function predictCommand(): Command {
         '--alpha <share>',
         'share of the sets of classes that may miss the true class: 0.05, 0.1 or 0.2',
       )
-        .argParser(number)
+        .argParser(positive)
         .default(0.1),
     )
-    .addOption(
-      new Option(
-        '--values <values>',
-        'what the numbers in the files of all scans are: hu, hu+1024, hu+32768 (Hounsfield units plus an offset), grey (black −1150 HU, white 350 HU) or window:LOW,HIGH (grey, black LOW HU, white HIGH HU) (default: as in the training, which mostly means decided for each scan from its numbers)',
-      ).argParser(values),
-    )
-    .addOption(
-      new Option(
-        '--scan-deadline <seconds>',
-        'time after which the preparation of a scan is stopped and the scan counts as failed; without effect if a network takes part in the preparation',
-      )
-        .argParser(number)
-        .default(600),
-    )
+    .addOption(valuesOption('as in the training, which mostly means decided for each scan from its numbers'))
+    .addOption(scanDeadlineOption())
     .action(async (scans: string[], options: Options) => {
       process.exitCode = await predict(scans, options);
     });
 }
 
-function values(text: string): ValuesChoice {
-  try {
-    return parseValues(text);
-  } catch (error) {
-    throw new InvalidArgumentError(messageOf(error));
-  }
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value > 0 && Number.isFinite(value)))
-    throw new InvalidArgumentError('It must be a number above zero.');
-  return value;
-}
-
 /** Runs the command. Returns the exit code: 0 if all scans are answered, 1 if some could not be, 130 if it was stopped. */
 async function predict(paths: readonly string[], options: Options): Promise<number> {
-  const { model, device, engine, scanDeadline, values } = options;
+  const { device, engine, scanDeadline, values } = options;
   if (engine === 'tensorflow') await installTensorFlow({ log: printError });
-  await using ensemble = await openEnsemble(model, {
+  await using ensemble = await openEnsemble(options.model, {
     device,
     engine,
     deadline: scanDeadline,
     ...(values !== undefined && { values }),
   });
-  const { id, classes, members } = ensemble;
+  const { id: model, classes, members } = ensemble;
   const files: AnswerFile[] = [];
-  if (options.csv !== undefined)
-    files.push(await openAnswerFile(options.csv, { format: csvFormat(classes, members), model: id }));
-  if (options.jsonl !== undefined)
-    files.push(await openAnswerFile(options.jsonl, { format: jsonFormat(classes, members), model: id }));
+  try {
+    if (options.csv !== undefined)
+      files.push(await openAnswerFile(options.csv, { format: csvFormat(classes, members), model }));
+    if (options.jsonl !== undefined)
+      files.push(await openAnswerFile(options.jsonl, { format: jsonFormat(classes, members), model }));
+    return await answer(paths, options, { ensemble, files });
+  } finally {
+    for (const file of files) await file.close();
+  }
+}
+
+async function answer(
+  paths: readonly string[],
+  options: Options,
+  { ensemble, files }: { ensemble: Ensemble; files: readonly AnswerFile[] },
+): Promise<number> {
+  const { classes, members } = ensemble;
   for (const { notes } of files) for (const note of notes) printError(note);
-  const scans = await scansOf(paths);
+  const scans = await scansAt(paths);
   const pageOf = (scan: string) =>
     options.pages === undefined ? undefined : join(options.pages, pageName(scan));
   const left = await unanswered(scans, { ensemble, files, pageOf });
   if (left.length < scans.length)
     printError(`${scans.length - left.length} of ${scans.length} scans are answered already`);
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new Error('stopped'));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
+  const stopping = stopOnSignal({ notice: 'Stopping after the present scan; once more stops at once.' });
   const shown = options.json ? jsonFormat(classes, members) : undefined;
   const table = answerTable(left, classes);
   if (shown === undefined && left.length > 0) print(table.header);
@@ -132,7 +120,7 @@ async function predict(paths: readonly string[], options: Options): Promise<numb
     batchSize: options.batch === 'run' ? 'run' : 1,
     alpha: options.alpha,
     volumes: options.pages !== undefined,
-    signal: stop.signal,
+    signal: AbortSignal.any([stopping.signal, ...files.map(({ lost }) => lost)]),
   };
   try {
     for await (const answer of ensemble.predict(left, predictOptions)) {
@@ -146,11 +134,12 @@ async function predict(paths: readonly string[], options: Options): Promise<numb
       if (shown !== undefined) progress(done, left.length);
     }
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    for (const { lost } of files) lost.throwIfAborted();
+    if (!stopping.signal.aborted) throw error;
     printError(`stopped after ${done} of ${left.length} scans; ${next(files)}`);
     return 130;
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
+    stopping.release();
   }
   for (const file of files) await file.finish(scans.map(({ key }) => key));
   if (failed > 0) printError(`${failed} of ${left.length} scans could not be answered`);
@@ -164,19 +153,6 @@ const next = (files: readonly AnswerFile[]) =>
 function progress(done: number, total: number) {
   const tenth = (count: number) => Math.floor((10 * count) / total);
   if (tenth(done) > tenth(done - 1)) printError(`${done}/${total} scans`);
-}
-
-async function scansOf(paths: readonly string[]): Promise<ScanEntry[]> {
-  const scans = new Map<string, ScanEntry>();
-  for (const path of paths) {
-    const found = await findScans(path);
-    for (const { kind, path: place, message } of found.findings) printError(`${kind}: ${place}: ${message}`);
-    for (const scan of found.scans) {
-      if (scans.has(scan.key)) printError(`listed-twice: ${scan.key} is answered once`);
-      else scans.set(scan.key, scan);
-    }
-  }
-  return [...scans.values()];
 }
 
 /** The scans that at least one of the files or pages has no answer for. */

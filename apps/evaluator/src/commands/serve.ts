@@ -1,9 +1,9 @@
 // The command serve: answers scans over HTTP with an ensemble file.
-import { printError, readRegularText, UserError } from '@ct-ensemble/core';
+import { once } from 'node:events';
+import { printError, readRegularText, stopOnSignal, UserError } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
-import { openEnsemble } from '@ct-ensemble/ensemble';
-import { Command, InvalidArgumentError } from 'commander';
-import { deviceOption, engineOption } from '../options.ts';
+import { deviceOption, engineOption, openEnsemble, wholeFrom } from '@ct-ensemble/ensemble';
+import { Command } from 'commander';
 import { isLoopbackHost } from '../serve/access.ts';
 import { openServer } from '../serve/server.ts';
 
@@ -26,9 +26,6 @@ interface Options {
 }
 
 const MB = 2 ** 20;
-
-/** One Ctrl-C may arrive twice, from the terminal and from nx: signals within so many milliseconds are one. */
-const SAME_KEYPRESS = 1000;
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -78,15 +75,6 @@ export function serveCommand(): Command {
     });
 }
 
-function wholeFrom(least: number, most: number) {
-  return (text: string) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most)
-      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-    return value;
-  };
-}
-
 /** Runs the command. Returns the exit code: 0 if it was stopped, 1 if the ensemble failed. */
 async function serve(options: Options): Promise<number> {
   const { model, host, device, engine, timeout } = options;
@@ -111,13 +99,13 @@ async function serve(options: Options): Promise<number> {
     ...(token !== undefined && { token }),
     ...(options.temp !== undefined && { temp: options.temp }),
   });
-  const stopped = stopSignal();
+  const stopping = stopOnSignal({ notice: 'Ending after the requests in progress; once more ends at once.' });
   printError(`${ensemble.manifest.name}, ${ensemble.engine}, answers on ${server.address}`);
-  const end = await Promise.race([stopped, server.broken]);
+  const end = await Promise.race([once(stopping.signal, 'abort'), server.broken]);
   if (end instanceof Error)
     printError(`error: the ensemble has failed and must be started again: ${end.message}`);
-  else printError('Ending after the requests in progress; once more ends at once.');
   await server.close(end instanceof Error ? 1 : options.stopTimeout);
+  stopping.release();
   return end instanceof Error ? 1 : 0;
 }
 
@@ -134,22 +122,4 @@ async function tokenOf({ token, tokenFile }: Options): Promise<string | undefine
       remedy: 'make one with: openssl rand -hex 32',
     });
   return text;
-}
-
-/** Fulfilled at the first SIGINT or SIGTERM. The second ends the process at once, as without a handler. */
-function stopSignal(): Promise<NodeJS.Signals> {
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  return new Promise((resolve) => {
-    let first: number | undefined;
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (first === undefined) {
-        first = performance.now();
-        resolve(signal);
-      } else if (performance.now() - first >= SAME_KEYPRESS) {
-        for (const each of signals) process.removeAllListeners(each);
-        process.kill(process.pid, signal);
-      }
-    };
-    for (const signal of signals) process.on(signal, onSignal);
-  });
 }

@@ -1,7 +1,10 @@
 // A file of answers that grows by a line a scan, and that a later start continues.
-import { appendFile } from 'node:fs/promises';
+import { appendFile, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import {
   asUserError,
+  type Claim,
+  claimFolder,
   codeOf,
   MAX_BYTES,
   readRegularText,
@@ -19,19 +22,52 @@ export interface AnswerFile {
   /** Whether it has an answer for a scan of this name with these contents. */
   has(scan: string, content: string | null): boolean;
   add(answer: Answer): Promise<void>;
+  /** Aborted, with a UserError as reason, if another process works on the file. */
+  readonly lost: AbortSignal;
+  /** Gives the file up for other processes. */
+  close(): Promise<void>;
   /** Puts the lines in the order of these scans; lines of other scans follow. */
   finish(order: readonly string[]): Promise<void>;
 }
 
 /**
  * Opens a file of answers, or begins one. Scans that could not be answered are tried again, and their lines replaced. A last line that
- * was not written to its end is removed.
- * @throws {UserError} if the file is no such file, or of another ensemble.
+ * was not written to its end is removed. Until `close`, no other process can open the file: the folder `FILE.claim` beside it is
+ * claimed (docs/reliability.md).
+ * @throws {UserError} if the file is no such file, or of another ensemble, or another process has opened it.
  */
 export async function openAnswerFile(
   file: string,
-  { format, model }: { format: AnswerFormat; model: string },
+  about: { format: AnswerFormat; model: string },
 ): Promise<AnswerFile> {
+  const claim = await claimOf(file);
+  const close = async () => {
+    await claim.release();
+    await rmdir(dirname(claim.file)).catch(() => {}); // Another process may be about to claim it.
+  };
+  try {
+    return { ...(await openClaimed(file, about)), lost: claim.lost, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function claimOf(file: string): Promise<Claim> {
+  const remedy = 'wait until it has ended, or name another file';
+  for (let tries = 1; ; tries++)
+    try {
+      return await claimFolder(`${file}.claim`, { remedy });
+    } catch (error) {
+      // The process that gave it up has removed the folder meanwhile.
+      if (codeOf(error) !== 'ENOENT' || tries === 10) throw asUserError(error, file);
+    }
+}
+
+async function openClaimed(
+  file: string,
+  { format, model }: { format: AnswerFormat; model: string },
+): Promise<Omit<AnswerFile, 'lost' | 'close'>> {
   const lines = new Map<string, string>();
   const contents = new Map<string, string | null>();
   const notes: string[] = [];

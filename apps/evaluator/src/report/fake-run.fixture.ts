@@ -55,7 +55,8 @@ export function fakeRun(options: FakeRunOptions = {}): RunInput {
       bestEpoch: 12,
     })),
     splits: splits.map((split) => fakeSplit(split, { count, names, options, classes: classes.length })),
-    submissions: [{ name: `all${mark}`, members: names, missing: [] }],
+    submissions: [{ name: `all${mark}`, members: names, choice: null, missing: [] }],
+    augmentation: [],
     findings: [`finding${mark}`],
     versions: [`Versions${mark}.`],
   };

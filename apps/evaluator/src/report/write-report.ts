@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJson, writeFileAtomic } from '@ct-ensemble/core';
 import type { RunReport } from './model/report-model.ts';
-import { type Pictures, reportPage } from './page/page.ts';
+import { type PageImages, reportPage } from './page/page.ts';
 import { tableCsv, tableJson, tableText } from './tables/render-tables.ts';
 import { tablesIn } from './tables/section.ts';
 import { sectionsOf } from './tables/sections.ts';
@@ -16,14 +16,14 @@ import { sectionsOf } from './tables/sections.ts';
 export async function writeReport(
   folder: string,
   report: RunReport,
-  pictures: Pictures = new Map(),
+  images: PageImages = {},
 ): Promise<string[]> {
   const tables = tablesIn(sectionsOf(report));
   const csv = (id: string) => join(folder, 'tables', `${id}.csv`);
   const listFile = join(folder, 'tables.json');
   for (const id of await earlierTables(listFile)) await rm(csv(id), { force: true });
   const files: [string, string][] = [
-    [join(folder, 'report.html'), reportPage(report, pictures)],
+    [join(folder, 'report.html'), reportPage(report, images)],
     [join(folder, 'tables.txt'), `${report.headline.join('\n')}\n\n${tables.map(tableText).join('\n')}`],
     [join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`],
     ...tables.map((table): [string, string] => [csv(table.id), tableCsv(table)]),

@@ -1,10 +1,14 @@
-// What the headers of volume files claim: a small file can claim gigabytes, so that the claim is checked before it is read.
+// What the headers of volumes and DICOM files claim: a small file can claim gigabytes, so that the claim is checked before it is decoded.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
+import { readRegularFile } from '@ct-ensemble/core';
+import { claimedVoxels } from '@ct-ensemble/data';
 import { beginning, megabytes } from './body.ts';
 import { tooLarge } from './problems.ts';
 
+/** Images are decoded one by one, and those that are kept have a bound of their own. */
+const IMAGE = /\.(?:jpe?g|png)$/i;
 const VOLUME = /\.(?:nii(?:\.gz)?|mh[ad]|nrrd|nhdr)$/i;
 
 /** Text headers have at most this many bytes: that is as far as the readers look. */
@@ -17,16 +21,22 @@ const GZIP_BEGINNING = 2 ** 14;
 const LEAST_BYTES = 2;
 const MOST_BYTES = 8;
 
-/** @throws {RequestProblem} 413 if a volume file in the folder claims more bytes than the limit. */
+/**
+ * @throws {RequestProblem} 413 if a volume file in the folder, or all DICOM files together, claim more bytes of memory than the limit.
+ */
 export async function requireModestClaims(folder: string, limit: number): Promise<void> {
+  let series = 0;
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile() || !VOLUME.test(entry.name)) continue;
-    const claimed = await claimOf(join(entry.parentPath, entry.name));
-    if (claimed > limit)
-      throw tooLarge('volume-size', `the header of a volume claims more than ${megabytes(limit)} of voxels`, {
-        field: 'header',
-        remedy: 'check the header, or have --max-unpacked-mb raised',
-      });
+    if (!entry.isFile() || IMAGE.test(entry.name)) continue;
+    const file = join(entry.parentPath, entry.name);
+    const isVolume = VOLUME.test(entry.name);
+    if (!isVolume) series += LEAST_BYTES * claimedVoxels(await readRegularFile(file));
+    if ((isVolume ? await claimOf(file) : series) <= limit) continue;
+    const what = isVolume ? 'the header of a volume claims' : 'the headers of the DICOM files claim';
+    throw tooLarge('volume-size', `${what} more than ${megabytes(limit)} of voxels`, {
+      field: 'header',
+      remedy: 'check the header, or have --max-unpacked-mb raised',
+    });
   }
 }
 

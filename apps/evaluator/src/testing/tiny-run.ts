@@ -10,6 +10,9 @@ const program = (project: string) =>
 /** Path of the evaluator's program. */
 export const evaluatorProgram = program('apps/evaluator');
 
+/** Path of the trainer's program. */
+export const trainerProgram = program('apps/trainer');
+
 /** A short training for the ends of recipes. */
 export const shortTraining = (batchSize: number) => `training:
   epochs: 1
@@ -41,7 +44,21 @@ ${shortTraining(3)}submissions:
  */
 export async function trainRun(
   folder: string,
-  { text, phantoms, devices = 'cpu:1' }: { text: string; phantoms: readonly string[]; devices?: string },
+  {
+    text,
+    phantoms,
+    devices = 'cpu:1',
+    before,
+    options: more,
+  }: {
+    text: string;
+    phantoms: readonly string[];
+    devices?: string;
+    /** Done before the training, when the scans are there. */
+    before?: () => Promise<void>;
+    /** Further options of the training. */
+    options?: string;
+  },
 ): Promise<string> {
   await writeFile(join(folder, 'tiny.yaml'), text);
   const node = (...args: string[]) => {
@@ -50,8 +67,9 @@ export async function trainRun(
     return stdout;
   };
   node(program('tools/phantoms'), '--out', 'data', ...phantoms);
-  const options = `--data data --recipe tiny.yaml --run run --devices ${devices} --volumes volumes`;
-  return node(program('apps/trainer'), 'all-members', ...options.split(' '));
+  await before?.();
+  const options = `--data data --recipe tiny.yaml --run run --devices ${devices} --volumes volumes${more === undefined ? '' : ` ${more}`}`;
+  return node(trainerProgram, 'all-members', ...options.split(' '));
 }
 
 /** Trains three small members in `folder`, two of which see the same volumes and one masked ones. */

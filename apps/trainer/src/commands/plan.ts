@@ -1,6 +1,6 @@
 // The command plan: measures what members need and prints the plan of a run, before anything is trained.
 import { join } from 'node:path';
-import { print, printError } from '@ct-ensemble/core';
+import { print, printError, stopOnSignal } from '@ct-ensemble/core';
 import { type EngineKind, installTensorFlow } from '@ct-ensemble/engine';
 import { type Isolation, openRecipe, planRun, planText } from '@ct-ensemble/ensemble';
 import { Command } from 'commander';
@@ -17,7 +17,6 @@ import {
   type PreparationOptions,
   recipeOption,
 } from '../options.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
 
 export interface PlanOptions extends PreparationOptions, NumericsOptions {
   data: string;

@@ -1,5 +1,5 @@
 // The command prepare: reads a data set and prepares its volumes, without training. A second run reuses them.
-import { print, printable } from '@ct-ensemble/core';
+import { print, printable, stopOnSignal, stoppedNotice } from '@ct-ensemble/core';
 import { join } from 'node:path';
 import type { StoredScan } from '@ct-ensemble/data';
 import { cacheFolder } from '@ct-ensemble/engine';
@@ -20,7 +20,6 @@ import {
   volumesOption,
 } from '../options.ts';
 import { pace } from '../terminal/progress.ts';
-import { stoppedNotice, stopOnSignal } from '../terminal/signals.ts';
 
 interface PrepareOptions extends PreparationOptions {
   data: string;

@@ -1,7 +1,7 @@
 // The command preview: draws a contact sheet of every scan and writes one HTML page with all of them.
 import { createHash } from 'node:crypto';
 import { join, relative, resolve } from 'node:path';
-import { print, printable, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { print, printable, stopOnSignal, UserError, writeFileAtomic } from '@ct-ensemble/core';
 import {
   drawContactSheet,
   nearestIndices,
@@ -29,7 +29,6 @@ import {
 import { previewPage, type PreviewScan } from '../preview/preview-page.ts';
 import { scanSheet } from '../preview/scan-sheet.ts';
 import { pace } from '../terminal/progress.ts';
-import { stopOnSignal } from '../terminal/signals.ts';
 
 interface PreviewOptions extends PreparationOptions {
   data: string;

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeInputs } from '../testing/train.ts';
-import { stopNotice } from './signals.ts';
+import { stopNotice } from '@ct-ensemble/core';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const hasPython = spawnSync('python3', ['-c', 'import pty']).status === 0;

@@ -8,7 +8,7 @@ import { openImages } from './images/image-scan.ts';
 import type { ValuesChoice } from './values.ts';
 import { readVolumeOf } from './volume-formats.ts';
 import { plausibleScan } from './voxels.ts';
-import { greyOf, type Scan } from '../scan.ts';
+import { greyOf, type GreyImage, type Scan } from '../scan.ts';
 import type { DecodedSlice } from './images/slices.ts';
 
 /** A file of a scan in memory. */
@@ -19,6 +19,8 @@ export interface SliceFile {
   problem: string | null;
   /** SHA-256 of the bytes, hexadecimal, once it has been computed. */
   digest?: string;
+  /** The file's slice if another thread has decoded it already, as 8-bit grey without a loss; else null. */
+  decoded?: () => GreyImage | null;
 }
 
 /** A finding that names slices by position rather than by file, so that it is valid for equal files at another place. */
@@ -149,9 +151,9 @@ async function imageSlices(
     count: files.length,
     findings: images.findings.map(({ kind, message }) => ({ kind, slices: [], message })),
     async decode(slice) {
-      const { bytes, problem } = files[slice]!;
+      const { bytes, problem, decoded } = files[slice]!;
       if (bytes === null) throw new Error(problem ?? 'cannot be read');
-      return images.decode(bytes);
+      return images.decode(bytes, decoded);
     },
   };
 }

@@ -1,7 +1,9 @@
 // Worker threads that prepare scans. A scan whose preparation takes too long, or ends its thread, fails; the others go on.
 import { fileURLToPath } from 'node:url';
+import type { MessagePort } from 'node:worker_threads';
 import { codeOf, messageOf, UserError } from '@ct-ensemble/core';
 import { Piscina } from 'piscina';
+import type { DecodeAhead } from './decode-ahead.ts';
 import type { Finding } from '../findings.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { findingsByFile } from '../volumes/slice-findings.ts';
@@ -11,10 +13,15 @@ const WORKER_HEAP_MB = 2048;
 
 export interface Workers<Task, Result> {
   /**
-   * Prepares one scan; its preparation is stopped after `deadline` seconds.
+   * Prepares one scan; its preparation is stopped after `deadline` seconds. `moved`: ports in the task.
    * @throws {UserError} if it fails for a reason other than the scan.
    */
-  prepare(task: Task, deadline: number): Promise<Result>;
+  prepare(task: Task, deadline: number, moved?: readonly MessagePort[]): Promise<Result>;
+  /**
+   * Runs a task of another module, which helps with a scan, on one of the threads; it is stopped after `deadline` seconds. It never
+   * throws: a scan must not depend on its help.
+   */
+  help(script: string, task: DecodeAhead, deadline: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,9 +39,11 @@ export function startWorkers<Task extends { scan: ScanEntry }, Result>({
   script,
   failed,
 }: WorkersOptions<Task, Result>): Workers<Task, Result> {
+  const builtWorker = (name: string) =>
+    fileURLToPath(new URL(`../../dist/store/${name}.js`, import.meta.url));
   const pool = new Piscina<Task, Result>({
     // The built worker, whether this file runs from src/ or dist/: Node runs no TypeScript before 22.18.
-    filename: fileURLToPath(new URL(`../../dist/store/${script}.js`, import.meta.url)),
+    filename: builtWorker(script),
     minThreads: threads,
     maxThreads: threads,
     resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
@@ -47,11 +56,20 @@ export function startWorkers<Task extends { scan: ScanEntry }, Result>({
   });
   broken.catch(() => undefined);
   return {
-    async prepare(task, deadline) {
+    async help(name, task, deadline) {
+      const signal = AbortSignal.timeout(deadline * 1000);
+      await pool
+        .run(task as never, { filename: builtWorker(name), signal, transferList: [task.port] as never })
+        .catch(() => task.port.close());
+    },
+    async prepare(task, deadline, moved = []) {
       const late = new AbortController();
       const timer = setTimeout(() => late.abort(), deadline * 1000);
       try {
-        return await Promise.race([pool.run(task, { signal: late.signal }), broken]);
+        return await Promise.race([
+          pool.run(task, { signal: late.signal, transferList: moved as never }),
+          broken,
+        ]);
       } catch (error) {
         const failure = late.signal.aborted
           ? `its preparation was stopped after ${deadline} s`

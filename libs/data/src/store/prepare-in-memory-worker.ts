@@ -5,8 +5,9 @@ import { type InMemoryTask, prepareInMemory, type PreparedInMemory } from './pre
 export default async function prepareInWorker({
   scan,
   preparations,
+  ahead,
 }: InMemoryTask): Promise<PreparedInMemory> {
-  const prepared = await prepareInMemory(scan, { preparations });
+  const prepared = await prepareInMemory(scan, { preparations, ...(ahead && { ahead }) });
   const moved = {
     [transferableSymbol]: prepared.volumes.map(({ data }) => data.buffer as ArrayBuffer),
     [valueSymbol]: prepared,

@@ -3,12 +3,13 @@ import { basename, dirname, sep } from 'node:path';
 import type { Finding } from '../findings.ts';
 import type { ScanEntry } from '../scan-entry.ts';
 import { contentKey, settingsOf } from '../volumes/content-key.ts';
-import { openScan } from '../volumes/opened-scan.ts';
+import { type OpenedScan, openScan } from '../volumes/opened-scan.ts';
 import type { Preparation, PreparationNetworks } from '../volumes/preparation-settings.ts';
 import { prepareOpened } from '../volumes/preparation.ts';
 import { duplicateSlices, findingsByFile } from '../volumes/slice-findings.ts';
 import type { Volume } from '../volumes/volume.ts';
 import { statisticsOf, type VolumeStatistics } from '../volumes/volume-statistics.ts';
+import { type DecodeAhead, takeAhead } from './decode-ahead.ts';
 import { SCAN_DEADLINE } from './prepare-dataset.ts';
 import { startWorkers } from './preparation-workers.ts';
 
@@ -36,6 +37,8 @@ export interface PreparedInMemory {
 export interface InMemoryTask {
   scan: ScanEntry;
   preparations: readonly Preparation[];
+  /** A second thread that decodes images, if one is idle. */
+  ahead?: DecodeAhead;
 }
 
 /** The content key of a scan under a preparation, from the bytes of its files; null if it has no readable file. */
@@ -51,10 +54,27 @@ export async function contentOfScan(
 /** Prepares a scan. Its files are read and decoded once. A scan that cannot be prepared does not throw; it has a failure. */
 export async function prepareInMemory(
   scan: ScanEntry,
-  { preparations, networks = {} }: { preparations: readonly Preparation[]; networks?: PreparationNetworks },
+  {
+    preparations,
+    networks = {},
+    ahead,
+  }: Pick<InMemoryTask, 'preparations' | 'ahead'> & { networks?: PreparationNetworks },
 ): Promise<PreparedInMemory> {
   if (scan.failure !== null) return failedInMemory(scan, { failure: scan.failure, findings: [] });
   const opened = await openScan(scan);
+  const endAhead = ahead && takeAhead(opened.files, ahead);
+  try {
+    return await prepareFiles(scan, opened, { preparations, networks });
+  } finally {
+    endAhead?.();
+  }
+}
+
+async function prepareFiles(
+  scan: ScanEntry,
+  opened: OpenedScan,
+  { preparations, networks }: { preparations: readonly Preparation[]; networks: PreparationNetworks },
+): Promise<PreparedInMemory> {
   const content = contentKey(opened.files, {
     format: scan.format,
     settings: settingsOf(preparations[0]!, networks),
@@ -65,7 +85,7 @@ export async function prepareInMemory(
   };
   const findings = [...duplicateSlices(opened.files)];
   for (const [i, preparation] of preparations.entries()) {
-    const prepared = await prepareOpened(scan, opened, { preparation, networks });
+    const prepared = await prepareOpened(scan, opened, { preparation, networks, fingerprint: false });
     findings.push(...prepared.findings);
     if (prepared.volume === null) {
       const failure = prepared.failure ?? 'has no volume';
@@ -139,11 +159,22 @@ export function openPreparer({
     failed: ({ scan }, { failure, findings }) =>
       failedInMemory(scan, { failure, findings: byName(findings) }),
   });
+  let busy = 0;
+  const counted = <T>(work: Promise<T>) => {
+    busy++;
+    return work.finally(() => busy--);
+  };
+  const prepare = (scan: ScanEntry) => {
+    const task = { scan, preparations };
+    if (scan.format !== 'images' || busy + 2 > threads) return counted(workers.prepare(task, deadline));
+    const { port1, port2 } = new MessageChannel();
+    const front = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const prepared = workers.prepare({ ...task, ahead: { port: port1, front } }, deadline, [port1]);
+    void counted(workers.help('decode-ahead-worker', { port: port2, front }, deadline));
+    return counted(prepared);
+  };
   return {
-    prepare: (scan) =>
-      scan.failure === null
-        ? workers.prepare({ scan, preparations }, deadline)
-        : prepareInMemory(scan, { preparations }),
+    prepare: (scan) => (scan.failure === null ? prepare(scan) : prepareInMemory(scan, { preparations })),
     close: () => workers.close(),
   };
 }

@@ -38,6 +38,8 @@ export interface PreparationNetworks {
 export interface PrepareOptions {
   preparation: Preparation;
   networks?: PreparationNetworks;
+  /** Whether `PreparedScan.fingerprint` is computed. Default true. */
+  fingerprint?: boolean;
 }
 
 /** The number of slices of each view. */

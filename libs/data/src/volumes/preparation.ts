@@ -31,7 +31,7 @@ export interface PreparedScan {
   sources: number[];
   /**
    * `fingerprintOf` the volume without mask and equalisation, which make different scans look alike; null if there is
-   * no volume.
+   * no volume or no fingerprint was asked for.
    */
   fingerprint: string | null;
   findings: SliceFinding[];
@@ -46,7 +46,10 @@ export async function prepareVolume(
   preparation: Preparation,
 ): Promise<{ volume: Volume; findings: Finding[] }> {
   const opened = await openScan(scan);
-  const { volume, failure, findings } = await prepareOpened(scan, opened, { preparation });
+  const { volume, failure, findings } = await prepareOpened(scan, opened, {
+    preparation,
+    fingerprint: false,
+  });
   if (volume === null)
     throw new UserError(failure ?? 'no volume', {
       file: scan.key,
@@ -119,7 +122,8 @@ async function makeVolume(survey: SliceSurvey, options: PrepareOptions): Promise
   const size = { depth: sources.length, height, width };
   const volume: Volume = { ...size, data: new Uint8Array(sources.length * height * width) };
   const isPlain = !preparation.mask && !preparation.equalize;
-  const plain: Volume = isPlain ? volume : { ...size, data: new Uint8Array(volume.data.length) };
+  const plain: Volume =
+    isPlain || options.fingerprint === false ? volume : { ...size, data: new Uint8Array(volume.data.length) };
   const unique = [...new Set(sources)];
   for (let from = 0; from < unique.length; from += SLICES_PER_CHUNK) {
     const chunk = unique.slice(from, from + SLICES_PER_CHUNK);
@@ -129,12 +133,12 @@ async function makeVolume(survey: SliceSurvey, options: PrepareOptions): Promise
     for (const [k, i] of chunk.entries())
       for (let z = sources.indexOf(i); z >= 0; z = sources.indexOf(i, z + 1)) {
         volume.data.set(finished[k]!.data, z * height * width);
-        if (!isPlain) plain.data.set(resized[k]!.data, z * height * width);
+        if (plain !== volume) plain.data.set(resized[k]!.data, z * height * width);
       }
   }
   const used = new Set(kept);
   const dropped = decodable.filter((i) => !used.has(i));
-  const fingerprint = fingerprintOf(plain);
+  const fingerprint = options.fingerprint === false ? null : fingerprintOf(plain);
   return { volume, failure: null, decodable: decodable.length, dropped, sources, fingerprint, findings };
 }
 

@@ -36,12 +36,14 @@ function resizeRows(data: Uint8Array, size: { rows: number; columns: number; wid
     for (let x = 0, k = 0; x < width; x++) {
       let sum = HALF;
       for (let at = firsts[x]!, end = at + taps; at < end; at += UNROLLED, k += UNROLLED)
-        sum +=
-          row[at]! * weights[k]! +
-          row[at + 1]! * weights[k + 1]! +
-          row[at + 2]! * weights[k + 2]! +
-          row[at + 3]! * weights[k + 3]! +
-          row[at + 4]! * weights[k + 4]!;
+        sum =
+          (sum +
+            Math.imul(row[at]!, weights[k]!) +
+            Math.imul(row[at + 1]!, weights[k + 1]!) +
+            Math.imul(row[at + 2]!, weights[k + 2]!) +
+            Math.imul(row[at + 3]!, weights[k + 3]!) +
+            Math.imul(row[at + 4]!, weights[k + 4]!)) |
+          0;
       resized[to++] = sum >> PRECISION_BITS;
     }
   }
@@ -55,19 +57,30 @@ function resizeColumns(data: Uint8Array, size: { rows: number; height: number; w
   const resized = new Uint8Array(height * width);
   const padded = new Uint8Array((rows + taps) * width); // taps of weight 0 may lie beyond the column
   padded.set(data);
+  const sums = new Int32Array(width);
   for (let y = 0, to = 0; y < height; y++) {
-    const start = firsts[y]! * width;
-    for (let x = 0; x < width; x++) {
-      let sum = HALF;
-      for (let at = start + x, k = y * taps, end = k + taps; k < end; at += UNROLLED * width, k += UNROLLED)
-        sum +=
-          padded[at]! * weights[k]! +
-          padded[at + width]! * weights[k + 1]! +
-          padded[at + 2 * width]! * weights[k + 2]! +
-          padded[at + 3 * width]! * weights[k + 3]! +
-          padded[at + 4 * width]! * weights[k + 4]!;
-      resized[to++] = sum >> PRECISION_BITS;
+    sums.fill(HALF);
+    for (let k = y * taps, end = k + taps, at = firsts[y]! * width; k < end; k += UNROLLED) {
+      const [a, b, c, d, e] = [
+        weights[k]!,
+        weights[k + 1]!,
+        weights[k + 2]!,
+        weights[k + 3]!,
+        weights[k + 4]!,
+      ];
+      const [second, third, fourth, fifth] = [at + width, at + 2 * width, at + 3 * width, at + 4 * width];
+      for (let x = 0; x < width; x++)
+        sums[x] =
+          (sums[x]! +
+            Math.imul(padded[at + x]!, a) +
+            Math.imul(padded[second + x]!, b) +
+            Math.imul(padded[third + x]!, c) +
+            Math.imul(padded[fourth + x]!, d) +
+            Math.imul(padded[fifth + x]!, e)) |
+          0;
+      at += UNROLLED * width;
     }
+    for (let x = 0; x < width; x++) resized[to++] = sums[x]! >> PRECISION_BITS;
   }
   return resized;
 }

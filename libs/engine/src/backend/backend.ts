@@ -89,6 +89,15 @@ export class TensorFlowBackend extends NodeJSKernelBackend {
     return super.readSync(dataId);
   }
 
+  /** Reading a tensor waits for the GPU that computes it; this happens on another thread. On CPUs it is computed already. */
+  override async read(dataId: DataId) {
+    const { engine } = this;
+    const { id, values, dtype } = this.tensorMap.get(dataId);
+    const isPlain = (values ?? null) === null && dtype !== DataType.STRING;
+    if (engine.trace !== undefined || !engine.isUsingGpuDevice() || !isPlain) return this.readSync(dataId);
+    return (await engine.tensorData(id)) as ReturnType<NodeBackend['readSync']>;
+  }
+
   /** The tensor's number in the binding's tensor table; uploads its values first if necessary. */
   idOf(tensor: TensorInfo): number {
     return this.getInputTensorIds([tensor])[0]!;

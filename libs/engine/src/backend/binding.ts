@@ -9,6 +9,7 @@ import { openTrace, type Trace, type TraceOptions, usedOutside } from '../captur
 import {
   type AnyTensor,
   download,
+  downloadAsync,
   isSymbolic,
   isVariable,
   type SymbolicTensor,
@@ -83,6 +84,10 @@ export function openBinding(api: TensorFlowApi, device: Device) {
     },
     tensorDataSync(id: number) {
       return download(context, eager(id));
+    },
+    /** As `tensorDataSync`, but does not block the event loop while a GPU computes. */
+    async tensorData(id: number) {
+      return downloadAsync(context, eager(id));
     },
     // eslint-disable-next-line max-params -- tfjs-node's signature
     executeOp(

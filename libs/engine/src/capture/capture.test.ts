@@ -1,5 +1,5 @@
 import tf, { type Scalar, type Tensor2D, type Variable } from '@tensorflow/tfjs';
-import { capture } from './capture.ts';
+import { capture, captureAlike } from './capture.ts';
 import { type Engine, openEngine } from '../engine.ts';
 
 let engine: Engine;
@@ -200,5 +200,55 @@ describe('a step that cannot be captured says what to do', () => {
     (await step({})).y.dispose();
     w.dispose();
     await expect(step({})).rejects.toThrow(/was disposed.*capture the step again/);
+  });
+});
+
+describe('steps that are alike', () => {
+  const line = (weight: number, bias: number) => {
+    const variables = [tf.variable(tf.tensor2d([[weight], [2 * weight]])), tf.variable(tf.tensor1d([bias]))];
+    const [w, b] = variables as [Variable, Variable];
+    const step = ({ x }: { x: Tensor2D }) => ({
+      y: tf.add(tf.matMul(x, w as unknown as Tensor2D), b as unknown as Tensor2D) as Tensor2D,
+    });
+    return { step, variables };
+  };
+  const x = () => tf.tensor2d([[1, 1], [2, 0]]); // prettier-ignore
+
+  it('are recorded once, and each gives the values of its own variables, also after these have changed', async () => {
+    const lines = [line(1, 0), line(10, 5), line(-1, 0.5)];
+    const steps = captureAlike(lines);
+    const values = async () => {
+      const input = x();
+      const results = await steps({ x: input });
+      const numbers = await Promise.all(results.map(({ y }) => y.data()));
+      tf.dispose([input, ...results.map(({ y }) => y)]);
+      return numbers.map((each) => [...each]);
+    };
+    expect(await values()).toEqual([[3, 2], [35, 25], [-2.5, -1.5]]); // prettier-ignore
+    const before = tf.memory().numTensors;
+    const seven = tf.tensor1d([7]);
+    (lines[1]!.variables as unknown as Variable[])[1]!.assign(seven);
+    seven.dispose();
+    expect(await values()).toEqual([[3, 2], [37, 27], [-2.5, -1.5]]); // prettier-ignore
+    expect(tf.memory().numTensors).toBe(before);
+    expect(steps.reports).toHaveLength(1);
+    steps.dispose();
+  });
+
+  it('must have equal variables, and assign none', async () => {
+    const other = { ...line(1, 0), variables: [tf.variable(tf.zeros([3, 1]))] };
+    expect(() => captureAlike([line(1, 0), other])).toThrow(/different variables/);
+    expect(() => captureAlike([])).toThrow(/no step/);
+    const counting = () => {
+      const count = tf.variable(tf.scalar(0));
+      const step = ({ x }: { x: Tensor2D }) => {
+        count.assign(tf.add(count, 1) as Scalar);
+        return { y: tf.add(x, count) as Tensor2D };
+      };
+      return { step, variables: [count] };
+    };
+    const input = x();
+    await expect(captureAlike([counting(), counting()])({ x: input })).rejects.toThrow(/assigns variables/);
+    input.dispose();
   });
 });

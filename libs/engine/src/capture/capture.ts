@@ -66,6 +66,21 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   step: (inputs: Inputs) => Outputs,
   options: CaptureOptions = {},
 ): CapturedStep<Inputs, Outputs> {
+  const { run, about } = recordedStep(step, options);
+  return about(async (inputs: Inputs): Promise<Outputs> => {
+    if (activeBackend() === undefined) return tf.tidy(() => step(inputs));
+    return (await run(inputs, []))[0]!;
+  });
+}
+
+/** Variables of a recorded step, and those that take their place in a run. */
+type Places = ReadonlyMap<Variable, Variable>;
+
+/** A step that is recorded at its first run for each set of input shapes and types. */
+function recordedStep<Inputs extends Tensors, Outputs extends Tensors>(
+  step: (inputs: Inputs) => Outputs,
+  options: CaptureOptions,
+) {
   if (options.checkNumerics && options.jit) {
     throw new EngineError('capture', 'checkNumerics has no effect with jit: XLA removes the checks', {
       remedy: 'search for the value without jit',
@@ -74,34 +89,84 @@ export function capture<Inputs extends Tensors, Outputs extends Tensors>(
   const known = new Map<string, Captured>();
   let owner: TensorFlowBackend | undefined;
 
-  const run = async (inputs: Inputs): Promise<Outputs> => {
-    const backend = activeBackend();
-    if (backend === undefined) return tf.tidy(() => step(inputs));
+  /** Runs the step with its own variables, and once more with those of each of the `places`. */
+  const run = (inputs: Inputs, places: readonly Places[]): Promise<Outputs[]> => {
+    const backend = activeBackend()!;
     return backend.queue(async () => {
       if (owner !== backend) known.clear();
       owner = backend;
       const key = signatureOf(backend, inputs);
       let captured = known.get(key);
       if (captured === undefined) {
-        const job = { backend, step: step as unknown as Step, inputs, options };
-        captured = trace(job);
+        captured = trace({ backend, step: step as unknown as Step, inputs, options });
         known.set(key, captured);
       }
-      return (await replay(backend, captured, inputs)) as Outputs;
+      return (await replayAll(backend, captured, { inputs, places })) as Outputs[];
     });
   };
-  return Object.defineProperty(
-    Object.assign(run, {
-      reports: [],
-      dispose() {
-        if (owner === activeBackend()) for (const { graphFunction } of known.values()) graphFunction.close();
-        known.clear();
+  const reports = { get: () => Array.from(known.values(), ({ report }) => report) };
+  const dispose = () => {
+    if (owner === activeBackend()) for (const { graphFunction } of known.values()) graphFunction.close();
+    known.clear();
+  };
+  return {
+    run,
+    /** Gives a function the members of `CapturedStep`. */
+    about: <F extends object>(call: F) =>
+      Object.defineProperties(call, { reports, dispose: { value: dispose } }) as F & {
+        readonly reports: readonly CaptureReport[];
+        dispose(): void;
       },
-    }),
-    'reports',
-    { get: () => Array.from(known.values(), ({ report }) => report) },
-  );
+  };
 }
+
+/** A step and the variables that it uses, in an order that `captureAlike` can rely on. */
+export interface StepOf<Inputs extends Tensors, Outputs extends Tensors> {
+  step: (inputs: Inputs) => Outputs;
+  variables: readonly Variable[];
+}
+
+/** Steps that run as one function. The caller owns the inputs and must dispose the outputs. */
+export interface CapturedSteps<Inputs extends Tensors, Outputs extends Tensors> {
+  /** The outputs of each step for the same inputs, in the order of the steps. */
+  (inputs: Inputs): Promise<Outputs[]>;
+  /** As of `CapturedStep`. */
+  readonly reports: readonly CaptureReport[];
+  dispose(): void;
+}
+
+/**
+ * As `capture`, of several steps that are the same function of different variables, such as members of one architecture: only the first
+ * is recorded and optimised, and its function runs with the variables of each, all at the same time. No step may assign variables.
+ *
+ * @param steps variables at the same place of the lists take each other's place; the caller vouches that the functions are the same
+ * @throws EngineError as `capture`; 'capture' if the variables of two steps differ in number, shape or type, or a step assigns one.
+ */
+export function captureAlike<Inputs extends Tensors, Outputs extends Tensors>(
+  steps: readonly StepOf<Inputs, Outputs>[],
+  options: CaptureOptions = {},
+): CapturedSteps<Inputs, Outputs> {
+  const [first, ...others] = steps;
+  if (first === undefined) throw new EngineError('capture', 'there is no step to capture');
+  for (const { variables } of others) {
+    const place = first.variables.findIndex((variable, i) => describe(variable) !== describe(variables[i]));
+    if (place >= 0 || variables.length !== first.variables.length)
+      throw new EngineError(
+        'capture',
+        'the steps have different variables, so they cannot share one function',
+      );
+  }
+  const places = others.map(
+    ({ variables }) => new Map(first.variables.map((variable, i) => [variable, variables[i]!])),
+  );
+  const { run, about } = recordedStep(first.step, options);
+  return about(async (inputs: Inputs): Promise<Outputs[]> => {
+    if (activeBackend() === undefined) return steps.map(({ step }) => tf.tidy(() => step(inputs)));
+    return run(inputs, places);
+  });
+}
+
+const describe = (variable: Variable | undefined) => `${variable?.dtype} [${variable?.shape.join(', ')}]`;
 
 type Step = (inputs: Tensors) => Tensors;
 
@@ -232,6 +297,33 @@ function record({ backend, step, inputs, options }: Job): Captured | { created: 
     restoreVariables(before);
     recording.close();
   }
+}
+
+/** Runs the function with the step's own variables, and at the same time with those of each of the `places`. */
+async function replayAll(
+  backend: TensorFlowBackend,
+  captured: Captured,
+  { inputs, places }: { inputs: Tensors; places: readonly Places[] },
+): Promise<Tensors[]> {
+  if (places.length > 0 && captured.variables.some(({ written }) => written))
+    throw new EngineError('capture', 'a step that assigns variables cannot be captured with others');
+  const others = places.map((place) => ({
+    ...captured,
+    variables: captured.variables.map((each) => ({
+      ...each,
+      variable: place.get(each.variable) ?? each.variable,
+    })),
+  }));
+  // The first run of all instantiates the function; runs beside it would do so again.
+  const isNew = Number.isNaN(captured.report.firstRunSeconds);
+  const first = replay(backend, captured, inputs);
+  if (isNew) await first;
+  const runs = [first, ...others.map((other) => replay(backend, other, inputs))];
+  const ends = await Promise.allSettled(runs);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed === undefined) return Promise.all(runs);
+  for (const end of ends) if (end.status === 'fulfilled') tf.dispose(end.value);
+  throw failed.reason;
 }
 
 async function replay(backend: TensorFlowBackend, captured: Captured, inputs: Tensors): Promise<Tensors> {

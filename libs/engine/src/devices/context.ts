@@ -152,7 +152,8 @@ export function configProto(device: Device, shares?: readonly (readonly number[]
   const gpuOptions = message(6, shares ? [...growth, ...message(9, divided)] : growth);
   return Uint8Array.from([
     ...deviceCount('CPU', cpus),
-    ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : gpuOptions),
+    // field 7: allow_soft_placement. Ops without a GPU kernel run on the CPU, as in TensorFlow for Python.
+    ...(device.kind === 'cpu' ? deviceCount('GPU', 0) : [...gpuOptions, 0x38, 1]),
     ...(device.threads === undefined ? [] : [0x10, ...varint(device.threads)]), // field 2: intra_op threads
     // With two or more threads two ops run at a time, so that both gradients of a convolution are computed in parallel.
     ...[0x28, device.threads === 1 ? 1 : 2], // field 5: inter_op threads

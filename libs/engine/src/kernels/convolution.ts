@@ -95,9 +95,23 @@ const forward =
       const info = convolutionInfo(attrs, family, { x: x.shape, filter: filter.shape });
       const first = info.dataFormat === 'channelsFirst';
       const operands = [first ? toNHWC(x) : x, filter];
-      const y = convolve(backend as TensorFlowBackend, { name: family, info, inputs: operands });
+      const isDilated = family === 'DepthwiseConv2dNative' && info.dilationHeight * info.dilationWidth > 1;
+      const y = isDilated
+        ? depthwiseAsGrouped(backend as TensorFlowBackend, { info, inputs: operands })
+        : convolve(backend as TensorFlowBackend, { name: family, info, inputs: operands });
       return first ? toNCHW(y) : y;
     });
+
+/**
+ * A depthwise convolution as a grouped one with a group for each channel. TensorFlow's depthwise convolution has dilations only
+ * with oneDNN, which is not used on GPUs and on some CPUs; its grouped convolution has them everywhere.
+ */
+function depthwiseAsGrouped(engine: TensorFlowBackend, { info, inputs }: Omit<Operation, 'name'>): Tensor {
+  const [x, filter] = inputs as [Tensor4D, Tensor4D];
+  const [height, width, channels, multiplier] = filter.shape;
+  const grouped = tf.reshape(filter, [height, width, 1, channels * multiplier]);
+  return convolve(engine, { name: 'Conv2D', info, inputs: [x, grouped] });
+}
 
 const inputGradient =
   (family: Family): KernelFunc =>

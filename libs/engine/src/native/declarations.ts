@@ -117,6 +117,8 @@ type Declared = typeof functions;
 export type TensorFlowApi = { [Name in keyof Declared]: (...args: Arg[]) => Result<Declared[Name][0]> } & {
   /** Runs TFE_Execute on a thread of libuv's pool; the promise is fulfilled when it returns. */
   executeAsync(op: Pointer, outputs: BigUint64Array, count: Int32Array, status: Pointer): Promise<void>;
+  /** Runs TFE_TensorHandleResolve on a thread of libuv's pool: it waits for the GPU. */
+  resolveAsync(handle: Pointer, status: Pointer): Promise<Pointer>;
   /** C++ functions that are not in the C API; undefined if this build does not export them. */
   readonly switches: Record<Switch, ((on: boolean) => void) | undefined>;
 };
@@ -149,6 +151,7 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
   ) as unknown as TensorFlowApi & {
     switches: TensorFlowApi['switches'];
     TFE_Execute: KoffiFunc<(...args: unknown[]) => void>;
+    TFE_TensorHandleResolve: KoffiFunc<(...args: unknown[]) => Pointer>;
   };
   const version = api.TF_Version();
   if (version !== TENSORFLOW_VERSION) {
@@ -166,6 +169,12 @@ export function loadTensorFlow(library: TensorFlowLibrary): TensorFlowApi {
     new Promise((resolve, reject) => {
       api.TFE_Execute.async(op, outputs, count, status, (error: unknown) =>
         error ? reject(error) : resolve(),
+      );
+    });
+  api.resolveAsync = (handle, status) =>
+    new Promise((resolve, reject) => {
+      api.TFE_TensorHandleResolve.async(handle, status, (error: unknown, tensor: Pointer) =>
+        error ? reject(error) : resolve(tensor),
       );
     });
   const framework = openLibrary(library.framework, { lazy: true, global: true });

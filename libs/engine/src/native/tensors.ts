@@ -1,7 +1,8 @@
 // Tensors in TensorFlow's memory, which tfjs knows by number: table of tensors, upload and download of values.
 import type { Context } from '../devices/context.ts';
 import { bytesAt, type Output, type Pointer } from './declarations.ts';
-import { EngineError } from '../errors.ts';
+import { EngineError, stoppedError } from '../errors.ts';
+import { check } from './status.ts';
 import { allocateStrings, readStrings } from './strings.ts';
 import { bytesPerElement, DataType, nameOfType, type TypedArray } from './types.ts';
 
@@ -140,15 +141,53 @@ export function upload(
 
 /** Waits for the tensor and copies its values; strings are returned as bytes. */
 export function download(context: Context, tensor: EagerTensor): TypedArray | Uint8Array[] {
-  const { api, status, check } = context;
-  const strings = tensor.dtype === DataType.STRING;
-  if (!strings && bytesPerElement(tensor.dtype) === undefined)
-    throw new EngineError('tensorflow', `a ${nameOfType(tensor.dtype)} tensor cannot be read`);
-  const resolved = api.TFE_TensorHandleResolve(tensor.handle, status);
-  check('read a tensor');
-  const bytes = strings
-    ? readStrings(context, resolved)
-    : bytesAt(api.TF_TensorData(resolved), Number(api.TF_TensorByteSize(resolved))).slice();
+  requireReadable(tensor);
+  const resolved = context.api.TFE_TensorHandleResolve(tensor.handle, context.status);
+  context.check('read a tensor');
+  return valuesOf(context, tensor, resolved);
+}
+
+/**
+ * As `download`, but waits on another thread, so that the event loop is free while a GPU computes the tensor. The tensor may be
+ * deleted meanwhile.
+ * @throws EngineError 'stopped' if the engine is closed meanwhile.
+ */
+export function downloadAsync(context: Context, tensor: EagerTensor): Promise<TypedArray | Uint8Array[]> {
+  const result = downloadOnOtherThread(context, tensor);
+  context.running.add(result);
+  return result.finally(() => context.running.delete(result));
+}
+
+async function downloadOnOtherThread(context: Context, tensor: EagerTensor) {
+  const { api } = context;
+  requireReadable(tensor);
+  const handle = api.TFE_TensorHandleCopySharingTensor(tensor.handle, context.status);
+  context.check('read a tensor');
+  const status = api.TF_NewStatus();
+  try {
+    const resolved = await api.resolveAsync(handle, status);
+    check(api, status, 'read a tensor');
+    const values = valuesOf(context, tensor, resolved);
+    if (context.stopped) throw stoppedError();
+    return values;
+  } finally {
+    api.TFE_DeleteTensorHandle(handle);
+    api.TF_DeleteStatus(status);
+  }
+}
+
+function requireReadable({ dtype }: EagerTensor) {
+  if (dtype !== DataType.STRING && bytesPerElement(dtype) === undefined)
+    throw new EngineError('tensorflow', `a ${nameOfType(dtype)} tensor cannot be read`);
+}
+
+/** Copies the values of a TF_Tensor and frees it. */
+function valuesOf(context: Context, tensor: EagerTensor, resolved: Pointer): TypedArray | Uint8Array[] {
+  const { api } = context;
+  const bytes =
+    tensor.dtype === DataType.STRING
+      ? readStrings(context, resolved)
+      : bytesAt(api.TF_TensorData(resolved), Number(api.TF_TensorByteSize(resolved))).slice();
   api.TF_DeleteTensor(resolved);
   if (Array.isArray(bytes)) return bytes;
   switch (tensor.dtype) {

@@ -14,7 +14,7 @@ import {
   type VolumeStore,
 } from '@ct-ensemble/data';
 import { cacheFolder, type EngineKind } from '@ct-ensemble/engine';
-import { fitWeights, type Predictions, weightedMeanOf } from '@ct-ensemble/evaluation';
+import { fitWeights, weightedMeanOf } from '@ct-ensemble/evaluation';
 import {
   asFloat16,
   describing,
@@ -40,8 +40,10 @@ import { isFolded } from '../run/folds.ts';
 import { type MemberPlan, type Plan, readPlan } from '../run/plan.ts';
 import { datasetFile, memberFolder, type MemberScans } from '../run-folder.ts';
 import { readRecord } from '../json-record.ts';
-import { historyOf, readAllScans, readConfig, readDone, scansOf } from '../run-records.ts';
-import { calibrationOf, ensembleScores, labelled, readPatients } from './calibration.ts';
+import { historyOf, readConfig, readDone, scansOf } from '../run-records.ts';
+import { asPredictions, withRows } from '../results/combination.ts';
+import { labelled, readPatients } from '../results/patients.ts';
+import { calibrationOf, ensembleScores } from './calibration.ts';
 import { type ContainerEntry, sha256Of, writeContainer } from './container.ts';
 import { rangesOf, VALUE_FINDINGS } from './likeness.ts';
 import { FORMAT_VERSION, type Manifest, type ManifestMember } from './manifest.ts';
@@ -103,10 +105,10 @@ export async function packEnsemble(options: PackOptions): Promise<Packed> {
   const { onProgress = () => {}, float16 = false } = options;
   const preparation = await preparationOf(context);
   const isByFold = isFolded(recipe);
-  const patientOf = await readPatients(options.run);
-  const weights = combinationWeights(context, patientOf);
+  const patients = await readPatients(options.run);
+  const weights = combinationWeights(context, patients);
   const validation = combined(context, members, weights);
-  const calibrationScans = labelled(validation, patientOf);
+  const calibrationScans = labelled(validation, patients);
   if (calibrationScans === null)
     throw new UserError('has no labelled scan that its members can be judged by', {
       file: options.run,
@@ -116,7 +118,7 @@ export async function packEnsemble(options: PackOptions): Promise<Packed> {
     members.map(({ probabilities }) => probabilities.test!),
     { names: members.map(({ name }) => name), weights },
   );
-  const test = labelled(testMean, patientOf);
+  const test = labelled(testMean, patients);
   onProgress('reading the volumes of the training scans');
   const training = await trainingOf(context, preparation.described.volumes[0]!);
   const packed = await weightsOf(context, { float16, preparation });
@@ -205,7 +207,7 @@ async function contextOf(options: PackOptions): Promise<Context> {
     .filter(({ name }) => wanted.includes(name))
     .map((member) => ({ ...found.usable.find(({ name }) => name === member.name)!, plan: member }));
   const store = openVolumeStore(options.volumes ?? join(cacheFolder(), 'volumes'));
-  return { options, plan, scans, groups: await readAllScans(run), store, members };
+  return { options, plan, scans, groups: scans.groups, store, members };
 }
 
 /** The kinds of volumes that the packed members see, as the store's records name them, and the networks that made them. */
@@ -322,27 +324,13 @@ function mixed(
 ): Probabilities {
   const mean = meanProbabilities(parts, names);
   if (weights === null || mean.rows.length === 0) return mean;
-  const flat = (p: Probabilities): Predictions => labelledAsFirst(p);
-  const { probabilities } = weightedMeanOf(parts.map(flat), weights);
-  const classes = mean.classes.length;
-  return {
-    ...mean,
-    rows: mean.rows.map((_, i) => [...probabilities.subarray(i * classes, (i + 1) * classes)]),
-  };
-}
-
-/** Rows of probabilities for a combination that looks at no labels. */
-function labelledAsFirst({ classes, rows, scans }: Probabilities): Predictions {
-  return labelled(
-    { classes, rows, scans: scans.map((scan) => ({ ...scan, label: 0 })), split: 'val', failed: [] },
-    ({ key }) => key,
-  )!;
+  return withRows(mean, weightedMeanOf(parts.map(asPredictions), weights));
 }
 
 /** The weights of the combination, fitted on the validation scans; null for the mean. */
 function combinationWeights(
   { options, plan, members }: Context,
-  patientOf: (scan: { key: string }) => string,
+  patients: ReadonlyMap<string, string>,
 ): number[] | null {
   if (options.combination !== 'weighted') return null;
   if (isFolded(plan.recipe))
@@ -353,7 +341,7 @@ function combinationWeights(
         remedy: 'leave it out, for the mean',
       },
     );
-  const parts = members.map(({ probabilities }) => labelled(probabilities.val!, patientOf));
+  const parts = members.map(({ probabilities }) => labelled(probabilities.val!, patients));
   return fitWeights(parts.map((part) => part!)).weights;
 }
 

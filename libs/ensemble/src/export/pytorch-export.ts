@@ -13,6 +13,22 @@ import {
 } from '@ct-ensemble/core';
 import { type ExportedEnsemble, exportedEnsemble, type ExportOptions } from './exported-members.ts';
 
+/** How Python makes the backbone of an architecture: a function, and its arguments besides the number of classes. */
+const backbones: Readonly<Record<string, { backbone: string; arguments: Record<string, unknown> }>> = {
+  densenet161: { backbone: 'torchvision.models.densenet161', arguments: {} },
+  densenet_small: {
+    backbone: 'torchvision.models.DenseNet',
+    arguments: { growth_rate: 8, block_config: [2, 2, 2], num_init_features: 8, bn_size: 2 },
+  },
+  inception_v3: {
+    backbone: 'torchvision.models.inception_v3',
+    arguments: { aux_logits: false, transform_input: true, init_weights: false },
+  },
+  inception_v4: { backbone: 'timm.create_model', arguments: { model_name: 'inception_v4' } },
+  inception_resnet_v2: { backbone: 'timm.create_model', arguments: { model_name: 'inception_resnet_v2' } },
+  resnext50_32x4d: { backbone: 'torchvision.models.resnext50_32x4d', arguments: {} },
+};
+
 const script = fileURLToPath(new URL('../../pytorch/predict.py', import.meta.url));
 
 /**
@@ -26,7 +42,7 @@ export async function exportPyTorch(folder: string, options: ExportOptions): Pro
   const ensemble = await exportedEnsemble(options);
   const { recipe, classes, members, inputs, weights, temperature } = ensemble;
   for (const { name, architecture } of members)
-    if (!program.includes(`    "${architecture}": `))
+    if (!Object.hasOwn(backbones, architecture))
       throw new UserError(`the member ${name} is ${architecture}, which neither torchvision nor timm has`, {
         remedy: 'export it as ONNX: --format onnx',
       });
@@ -42,7 +58,9 @@ export async function exportPyTorch(folder: string, options: ExportOptions): Pro
     classes,
     members: members.map(({ name, architecture, views, input, sha256 }, i) => {
       const weight = weights?.[i] ?? 1 / members.length;
-      return { name, architecture, views, input, weight, file: `${name}.safetensors`, sha256 };
+      const { backbone, arguments: own } = backbones[architecture]!;
+      const made = { backbone, arguments: { ...own, num_classes: classes.length } };
+      return { name, architecture, ...made, views, input, weight, file: `${name}.safetensors`, sha256 };
     }),
     inputs,
     temperature: temperature ?? null,

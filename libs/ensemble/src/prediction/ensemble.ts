@@ -15,7 +15,7 @@ import { type EnsembleFile, loadEnsembleFile } from '../ensemble-file/load.ts';
 import type { Manifest } from '../ensemble-file/manifest.ts';
 import { deviceName, parseDevices, thisMachine } from '../run/devices.ts';
 import { type Answer, type Answered, numbersOf, type Unanswered } from './answers.ts';
-import { type NetworkThread, startNetworks } from './network-thread.ts';
+import { type LaunchedThread, launchNetworks, type NetworkThread } from './network-thread.ts';
 
 export interface OpenEnsembleOptions {
   /**
@@ -86,24 +86,50 @@ export interface Ensemble {
  * @throws {UserError} if the file is missing, damaged or of another version, or the device is not there.
  */
 export async function openEnsemble(file: string, options: OpenEnsembleOptions = {}): Promise<Ensemble> {
-  return openLoaded(await loadEnsembleFile(file), options);
+  const device = deviceOf(options.device ?? 'auto', options.engine ?? 'tensorflow');
+  const thread = launchNetworks(); // It loads its modules while the file is read and checked here.
+  let loaded: EnsembleFile;
+  try {
+    loaded = await loadEnsembleFile(file);
+    requireComputable(loaded, { device, engine: options.engine });
+  } catch (error) {
+    await thread.abandon();
+    throw error;
+  }
+  return openLoaded(loaded, { ...options, device, thread });
 }
 
-/** As `openEnsemble`, of a file that is in memory already. Its buffer is moved away: the entries cannot be used afterwards. */
-export async function openLoaded(
-  { file, id, manifest: packed, buffer, entries }: EnsembleFile,
-  options: OpenEnsembleOptions = {},
-): Promise<Ensemble> {
-  const { engine: kind = 'tensorflow', deadline, values } = options;
-  const manifest = values === undefined ? packed : withValues(packed, values);
-  const { preparationThreads = Math.min(4, usableCores()) } = options;
-  const device = deviceOf(options.device ?? 'auto', kind);
-  if (manifest.engine.precision === 'mixed-float16' && device.kind === 'cpu' && kind === 'tensorflow')
+function requireComputable(
+  { file, manifest }: EnsembleFile,
+  { device, engine = 'tensorflow' }: { device: Device; engine: EngineKind | undefined },
+) {
+  if (manifest.engine.precision === 'mixed-float16' && device.kind === 'cpu' && engine === 'tensorflow')
     throw new UserError('its members compute with mixed-float16, which is for GPUs only', {
       file,
       remedy: 'predict on a GPU with --device gpu:0',
     });
-  const networks = await startNetworks({
+}
+
+/** The buffer of the file is moved away: the entries cannot be used afterwards. */
+async function openLoaded(
+  { file, id, manifest: packed, buffer, entries }: EnsembleFile,
+  options: Omit<OpenEnsembleOptions, 'device'> & { device: Device; thread: LaunchedThread },
+): Promise<Ensemble> {
+  const { device, thread, engine: kind = 'tensorflow', deadline, values } = options;
+  const manifest = values === undefined ? packed : withValues(packed, values);
+  const { preparationThreads = Math.min(4, usableCores()) } = options;
+  const preparations = manifest.preparation.volumes;
+  const { filter, segmenter } = manifest.preparation;
+  // Its threads, too, load their modules while the networks are built.
+  const threads =
+    filter === null && segmenter === null
+      ? openPreparer({
+          preparations,
+          threads: preparationThreads,
+          ...(deadline !== undefined && { deadline }),
+        })
+      : null;
+  const starting = thread.start({
     file,
     manifest,
     buffer: buffer.buffer as ArrayBuffer,
@@ -115,16 +141,14 @@ export async function openLoaded(
     engine: kind,
     device,
   });
-  const preparations = manifest.preparation.volumes;
-  const { filter, segmenter } = manifest.preparation;
-  const preparer: Preparer =
-    filter === null && segmenter === null
-      ? openPreparer({
-          preparations,
-          threads: preparationThreads,
-          ...(deadline !== undefined && { deadline }),
-        })
-      : { prepare: (scan) => networks.ask('prepare', { scan }), close: async () => {} };
+  const networks = await starting.catch(async (error: unknown) => {
+    await threads?.close();
+    throw error;
+  });
+  const preparer: Preparer = threads ?? {
+    prepare: (scan) => networks.ask('prepare', { scan }),
+    close: async () => {},
+  };
   const close = async () => {
     await preparer.close();
     await networks.close();

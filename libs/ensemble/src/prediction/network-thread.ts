@@ -27,19 +27,33 @@ export interface NetworkThread {
   close(): Promise<void>;
 }
 
-/**
- * Starts the thread and builds the networks. The buffer of the file is moved into it.
- * @throws {UserError} if weights do not fit; an error of the engine if the device cannot be opened.
- */
-export async function startNetworks(start: NetworkStart): Promise<NetworkThread> {
+/** A thread that loads its modules, which takes a second, and then waits for what it starts with. */
+export interface LaunchedThread {
+  /**
+   * Builds the networks. The buffer of the file is moved into the thread.
+   * @throws {UserError} if weights do not fit; an error of the engine if the device cannot be opened. The thread has then ended.
+   */
+  start(start: NetworkStart): Promise<NetworkThread>;
+  /** Ends a thread that was not started. */
+  abandon(): Promise<void>;
+}
+
+/** Launches the thread and builds the networks, see `LaunchedThread.start`. */
+export const startNetworks = (start: NetworkStart): Promise<NetworkThread> => launchNetworks().start(start);
+
+/** Launches the thread; what else takes time can be done until `start`. */
+export function launchNetworks(): LaunchedThread {
   // The built worker, from src/ and dist/ alike: Node runs no TypeScript before 22.18.
   const worker = new Worker(
     fileURLToPath(new URL('../../dist/prediction/network-worker.js', import.meta.url)),
-    {
-      workerData: start,
-      transferList: [start.buffer],
-    },
   );
+  return {
+    start: (start) => started(worker, start),
+    abandon: async () => void (await worker.terminate()),
+  };
+}
+
+async function started(worker: Worker, start: NetworkStart): Promise<NetworkThread> {
   const waiting = new Map<number, { resolve(result: never): void; reject(error: unknown): void }>();
   let ended: Error | undefined;
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
@@ -64,6 +78,7 @@ export async function startNetworks(start: NetworkStart): Promise<NetworkThread>
         else own?.reject(received(reply.error));
       }
     });
+    worker.postMessage(start, [start.buffer]);
   });
   waiting.delete(0);
   worker.unref(); // An ensemble that nobody asks does not keep the process alive.

@@ -1,10 +1,11 @@
 // The thread that holds an ensemble's networks on a device of its own engine: it answers one request after the other.
-import { parentPort, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort } from 'node:worker_threads';
 import { asUserError, messageOf, UserError } from '@ct-ensemble/core';
-import { prepareInMemory, type PreparationNetworks, viewsOf } from '@ct-ensemble/data';
+import { prepareInMemory, viewsOf } from '@ct-ensemble/data';
 import { EngineError, openEngine } from '@ct-ensemble/engine';
-import { buildModel, importTensors, readSafetensors } from '@ct-ensemble/models';
-import { openLungSegmenter, openSliceFilter, predictionStep, volumesTensor } from '@ct-ensemble/training';
+import { buildModel, importTensors, type Model, readSafetensors } from '@ct-ensemble/models';
+import { predictionSteps, volumesTensor } from '@ct-ensemble/training';
 import type {
   MemberRows,
   NetworkReply,
@@ -13,6 +14,7 @@ import type {
   NetworkStart,
   SentError,
 } from './network-messages.ts';
+import { preparationNetworks } from './preparation-networks.ts';
 
 const port = parentPort!;
 const send = (reply: NetworkReply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer);
@@ -39,22 +41,28 @@ async function open({ file, manifest, buffer, weights, engine: kind, device }: N
     const { offset, length } = places.get(name)!;
     return new Uint8Array(buffer, offset, length);
   };
-  const steps: { volume: number; step: ReturnType<typeof predictionStep> }[] = [];
-  for (const { name, architecture, views, seed, volume, weights: entry } of members) {
-    const model = buildModel(architecture, { views, classes: classes.length, seed });
-    const source = `${file} (${name})`;
+  const models: Model[] = [];
+  for (const { name, architecture, views, weights: entry } of members) {
+    const model = buildModel(architecture, { views, classes: classes.length });
     const { tensors } = await readSafetensors(bytesOf(entry));
-    importTensors(model.parameters, tensors, source);
-    steps.push({ volume, step: predictionStep(model, { precision }) });
+    importTensors(model.parameters, tensors, `${file} (${name})`);
+    models.push(model);
   }
-  const networks: PreparationNetworks = {
-    ...(preparation.filter && {
-      filter: await openSliceFilter({ name: file, bytes: bytesOf(preparation.filter.weights) }),
-    }),
-    ...(preparation.segmenter && {
-      segmenter: await openLungSegmenter({ name: file, bytes: bytesOf(preparation.segmenter.weights) }),
-    }),
-  };
+  // Members that are one function of their weights and see the same volume share a captured function.
+  const alike = new Map<string, number[]>();
+  for (const [m, { architecture, views, volume }] of members.entries()) {
+    const key = JSON.stringify({ architecture, views, volume });
+    alike.set(key, [...(alike.get(key) ?? []), m]);
+  }
+  const groups = [...alike.values()].map((group) => ({
+    members: group,
+    volume: members[group[0]!]!.volume,
+    step: predictionSteps(
+      group.map((m) => models[m]!),
+      { precision },
+    ),
+  }));
+  const networks = await preparationNetworks(preparation, { file, bytesOf });
 
   async function predict(scans: readonly Uint8Array[][], batchSize: number): Promise<MemberRows> {
     const rows: MemberRows = scans.map(() => []);
@@ -68,11 +76,13 @@ async function open({ file, manifest, buffer, weights, engine: kind, device }: N
         return volumesTensor(bytes, [batchSize, depth, height, width]);
       });
       try {
-        for (const { volume, step } of steps) {
-          const { probabilities } = await step({ volumes: volumes[volume]! });
-          const values = (await probabilities.array()) as number[][];
-          probabilities.dispose();
-          batch.forEach((_, i) => rows[first + i]!.push(values[i]!));
+        for (const { members, volume, step } of groups) {
+          const results = await step({ volumes: volumes[volume]! });
+          for (const [k, { probabilities }] of results.entries()) {
+            const values = (await probabilities.array()) as number[][];
+            probabilities.dispose();
+            batch.forEach((_, i) => (rows[first + i]![members[k]!] = values[i]!));
+          }
         }
       } finally {
         for (const tensor of volumes) tensor.dispose();
@@ -111,7 +121,8 @@ async function open({ file, manifest, buffer, weights, engine: kind, device }: N
 }
 
 try {
-  send({ kind: 'opened', engine: await open(workerData as NetworkStart) });
+  const [start] = (await once(port, 'message')) as [NetworkStart];
+  send({ kind: 'opened', engine: await open(start) });
 } catch (error) {
   send({ kind: 'not-opened', error: sent(error) });
   port.close();

@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { augmentedFile } from '../run-folder.ts';
-import { planOf, scan, temporaryRun } from '../testing.fixture.ts';
+import { parseRecipe } from '../recipes/load.ts';
+import { makePlan } from '../run/plan.ts';
+import { planOf, recipeText, scan, temporaryRun } from '../testing.fixture.ts';
 import { augmentationGains, renderGains } from './augmentation-gain.ts';
 import { type Probabilities, writeProbabilities } from './probabilities.ts';
 import type { RunScans } from './run-scans.ts';
@@ -76,5 +78,89 @@ test('each line names its augmentation, that of the ensemble those of all member
     'flips,slices:2',
     'flips',
     'flips,slices:2 and flips',
+  ]);
+});
+
+/** Six scans in three folds, one of each class a fold; two groups of members, by seed. */
+async function gainsOfGrid(augmented: (seed: number, fold: number) => number[] | null) {
+  const run = await temporaryRun();
+  const text = recipeText(['x'])
+    .replace(/members: \[\{.*/, 'members: { architectures: [densenet_small], seeds: [1, 2], folds: 3 }')
+    .replace(
+      /submissions:[^]*/,
+      'submissions: [{ name: whole, members: all }, { name: tempered, members: all, temperature: true }]',
+    );
+  const plan = makePlan({
+    recipe: parseRecipe(text, 'test'),
+    dataset: { root: '/', layout: 'folders', classes, splits: 'data', labels: null },
+    scans: [{ members: [], scans: [] }],
+    engine: 'cpu',
+    devices: ['cpu:1'],
+  });
+  const inFolds = [0, 1, 2, 3, 4, 5].map((i) => ({
+    key: `train/s${i}`,
+    name: `s${i}`,
+    label: i % 2,
+    fold: 1 + (i >> 1),
+  }));
+  const ofFold = (fold: number, covid: readonly number[]): Probabilities => ({
+    classes,
+    split: 'val',
+    scans: inFolds.flatMap(({ fold: own, ...scan }) =>
+      own === fold ? [{ key: scan.key, name: scan.name, label: scan.label }] : [],
+    ),
+    rows: covid.map((p) => [1 - p, p]),
+    failed: [],
+  });
+  const usable = await Promise.all(
+    plan.members.map(async ({ name, seed, fold }) => {
+      const covid = augmented(seed, fold!);
+      await mkdir(dirname(augmentedFile(run, name, 'val')), { recursive: true });
+      if (covid !== null)
+        await writeProbabilities(augmentedFile(run, name, 'val'), { ...ofFold(fold!, covid), augmentation: 'slices:2' }); // prettier-ignore
+      // Seed 1 has the covid scan of fold 3 wrong, seed 2 that of fold 1.
+      const plain = seed === 1 ? [0.2, fold === 3 ? 0.1 : 0.9] : [0.3, fold === 1 ? 0.4 : 0.6];
+      return {
+        name,
+        macroF1: null,
+        probabilities: { val: ofFold(fold!, plain), test: probabilities([], 'test') },
+      };
+    }),
+  );
+  const scans = {
+    of: (name: string) => ofFold(plan.members.find((member) => member.name === name)!.fold!, []),
+    splitToSubmit: 'val',
+    inFolds,
+  } as unknown as RunScans;
+  const members = { usable, missing: [], unusable: [] };
+  return augmentationGains(run, { plan, members, scans, patients: new Map() });
+}
+
+test('members of folds: a line for each group, for a submission that chooses, and for the mean of all', async () => {
+  const gains = await gainsOfGrid(() => [0.1, 0.9]);
+  // Plain: 3 of 3 and 2 of 3 right, F1 6/7 and 4/5, for each group; the mean has the covid scan of fold 3 wrong (0.35).
+  const plain = (6 / 7 + 4 / 5) / 2;
+  expect(gains.map(({ row, split, scans, augmentation }) => [row, split, scans, augmentation])).toEqual(
+    ['densenet_small-seed1', 'densenet_small-seed2', 'tempered', 'ensemble'].map((row) => [
+      row,
+      'out-of-fold',
+      6,
+      'slices:2',
+    ]),
+  );
+  // A temperature changes no answer, so the submission that chooses one has the figures of the mean.
+  for (const gain of gains) {
+    expect([gain.row, gain.plain]).toEqual([gain.row, expect.closeTo(plain, 12)]);
+    expect(gain.augmented).toBe(1);
+    expect(gain.gain.estimate).toBeCloseTo(1 - plain, 12);
+  }
+});
+
+test('a submission that lacks a member with augmentation has no line', async () => {
+  const gains = await gainsOfGrid((seed, fold) => (seed === 2 && fold === 2 ? null : [0.1, 0.9]));
+  expect(gains.map(({ row, scans }) => [row, scans])).toEqual([
+    ['densenet_small-seed1', 6],
+    ['densenet_small-seed2', 4],
+    ['ensemble', 6],
   ]);
 });

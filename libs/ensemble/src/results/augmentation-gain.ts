@@ -1,27 +1,26 @@
 // What test-time augmentation gains: the scores of members and of their mean with and without it, on the same scans.
 import { existsSync } from 'node:fs';
-import {
-  type Interval,
-  pairedDifferences,
-  type Predictions,
-  predictionsOf,
-  type ResamplingOptions,
-  scoresOf,
-} from '@ct-ensemble/evaluation';
+import { type Interval, pairedDifferences, type ResamplingOptions, scoresOf } from '@ct-ensemble/evaluation';
+import { isChosen } from '../recipes/schema.ts';
 import { isFolded } from '../run/folds.ts';
 import { augmentationOf } from '../run/test-time-augmentation.ts';
 import { augmentedFile } from '../run-folder.ts';
+import { chooseCombination, type ChosenSubmissions, chosenSubmissions } from './combination.ts';
 import { percent, table } from './evaluation-text.ts';
-import { outOfFold } from './out-of-fold.ts';
+import { groupsOf, outOfFold } from './out-of-fold.ts';
+import { labelled } from './patients.ts';
 import { meanProbabilities, type Probabilities, readProbabilities } from './probabilities.ts';
 import { type RunResults } from './run-results.ts';
 import { requireRunScans } from './run-scans.ts';
 
 export interface AugmentationGain {
   split: 'val' | 'out-of-fold' | 'test';
-  /** The member, or `ensemble`: the mean of all members that have probabilities with augmentation. */
+  /**
+   * The member, or of members of folds their group; a submission of the recipe; or `ensemble`: the mean of all members that have
+   * probabilities with augmentation.
+   */
   row: string;
-  /** The augmentation, such as `flips,slices:4`; of an ensemble whose members have several: all of them, joined by ` and `. */
+  /** The augmentation, such as `flips,slices:4`; of several members that have several: all of them, joined by ` and `. */
   augmentation: string;
   /** Scans with a label and probabilities. */
   scans: number;
@@ -39,69 +38,113 @@ interface Pair {
   augmented: Probabilities;
 }
 
-type GainInput = Omit<Pair, 'fold'> & { augmentation: string };
+type Side = 'plain' | 'augmented';
 
 /**
- * The gains of the members that have probabilities with test-time augmentation, on the labelled scans of each split; of members of folds
- * out of fold: each member on its own fold, and the ensemble on all folds. Empty if no member has any.
+ * The gains of the members that have probabilities with test-time augmentation, of their mean, and of the submissions all of whose
+ * members have them, on the labelled scans of each split; of members of folds out of fold. A submission that chooses weights, a
+ * temperature or a threshold makes its choice with augmentation anew and is nested on both sides. Empty if no member has any.
  * @throws UserError if such a file is damaged or of other scans than the run's.
  */
 export async function augmentationGains(
   run: string,
-  { plan, members, scans, patients }: Pick<RunResults, 'plan' | 'members' | 'scans' | 'patients'>,
-  options: ResamplingOptions = {},
+  results: Pick<RunResults, 'plan' | 'members' | 'scans' | 'patients'>,
+  options: ResamplingOptions & { chosen?: ChosenSubmissions } = {},
 ): Promise<AugmentationGain[]> {
+  const { plan, scans, patients } = results;
+  const { chosen = chosenSubmissions(results), ...resampling } = options;
+  const [val, test] = [await pairsOf(run, 'val', results), await pairsOf(run, 'test', results)];
+  const isOutOfFold = isFolded(plan.recipe);
   const gains: AugmentationGain[] = [];
-  for (const split of ['val', 'test'] as const) {
-    const pairs: Pair[] = [];
-    for (const { name, probabilities } of members.usable) {
-      const file = augmentedFile(run, name, split);
-      const plain = probabilities[split];
-      if (plain === undefined || !existsSync(file)) continue;
-      const augmented = await readProbabilities(file);
-      requireRunScans(augmented, scans.of(name, split), file);
-      const fold = plan.members.find((member) => member.name === name)!.fold;
-      pairs.push({ name, fold, plain, augmented });
-    }
-    const isOutOfFold = split === 'val' && isFolded(plan.recipe);
-    const place = isOutOfFold ? 'out-of-fold' : split;
-    const gainOf = ({ name: row, augmentation, plain, augmented }: GainInput) => {
-      const [before, after] = [plain, augmented].map((p) => labelled(p, patients));
-      if (!before || !after) return;
-      const { estimate, interval } = pairedDifferences(after, before, options).macroF1;
-      const [plainF1, augmentedF1] = [before, after].map((p) => scoresOf(p).macroF1!) as [number, number];
-      const counts = { scans: before.scans, plain: plainF1, augmented: augmentedF1 };
-      gains.push({ split: place, row, augmentation, ...counts, gain: { estimate, interval } });
-    };
-    for (const pair of pairs) gainOf({ ...pair, augmentation: augmentationOf(pair.augmented) });
-    if (pairs.length < 2) continue;
-    const meanOf = (of: 'plain' | 'augmented') =>
-      isOutOfFold
+  const gainOf = (
+    { split, row, pairs }: { split: AugmentationGain['split']; row: string; pairs: readonly Pair[] },
+    of: (side: Side) => Probabilities,
+  ) => {
+    const [before, after] = [of('plain'), of('augmented')].map((p) => labelled(p, patients));
+    if (!before || !after) return;
+    const { estimate, interval } = pairedDifferences(after, before, resampling).macroF1;
+    gains.push({
+      split,
+      row,
+      augmentation: [...new Set(pairs.map((pair) => augmentationOf(pair.augmented)))].join(' and '),
+      scans: before.scans,
+      plain: scoresOf(before).macroF1!,
+      augmented: scoresOf(after).macroF1!,
+      gain: { estimate, interval },
+    });
+  };
+  for (const [split, pairs] of [
+    [isOutOfFold ? 'out-of-fold' : 'val', val],
+    ['test', test],
+  ] as const) {
+    const pooled = split === 'out-of-fold';
+    const mean = (some: readonly Pair[]) => (side: Side) =>
+      pooled
         ? outOfFold(
-            pairs.map((pair) => ({ name: pair.name, fold: pair.fold!, probabilities: pair[of] })),
+            some.map(({ name, fold, [side]: probabilities }) => ({ name, fold: fold!, probabilities })),
             scans.inFolds,
           )
         : meanProbabilities(
-            pairs.map((pair) => pair[of]),
-            pairs.map(({ name }) => name),
+            some.map((pair) => pair[side]),
+            some.map(({ name }) => name),
           );
-    const augmentation = [...new Set(pairs.map((pair) => augmentationOf(pair.augmented)))].join(' and ');
-    gainOf({ name: 'ensemble', augmentation, plain: meanOf('plain'), augmented: meanOf('augmented') });
+    const named = (names: readonly string[]) => pairs.filter(({ name }) => names.includes(name));
+    const singles = pooled
+      ? groupsOf(plan).map(({ name, members }) => ({
+          row: name,
+          pairs: named(members.map((member) => member.name)),
+        }))
+      : pairs.map((pair) => ({ row: pair.name, pairs: [pair] }));
+    for (const single of singles)
+      if (single.pairs.length > 0) gainOf({ split, ...single }, mean(single.pairs));
+    for (const submission of plan.recipe.submissions) {
+      const { name: row, members } = submission;
+      const own = named(members);
+      if (own.length < members.length) continue;
+      const choice = chosen.submissions.find(({ name }) => name === row)?.combination;
+      if (choice === undefined) {
+        const isShown = own.length === pairs.length || singles.some((each) => sameNames(each.pairs, own));
+        // The mean of all follows; a submission whose choice could not be made is no mean.
+        if (!isShown && !isChosen(submission)) gainOf({ split, row, pairs: own }, mean(own));
+        continue;
+      }
+      const folded = val.flatMap(({ name, fold, augmented }) =>
+        members.includes(name) ? [{ name, fold: fold!, probabilities: augmented }] : [],
+      );
+      if (folded.length < members.length) continue;
+      const made = chooseCombination(submission, { plan, members: folded, scans });
+      gainOf({ split, row, pairs: own }, (side) => {
+        const combination = side === 'plain' ? choice : made;
+        if (pooled) return combination.nested;
+        return combination.apply(own.map(({ name, [side]: probabilities }) => ({ name, probabilities })));
+      });
+    }
+    if (singles.filter((single) => single.pairs.length > 0).length > 1)
+      gainOf({ split, row: 'ensemble', pairs }, mean(pairs));
   }
   return gains;
 }
 
-function labelled(p: Probabilities, patients: ReadonlyMap<string, string>): Predictions | undefined {
-  const kept = p.scans.flatMap((scan, i) =>
-    scan.label === null ? [] : [{ ...scan, label: scan.label, row: p.rows[i]! }],
-  );
-  if (kept.length === 0) return undefined;
-  return predictionsOf({
-    classes: p.classes.length,
-    labels: kept.map(({ label }) => label),
-    probabilities: kept.map(({ row }) => row),
-    patients: kept.map(({ key }) => patients.get(key) ?? `scan ${key}`),
-  });
+const sameNames = (a: readonly Pair[], b: readonly Pair[]) =>
+  a.length === b.length && a.every(({ name }) => b.some((other) => other.name === name));
+
+/** The members that have both kinds of probabilities of a split. */
+async function pairsOf(
+  run: string,
+  split: 'val' | 'test',
+  { plan, members, scans }: Pick<RunResults, 'plan' | 'members' | 'scans'>,
+): Promise<Pair[]> {
+  const pairs: Pair[] = [];
+  for (const { name, probabilities } of members.usable) {
+    const file = augmentedFile(run, name, split);
+    const plain = probabilities[split];
+    if (plain === undefined || !existsSync(file)) continue;
+    const augmented = await readProbabilities(file);
+    requireRunScans(augmented, scans.of(name, split), file);
+    const { fold } = plan.members.find((member) => member.name === name)!;
+    pairs.push({ name, fold, plain, augmented });
+  }
+  return pairs;
 }
 
 const titles = { val: 'validation', 'out-of-fold': 'out of fold', test: 'test' };

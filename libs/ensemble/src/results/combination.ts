@@ -1,5 +1,5 @@
 // Submissions that choose weights, a temperature or a threshold: chosen on out-of-fold probabilities, reported nested, applied to other scans.
-import { UserError } from '@ct-ensemble/core';
+import { messageOf, UserError } from '@ct-ensemble/core';
 import {
   type AnswerScores,
   type CombinationChoice,
@@ -10,8 +10,9 @@ import {
   predictionsOf,
 } from '@ct-ensemble/evaluation';
 import type { Plan } from '../run/plan.ts';
-import type { Recipe } from '../recipes/schema.ts';
-import { type FoldedMember, groupsOf, outOfFold, scoresOfAnswers } from './out-of-fold.ts';
+import { isChosen, type Recipe } from '../recipes/schema.ts';
+import type { RunMembers, UsableMember } from './members.ts';
+import { type FoldedMember, foldedMembers, groupsOf, outOfFold, scoresOfAnswers } from './out-of-fold.ts';
 import { meanProbabilities, type Probabilities } from './probabilities.ts';
 import type { RunScans } from './run-scans.ts';
 
@@ -135,6 +136,56 @@ export function chooseCombination(
   };
 }
 
+/** The combination of a submission all of whose members are usable. @throws UserError, see {@link chooseCombination}. */
+export function combinationOf(
+  submission: SubmissionRecipe,
+  {
+    plan,
+    scans,
+    usable,
+  }: {
+    plan: Plan;
+    scans: Pick<RunScans, 'inFolds'>;
+    usable: readonly Pick<UsableMember, 'name' | 'probabilities'>[];
+  },
+): Combination {
+  const own = usable.filter(({ name }) => submission.members.includes(name));
+  return chooseCombination(submission, { plan, members: foldedMembers(plan, own), scans });
+}
+
+/** The submissions of a run that choose weights, a temperature or a threshold and whose members can all be used. */
+export interface ChosenSubmissions {
+  submissions: { name: string; members: readonly string[]; combination: Combination }[];
+  /** Why a choice could not be made, one line each. */
+  problems: string[];
+}
+
+/** Makes the choices of the recipe's submissions. */
+export function chosenSubmissions({
+  plan,
+  scans,
+  members: { usable },
+}: {
+  plan: Plan;
+  scans: Pick<RunScans, 'inFolds'>;
+  members: Pick<RunMembers, 'usable'>;
+}): ChosenSubmissions {
+  const chosen: ChosenSubmissions = { submissions: [], problems: [] };
+  const isUsable = (name: string) => usable.some((member) => member.name === name);
+  for (const submission of plan.recipe.submissions) {
+    const { name, members } = submission;
+    if (!isChosen(submission) || !members.every(isUsable)) continue;
+    try {
+      const combination = combinationOf(submission, { plan, scans, usable });
+      chosen.submissions.push({ name, members, combination });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      chosen.problems.push(messageOf(error));
+    }
+  }
+  return chosen;
+}
+
 /** Scores of a chosen combination; `test` are its probabilities of the test scans if their classes are known. */
 export function scoresOfCombination(
   submission: string,
@@ -151,7 +202,7 @@ export function scoresOfCombination(
 }
 
 /** Scans whose class is not known get label 0; nothing that is applied to them looks at labels. */
-function asPredictions({ classes, scans, rows }: Probabilities): Predictions {
+export function asPredictions({ classes, scans, rows }: Probabilities): Predictions {
   return predictionsOf({
     classes: classes.length,
     labels: scans.map(({ label }) => label ?? 0),
@@ -159,7 +210,8 @@ function asPredictions({ classes, scans, rows }: Probabilities): Predictions {
   });
 }
 
-function withRows(p: Probabilities, { probabilities, classes }: Predictions): Probabilities {
+/** Other probabilities of the same scans. */
+export function withRows(p: Probabilities, { probabilities, classes }: Predictions): Probabilities {
   return {
     ...p,
     rows: p.scans.map((_, i) => [...probabilities.subarray(i * classes, (i + 1) * classes)]),

@@ -1,22 +1,16 @@
 // The results of a run: its members' probabilities, checked against the run's scans, scored, submitted and written as tables.
-import { messageOf, UserError, writeFileAtomic } from '@ct-ensemble/core';
+import { UserError, writeFileAtomic } from '@ct-ensemble/core';
 import { mapConcurrent } from '@ct-ensemble/data';
 import {
-  chooseCombination,
-  type Combination,
-  type CombinationScores,
   type ChosenCombination,
+  type ChosenSubmissions,
+  chosenSubmissions,
+  combinationOf,
+  type CombinationScores,
   scoresOfCombination,
 } from './combination.ts';
 import { evaluate, type EvaluatedMember, type Evaluation } from './evaluation.ts';
-import {
-  findingsIn,
-  readMembers,
-  type RunMembers,
-  type Split,
-  type UnusableMember,
-  type UsableMember,
-} from './members.ts';
+import { findingsIn, readMembers, type RunMembers, type Split, type UnusableMember } from './members.ts';
 import {
   evaluateOutOfFold,
   type FoldedMember,
@@ -78,11 +72,13 @@ export async function evaluateRun(run: string): Promise<RunEvaluation> {
   return evaluateResults(run, { plan, scans, members });
 }
 
-/** As `evaluateRun`, of a run whose probabilities of both splits have been read. */
+/** As `evaluateRun`, of a run whose probabilities of both splits have been read. `chosen` saves making the choices again. */
 export async function evaluateResults(
   run: string,
-  { plan, scans, members }: Pick<RunResults, 'plan' | 'scans' | 'members'>,
+  results: Pick<RunResults, 'plan' | 'scans' | 'members'>,
+  chosen: ChosenSubmissions = chosenSubmissions(results),
 ): Promise<RunEvaluation> {
+  const { plan, scans, members } = results;
   const { usable, missing, unusable } = members;
   if (usable.length === 0) throw nothingToScore(run, unusable);
   const ofSplit = (split: Split): EvaluatedMember[] =>
@@ -95,18 +91,10 @@ export async function evaluateResults(
   const hasClasses = [...predicted, ...failed].some(({ label }) => label !== null);
   const hasFolds = isFolded(plan.recipe);
   const means = scored.filter((submission) => !isChosen(submission));
-  const combinations: CombinationScores[] = [];
-  const notChosen: string[] = [];
-  for (const submission of scored.filter(isChosen)) {
-    try {
-      const chosen = combinationOf(submission, { plan, scans, usable });
-      const own = test.filter(({ name }) => submission.members.includes(name));
-      combinations.push(scoresOfCombination(submission.name, chosen, hasClasses ? chosen.apply(own) : null));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      notChosen.push(messageOf(error));
-    }
-  }
+  const combinations = chosen.submissions.map(({ name, members: own, combination }) => {
+    const parts = test.filter((member) => own.includes(member.name));
+    return scoresOfCombination(name, combination, hasClasses ? combination.apply(parts) : null);
+  });
   return {
     run,
     recipe: plan.recipe.name,
@@ -125,7 +113,7 @@ export async function evaluateResults(
         submission: name,
         members: members.filter((member) => !isUsable(member)),
       })),
-    findings: [...findingsIn(usable), ...notChosen],
+    findings: [...findingsIn(usable), ...chosen.problems],
   };
 }
 
@@ -136,15 +124,6 @@ async function failuresOf(run: string, members: readonly string[]): Promise<RunE
     return reason === undefined ? [] : [{ member, reason }];
   });
   return failures.flat();
-}
-
-/** The choice of a submission all of whose members are usable. */
-function combinationOf(
-  submission: Plan['recipe']['submissions'][number],
-  { plan, scans, usable }: { plan: Plan; scans: RunScans; usable: readonly UsableMember[] },
-): Combination {
-  const own = usable.filter(({ name }) => submission.members.includes(name));
-  return chooseCombination(submission, { plan, members: foldedMembers(plan, own), scans });
 }
 
 function nothingToScore(run: string, unusable: readonly UnusableMember[]): UserError {

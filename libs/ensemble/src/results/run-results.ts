@@ -1,31 +1,14 @@
 // What is known of a finished or unfinished run, for programs that evaluate it in their own way: the plan, the checked
 // probabilities, how each member was trained, and the scans with their patients and folds.
-import { codeOf, MAX_BYTES, readRegularText, UserError } from '@ct-ensemble/core';
+import { UserError } from '@ct-ensemble/core';
 import { mapConcurrent } from '@ct-ensemble/data';
-import { parse } from 'csv-parse/sync';
-import { z } from 'zod';
-import { readRecord } from '../json-record.ts';
 import { type Plan, readPlan } from '../run/plan.ts';
-import { datasetFile, splitsFile } from '../run-folder.ts';
-import { type ConfigRecord, type DoneRecord, readAllScans, readConfig, readDone } from '../run-records.ts';
+import { type ConfigRecord, type DoneRecord, readConfig, readDone } from '../run-records.ts';
 import { readFailed } from '../run-status.ts';
 import { type EpochLine, readHistory } from '../watching/history.ts';
 import { findingsIn, readMembers, type RunMembers } from './members.ts';
-import { type RunScans, readRunScans } from './run-scans.ts';
-
-const reportSchema = z.looseObject({
-  counts: z
-    .record(z.string(), z.looseObject({ perClass: z.array(z.int()), unlabelled: z.int(), failed: z.int() }))
-    .default({}),
-  findings: z.array(z.looseObject({ kind: z.string(), path: z.string(), message: z.string() })).default([]),
-  scans: z.array(
-    z.looseObject({
-      key: z.string(),
-      group: z.string().nullable().optional(),
-      groups: z.record(z.string(), z.string()).optional(),
-    }),
-  ),
-});
+import { readPatients } from './patients.ts';
+import { type DatasetRecord, type RunScans, readRunScans } from './run-scans.ts';
 
 export interface MemberResults {
   name: string;
@@ -53,7 +36,7 @@ export interface RunResults {
   /** Content key of each prepared scan's volume in the store, of the first mask if members have their own. */
   volumes: ReadonlyMap<string, string>;
   /** Counts by split, and what was found in the data. */
-  dataset: Pick<z.infer<typeof reportSchema>, 'counts' | 'findings'>;
+  dataset: Pick<DatasetRecord, 'counts' | 'findings'>;
   /** Doubtful things about the run's files, one line each. */
   findings: string[];
 }
@@ -69,10 +52,7 @@ export async function readRunResults(run: string): Promise<RunResults> {
   const members = await readMembers(run, plan, { scans, splits: ['val', 'test'] });
   const findings = findingsIn(members.usable);
   const training = await mapConcurrent(plan.members, 16, ({ name }) => memberResults(run, name));
-  const { scans: listed, ...dataset } = (await readRecord(datasetFile(run), {
-    schema: reportSchema,
-    remedy: 'start the training of this run again with its data set, which writes the file anew',
-  }))!;
+  const { scans: listed, counts, findings: found } = scans.dataset;
   return {
     plan,
     scans,
@@ -84,11 +64,9 @@ export async function readRunResults(run: string): Promise<RunResults> {
       listed.map(({ key, group, groups }) => [key, { ...(group && { group }), ...groups }]),
     ),
     volumes: new Map(
-      (await readAllScans(run))[0]!.scans.flatMap(({ key, volume }) =>
-        volume === null ? [] : [[key, volume] as const],
-      ),
+      scans.groups[0]!.scans.flatMap(({ key, volume }) => (volume === null ? [] : [[key, volume] as const])),
     ),
-    dataset,
+    dataset: { counts, findings: found },
     findings,
   };
 }
@@ -103,32 +81,6 @@ async function memberResults(run: string, name: string): Promise<MemberResults> 
     // A failed.json that cannot be read is no reason to report nothing.
     failure: (await readFailed(run, name).catch(unlessUserError))?.reason ?? null,
   };
-}
-
-/** Patients by the keys of scans, from splits.csv; empty in runs of earlier versions, which have no such file. */
-async function readPatients(run: string): Promise<Map<string, string>> {
-  const file = splitsFile(run);
-  const text = await textIfPresent(file);
-  if (text === undefined) return new Map();
-  try {
-    const rows: Record<string, string>[] = parse(text, { columns: true, bom: true, skip_empty_lines: true });
-    return new Map(rows.flatMap(({ scan, patient }) => (scan && patient ? [[scan, patient] as const] : [])));
-  } catch (cause) {
-    throw new UserError('is no table of scans', {
-      file,
-      remedy: 'start the training of this run again, which writes the file anew',
-      cause,
-    });
-  }
-}
-
-async function textIfPresent(file: string): Promise<string | undefined> {
-  try {
-    return await readRegularText(file, { maxBytes: MAX_BYTES.table });
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 function unlessUserError(error: unknown): undefined {

@@ -3,7 +3,7 @@ import { UserError } from '@ct-ensemble/core';
 import type { StoredScan } from '@ct-ensemble/data';
 import { z } from 'zod';
 import { digestOf, type Plan } from '../run/plan.ts';
-import { datasetFile, scansFile } from '../run-folder.ts';
+import { datasetFile, type MemberScans, scansFile } from '../run-folder.ts';
 import { readRecord } from '../json-record.ts';
 import { readAllScans, scanSchema, scansOf } from '../run-records.ts';
 import { developmentNames } from './scan-names.ts';
@@ -11,7 +11,22 @@ import { asProbabilities } from '../run/member-probabilities.ts';
 import { doubled, list } from './lists.ts';
 import { type FailedScan, predictAnew, type Probabilities, type ScanLabel } from './probabilities.ts';
 
-const datasetSchema = z.looseObject({ classes: z.array(z.string()), scans: z.array(scanSchema) });
+const datasetSchema = z.looseObject({
+  classes: z.array(z.string()),
+  counts: z
+    .record(z.string(), z.looseObject({ perClass: z.array(z.int()), unlabelled: z.int(), failed: z.int() }))
+    .default({}),
+  findings: z.array(z.looseObject({ kind: z.string(), path: z.string(), message: z.string() })).default([]),
+  scans: z.array(
+    scanSchema.extend({
+      group: z.string().nullable().optional(),
+      groups: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+
+/** What dataset.json says of the data set of a run. */
+export type DatasetRecord = z.infer<typeof datasetSchema>;
 
 /** The scans that a member's probabilities must have: those with a volume and those without. */
 export interface ExpectedScans {
@@ -28,6 +43,9 @@ export interface RunScans {
   splitToSubmit: 'val' | 'test';
   /** The scans that are in folds, in the run's order, with their folds; empty if members are not trained by fold. */
   inFolds: FoldedScan[];
+  /** scans.msgpack: the scans by the members that see the same volumes. */
+  groups: MemberScans[];
+  dataset: DatasetRecord;
 }
 
 /** A scan that is in a fold, named among the scans of all folds. */
@@ -102,6 +120,8 @@ export async function readRunScans(run: string, plan: Plan): Promise<RunScans> {
     },
     splitToSubmit: scans.some(({ split }) => split === 'test') ? 'test' : 'val',
     inFolds: inFolds.map(({ key, label, fold }, i) => ({ key, name: names[i]!, label, fold: fold! })),
+    groups,
+    dataset,
   };
 }
 

@@ -2,6 +2,7 @@
 import { permutation } from '@ct-ensemble/core';
 import { orNull } from '../numeric/quantile.ts';
 import { type Predictions, withProbabilities } from '../predictions.ts';
+import { confusionCounts, macroF1Of, marginsOf } from '../scores/confusion.ts';
 import { type ScoreName, scoreNames } from '../scores/names.ts';
 import { scoreCount, WeightedScores } from '../scores/weighted.ts';
 import { addTo, checkMembers, divided } from './mean.ts';
@@ -35,10 +36,15 @@ export function sizeCurve(members: readonly Predictions[], options: SizeCurveOpt
   const { score = 'macroF1', subsets: limit = 100, seed = 0 } = options;
   const ones = new Int32Array(first.scans).fill(1);
   const values = new Float64Array(scoreCount(first.classes));
+  const sum = new Float64Array(first.probabilities.length);
   const scoreOf = (subset: readonly number[]) => {
-    const sum = new Float64Array(first.probabilities.length);
+    sum.fill(0);
     for (const m of subset) addTo(sum, members[m]!.probabilities);
-    new WeightedScores(withProbabilities(first, divided(sum, subset.length))).evaluate(ones, values);
+    // Ranking all scans for the other scores takes far longer.
+    const mean = divided(sum, subset.length);
+    if (score === 'macroF1')
+      return macroF1Of(marginsOf(confusionCounts({ ...first, probabilities: mean }), first.classes));
+    new WeightedScores(withProbabilities(first, mean)).evaluate(ones, values);
     return values[scoreNames.indexOf(score)]!;
   };
   return members.map((_, index) => {

@@ -12,7 +12,7 @@ import { type DeLong, delong } from './delong.ts';
 import { holm } from './holm.ts';
 import { mcnemar, type McNemar } from './mcnemar.ts';
 import { differencesOf, type PairedDifference } from './paired-bootstrap.ts';
-import { type SwappableScore, swapTest } from './swap-test.ts';
+import { drawSwaps, type SwappableScore, swapTest } from './swap-test.ts';
 import { describeDifference } from './wording.ts';
 
 export interface Row {
@@ -23,6 +23,8 @@ export interface Row {
 export interface CompareOptions extends ResamplingOptions {
   /** The score that decides, default `macroF1`. */
   score?: SwappableScore;
+  /** Index of a row: only the pairs that it is in are compared, and the correction is for these. Default: every pair. */
+  against?: number;
 }
 
 export interface Comparison {
@@ -55,8 +57,9 @@ export interface Comparison {
 }
 
 /**
- * Compares every pair of rows, (first, second), (first, third), …, with the same resamples for all.
- * @throws {EvaluationInputError} if there are fewer than two rows, or rows are not of the same scans.
+ * Compares every pair of rows, (first, second), (first, third), …, with the same resamples for all; with `against` each other row
+ * as A with this one as B.
+ * @throws {EvaluationInputError} if there are fewer than two rows, rows are not of the same scans, or `against` is the index of no row.
  */
 export function compareRows(rows: readonly Row[], options: CompareOptions = {}): Comparison[] {
   if (rows.length < 2)
@@ -67,14 +70,18 @@ export function compareRows(rows: readonly Row[], options: CompareOptions = {}):
   const level = levelOf(options);
   const score = options.score ?? 'macroF1';
   const replicates = rows.map((row) => replicatesOf(row.predictions, resamples));
-  const pairs = rows.flatMap((_, i) => rows.slice(i + 1).map((__, j) => [i, i + 1 + j] as const));
+  const { against } = options;
+  if (against !== undefined && rows[against] === undefined)
+    throw new EvaluationInputError('option', `there is no row ${against} to compare the others with`);
+  const pairs = rows.flatMap((_, i): [number, number][] => {
+    if (against !== undefined) return i === against ? [] : [[i, against]];
+    return rows.slice(i + 1).map((__, j) => [i, i + 1 + j]);
+  });
+  const swaps = Array.from({ length: resamples.count }, (_, s) =>
+    drawSwaps(first.patientCount, options.seed ?? 0, s),
+  );
   const swapPs = pairs.map(
-    ([i, j]) =>
-      swapTest(rows[i]!.predictions, rows[j]!.predictions, {
-        score,
-        seed: options.seed ?? 0,
-        swaps: resamples.count,
-      }).p,
+    ([i, j]) => swapTest(rows[i]!.predictions, rows[j]!.predictions, { score, swaps }).p,
   );
   const adjusted = holm(swapPs.map((p) => p ?? 1));
   return pairs.map(([i, j], at) => {

@@ -1,4 +1,6 @@
+import { randomStream } from '@ct-ensemble/core';
 import { predictionsOf } from '../predictions.ts';
+import { scoresOf } from '../scores/scores.ts';
 import { compareRows } from './compare.ts';
 import { delong } from './delong.ts';
 import { holm } from './holm.ts';
@@ -83,3 +85,49 @@ test('rows of other scans are refused', () => {
   ];
   expect(() => compareRows(rows)).toThrow('differ in their scans, labels or patients');
 });
+
+test('against one row: each other row with it, and the correction for these pairs only', () => {
+  const rows = [0, 1, 2, 3].map((n) => ({
+    name: `r${n}`,
+    predictions: row((i) => i % 10 !== n && i % 7 !== n),
+  }));
+  const comparisons = compareRows(rows, { seed: 4, resamples: 200, against: 1 });
+  expect(comparisons.map((c) => [c.a, c.b, c.pairs])).toEqual([
+    ['r0', 'r1', 3],
+    ['r2', 'r1', 3],
+    ['r3', 'r1', 3],
+  ]);
+  expect(comparisons.map((c) => c.adjustedP)).toEqual(holm(comparisons.map((c) => c.swapP!)));
+  const all = compareRows(rows, { seed: 4, resamples: 200 });
+  const pair = all.find((c) => c.a === 'r1' && c.b === 'r3')!;
+  expect(comparisons[2]!.swapP).toBe(pair.swapP);
+  expect(comparisons[2]!.differences.macroF1.estimate).toBeCloseTo(-pair.differences.macroF1.estimate!, 14);
+  expect(() => compareRows(rows, { against: 4 })).toThrow('there is no row 4');
+});
+
+test.each(['macroF1', 'quadraticKappa', 'logLoss'] as const)(
+  'permutations of %s: the scores of rows whose answers are really exchanged, patient by patient',
+  (score) => {
+    const random = randomStream({ seed: 3, purpose: 'swap test' });
+    const of = Array.from({ length: 60 }, () => random.integer(3));
+    const patients = of.map((_, i) => i >> 1);
+    const drawn = () =>
+      of.map((label) => {
+        const raw = [0, 1, 2].map((k) => random.uniform() + (k === label ? 0.4 : 0));
+        const sum = raw.reduce((x, y) => x + y);
+        return raw.map((value) => value / sum);
+      });
+    const [a, b] = [drawn(), drawn()];
+    const predictions = (probabilities: number[][]) =>
+      predictionsOf({ classes: 3, labels: of, patients, probabilities });
+    const swaps = Array.from({ length: 20 }, () => Array.from({ length: 30 }, () => random.integer(2)));
+    const { permuted } = swapTest(predictions(a), predictions(b), { score, swaps });
+    swaps.forEach((row, s) => {
+      const exchanged = [a, b].map((own, side) =>
+        predictions(own.map((p, i) => (row[patients[i]!] === 1 ? [b, a][side]![i]! : p))),
+      );
+      const [first, second] = exchanged.map((p) => scoresOf(p)[score]!);
+      expect(permuted[s]).toBeCloseTo(first! - second!, 12);
+    });
+  },
+);

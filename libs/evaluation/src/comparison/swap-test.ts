@@ -2,8 +2,8 @@
 import { randomStream } from '@ct-ensemble/core';
 import { checkSameScans, EvaluationInputError, type Predictions } from '../predictions.ts';
 import { defaultResamples } from '../intervals/resamples.ts';
-import { type ScoreName, scoreNames } from '../scores/names.ts';
-import { scoreCount, WeightedScores } from '../scores/weighted.ts';
+import { losses, type ScoreName, scoreNames } from '../scores/names.ts';
+import { scoreCount, type Sums, WeightedScores } from '../scores/weighted.ts';
 
 /** Scores that the test covers: those which add up over scans. AUROC is compared by {@link delong}. */
 export type SwappableScore = Exclude<ScoreName, 'macroAuroc' | 'macroAuprc'>;
@@ -37,24 +37,50 @@ export function swapTest(a: Predictions, b: Predictions, options: SwapOptions = 
   const [ofA, ofB] = [new WeightedScores(a), new WeightedScores(b)];
   const nothing = new Float64Array(a.classes).fill(NaN);
   const rankings = { auroc: nothing, auprc: nothing };
-  const sums = ofA.emptySums();
   const values = new Float64Array(scoreCount(a.classes));
-  const [kept, swapped] = [new Int32Array(a.scans), new Int32Array(a.scans)];
-  const score = (first: Int32Array, second: Int32Array) => {
-    ofA.clear(sums);
-    ofA.add(first, sums);
-    ofB.add(second, sums);
+  const [sumsA, sumsB] = [ofA.emptySums(), ofA.emptySums()];
+  const scoreOf = (sums: Sums) => {
     ofA.finish({ sums, rankings }, values, true);
     return values[at]!;
   };
-  const gap = (isSwapped: (patient: number) => boolean) => {
-    a.patients.forEach((patient, i) => {
-      swapped[i] = isSwapped(patient) ? 1 : 0;
-      kept[i] = 1 - swapped[i]!;
-    });
-    return score(kept, swapped) - score(swapped, kept);
+  const addAll = (first: Int32Array, second: Int32Array) => {
+    for (const [sums, own, other] of [
+      [sumsA, first, second],
+      [sumsB, second, first],
+    ] as const) {
+      ofA.clear(sums);
+      ofA.add(own, sums);
+      ofB.add(other, sums);
+    }
   };
-  const observed = gap(() => false);
+  const [kept, swapped] = [new Int32Array(a.scans).fill(1), new Int32Array(a.scans)];
+  addAll(kept, swapped);
+  const observed = scoreOf(sumsA) - scoreOf(sumsB);
+  const gapByWeights = (row: ArrayLike<number>) => {
+    a.patients.forEach((patient, i) => {
+      swapped[i] = row[patient]!;
+      kept[i] = 1 - row[patient]!;
+    });
+    addAll(kept, swapped);
+    return scoreOf(sumsA) - scoreOf(sumsB);
+  };
+  // Scores of answers change by the scans that the rows answer differently only.
+  const differing = Int32Array.from(ofA.cells.keys()).filter((i) => ofA.cells[i] !== ofB.cells[i]);
+  const [countsA, countsB] = [sumsA.counts.slice(), sumsB.counts.slice()];
+  const gapByCounts = (row: ArrayLike<number>) => {
+    sumsA.counts.set(countsA);
+    sumsB.counts.set(countsB);
+    for (const i of differing) {
+      if (row[a.patients[i]!] !== 1) continue;
+      const [cellA, cellB] = [ofA.cells[i]!, ofB.cells[i]!];
+      sumsA.counts[cellA]! -= 1;
+      sumsA.counts[cellB]! += 1;
+      sumsB.counts[cellB]! -= 1;
+      sumsB.counts[cellA]! += 1;
+    }
+    return scoreOf(sumsA) - scoreOf(sumsB);
+  };
+  const gap = (losses as readonly string[]).includes(scoreNames[at]!) ? gapByWeights : gapByCounts;
   const permuted = new Float64Array(count);
   for (let s = 0; s < count; s++) {
     const row = typeof swaps === 'number' ? drawSwaps(a.patientCount, options.seed ?? 0, s) : swaps[s]!;
@@ -64,7 +90,7 @@ export function swapTest(a: Predictions, b: Predictions, options: SwapOptions = 
         `permutation ${s}: ${row.length} swaps for ${a.patientCount} patients`,
       );
     }
-    permuted[s] = gap((patient) => row[patient] === 1);
+    permuted[s] = gap(row);
   }
   if (Number.isNaN(observed)) return { difference: null, p: null, permuted };
   const asFar = permuted.reduce(
@@ -74,7 +100,8 @@ export function swapTest(a: Predictions, b: Predictions, options: SwapOptions = 
   return { difference: observed, p: (1 + asFar) / (count + 1), permuted };
 }
 
-function drawSwaps(patients: number, seed: number, sample: number): Uint8Array {
+/** Which patients permutation `sample` swaps, [patients], 1: swapped. */
+export function drawSwaps(patients: number, seed: number, sample: number): Uint8Array {
   const random = randomStream({ seed, purpose: 'evaluation/swap', sample });
   return Uint8Array.from({ length: patients }, () => random.integer(2));
 }

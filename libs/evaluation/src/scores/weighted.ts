@@ -101,6 +101,11 @@ export class WeightedScores {
     this.finish({ sums: this.#sums, rankings: this.#rankings }, out);
   }
 
+  /** Index of each scan's cell in the flat confusion matrix, [scans]. */
+  get cells(): Int32Array {
+    return this.#cell;
+  }
+
   emptySums(): Sums {
     return {
       counts: new Float64Array(this.#p.classes ** 2),

@@ -42,6 +42,11 @@ describe('goldens', () => {
     return run(goldensCommand(), '--file', file, '--engine', engine, ...more);
   };
 
+  test.each(['gpu', 'gpu:x', 'cuda:0'])('the device %s is refused', async (device) => {
+    const parsed = run(goldensCommand(), '--device', device);
+    await expect(parsed).rejects.toThrow(/give cpu or gpu:0/);
+  });
+
   test('a network that agrees: a line with all figures', async () => {
     const { text, code } = await compare((golden) => ({ densenet_small: golden }));
     expect(code).toBe(0);

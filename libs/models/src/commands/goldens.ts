@@ -1,12 +1,14 @@
 // models:goldens: compares every network of a goldens file with the network here, one line each.
 import { messageOf, print, UserError } from '@ct-ensemble/core';
-import { type EngineKind, openEngine } from '@ct-ensemble/engine';
+import { type Device, type EngineKind, openEngine } from '@ct-ensemble/engine';
 import { Command, Option } from 'commander';
+import { device as deviceOf } from './options.ts';
 import { type Comparison, compareGolden, readGoldens, sharedGoldens } from '../goldens.ts';
 
 interface Options {
   file: string;
   engine: EngineKind;
+  device?: Device;
   json?: boolean;
 }
 
@@ -27,13 +29,14 @@ export function goldensCommand(): Command {
         .choices(['tensorflow', 'cpu'])
         .default('tensorflow'),
     )
+    .option('--device <device>', 'cpu or gpu:0, gpu:1, …; TF32 stays off (default: cpu)', deviceOf)
     .option('--json', 'print JSON')
-    .action(async ({ file, engine, json }: Options) => {
+    .action(async ({ file, engine, device, json }: Options) => {
       const goldens = await readGoldens(file);
       if (goldens === undefined) {
         throw new UserError('there is no such file', { file, remedy: 'give --file FILE' });
       }
-      const opened = await openEngine({ engine });
+      const opened = await openEngine({ engine, ...(device === undefined ? {} : { device }) });
       try {
         const lines: Line[] = [];
         for (const [net, golden] of Object.entries(goldens.nets)) {

@@ -1,4 +1,5 @@
 // Parsers of command-line options that several commands have.
+import type { Device } from '@ct-ensemble/engine';
 import { InvalidArgumentError } from 'commander';
 
 /** Slices of each view: `32,16`. The empty text means no views. @throws {InvalidArgumentError} for more than two. */
@@ -28,4 +29,11 @@ export function words(text: string): string[] {
   const list = text.split(',').map((word) => word.trim());
   if (list.includes('')) throw new InvalidArgumentError('give names separated by commas.');
   return list;
+}
+
+/** `cpu`, `gpu:0`, `gpu:1`, …. @throws {InvalidArgumentError} for anything else. */
+export function device(text: string): Device {
+  const match = /^(?:cpu|gpu:(\d+))$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('give cpu or gpu:0.');
+  return match[1] === undefined ? { kind: 'cpu', index: 0 } : { kind: 'gpu', index: Number(match[1]) };
 }

@@ -92,9 +92,9 @@ export function fromPyTorch<R extends Rank>(
   { shape, data }: StoredTensorOf<'F32'>,
   layout: Layout,
 ): Tensor<R> {
-  return tf.tidy(() =>
-    tf.transpose(tf.tensor<R>(data.slice(), [...shape] as never), [...pytorchAxes[layout]]),
-  );
+  // tfjs keeps the array that a tensor is made of; a transposed tensor has values of its own.
+  if (layout === 'vector') return tf.tensor<R>(data.slice(), [...shape] as never);
+  return tf.tidy(() => tf.transpose(tf.tensor<R>(data, [...shape] as never), [...pytorchAxes[layout]]));
 }
 
 /** Converts a tensor in tfjs's layout (a parameter, or an optimizer's moment) to stored values in PyTorch's layout, as a copy. */

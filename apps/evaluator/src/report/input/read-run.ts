@@ -4,9 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { readJson } from '@ct-ensemble/core';
 import {
+  type AugmentationGain,
+  augmentationGains,
+  type ChosenSubmissions,
+  chosenSubmissions,
+  choiceWords,
   type FoldedMember,
   groupsOf,
+  isChosen,
   isFolded,
+  meanProbabilities,
   type MemberResults,
   openRecipe,
   outOfFold,
@@ -15,7 +22,7 @@ import {
   type RunResults,
 } from '@ct-ensemble/ensemble';
 import { inWords } from '../model/words.ts';
-import { type Averaged, rowsOf } from './rows.ts';
+import { type Averaged, type Chosen, rowsOf } from './rows.ts';
 import type { MemberInput, RunInput, ScanInput, SplitInput, SubmissionInput } from './run-input.ts';
 
 /** The input of a report, and where its scans' volumes are. */
@@ -32,14 +39,30 @@ export interface ReadRun {
  * @throws {UserError} if there is no run, or one of its records is damaged.
  */
 export async function readRunInput(run: string): Promise<ReadRun> {
-  return runInputOf(run, await readRunResults(run));
+  const results = await readRunResults(run);
+  const chosen = chosenSubmissions(results);
+  return runInputOf(results, {
+    run,
+    chosen,
+    augmentation: await augmentationGains(run, results, { chosen }),
+  });
+}
+
+export interface RunInputOptions {
+  /** Folder of the run. */
+  run: string;
+  chosen: ChosenSubmissions;
+  augmentation: readonly AugmentationGain[];
 }
 
 /** As `readRunInput`, of a run that has been read. */
-export async function runInputOf(run: string, results: RunResults): Promise<ReadRun> {
+export async function runInputOf(
+  results: RunResults,
+  { run, chosen, augmentation }: RunInputOptions,
+): Promise<ReadRun> {
   const { plan, members, dataset, findings } = results;
   const { recipe } = plan;
-  const splits = splitsOf(results);
+  const splits = splitsOf(results, chosen);
   const { classes } = plan.dataset;
   const input: RunInput = {
     run: basename(resolve(run)),
@@ -69,12 +92,24 @@ export async function runInputOf(run: string, results: RunResults): Promise<Read
     submissions: recipe.submissions.map((submission): SubmissionInput => ({
       name: submission.name,
       members: submission.members,
+      choice: choiceOf(submission, chosen),
       missing: submission.members.filter((name) => !members.usable.some((member) => member.name === name)),
     })),
-    findings: [...findings, ...splits.findings],
+    augmentation,
+    findings: [...findings, ...chosen.problems, ...splits.findings],
     versions: await versions(),
   };
   return { input, volumes: results.volumes, depth: plan.members[0]!.views[0]!.depth };
+}
+
+/** What a submission chooses, in words; null for a mean. */
+function choiceOf(
+  submission: RunResults['plan']['recipe']['submissions'][number],
+  { submissions }: ChosenSubmissions,
+): string | null {
+  if (!isChosen(submission)) return null;
+  const made = submissions.find(({ name }) => name === submission.name);
+  return made === undefined ? 'nothing could be chosen' : choiceWords(made.combination.choice);
 }
 
 function memberInput(
@@ -132,9 +167,12 @@ function memberInput(
   };
 }
 
-function splitsOf(results: RunResults): { inputs: SplitInput[]; findings: string[] } {
+function splitsOf(
+  results: RunResults,
+  chosen: ChosenSubmissions,
+): { inputs: SplitInput[]; findings: string[] } {
   const { plan, members } = results;
-  const { submissions } = plan.recipe;
+  const submissions = plan.recipe.submissions.filter((each) => !isChosen(each));
   const averaged = (split: 'val' | 'test') =>
     members.usable.map(({ name, probabilities }): Averaged => ({
       name,
@@ -146,17 +184,33 @@ function splitsOf(results: RunResults): { inputs: SplitInput[]; findings: string
     const all = members.usable.map(({ probabilities }) => probabilities[split]!);
     const scans = scansOf(all, results);
     if (scans.length === 0) return [];
-    const rows = rowsOf(averaged(split), { keys: scans.map(({ key }) => key), submissions });
+    const rows = rowsOf(averaged(split), {
+      keys: scans.map(({ key }) => key),
+      submissions,
+      chosen: chosen.submissions.map((each) => {
+        const parts = members.usable
+          .filter(({ name }) => each.members.includes(name))
+          .map(({ name, probabilities }) => ({ name, probabilities: probabilities[split]! }));
+        const mean = meanProbabilities(
+          parts.map(({ probabilities }) => probabilities),
+          parts.map(({ name }) => name),
+        );
+        return chosenRow(each, { own: each.combination.apply(parts), mean });
+      }),
+    });
     return [{ split, scans, rows }];
   };
   if (members.usable.length === 0) return { inputs: [], findings: [] };
   if (!isFolded(plan.recipe)) return { inputs: [...ofSplit('val'), ...ofSplit('test')], findings: [] };
-  const folded = outOfFoldSplit(results);
+  const folded = outOfFoldSplit(results, chosen);
   return { inputs: [...folded.inputs, ...ofSplit('test')], findings: folded.findings };
 }
 
 /** The out-of-fold rows: groups that cover all folds; if there is none, the group that covers most. */
-function outOfFoldSplit(results: RunResults): { inputs: SplitInput[]; findings: string[] } {
+function outOfFoldSplit(
+  results: RunResults,
+  { submissions }: ChosenSubmissions,
+): { inputs: SplitInput[]; findings: string[] } {
   const { plan, members, scans } = results;
   const all = Array.from({ length: plan.recipe.folds! }, (_, i) => i + 1);
   const groups = groupsOf(plan).map(({ name, members: planned }) => {
@@ -183,7 +237,13 @@ function outOfFoldSplit(results: RunResults): { inputs: SplitInput[]; findings: 
       {
         split: 'out-of-fold',
         scans: listed,
-        rows: rowsOf(averaged, { keys: listed.map(({ key }) => key), submissions: plan.recipe.submissions }),
+        rows: rowsOf(averaged, {
+          keys: listed.map(({ key }) => key),
+          submissions: plan.recipe.submissions.filter((each) => !isChosen(each)),
+          chosen: submissions.map((each) =>
+            chosenRow(each, { own: each.combination.nested, mean: each.combination.mean }),
+          ),
+        }),
       },
     ],
     findings: [
@@ -197,6 +257,20 @@ function outOfFoldSplit(results: RunResults): { inputs: SplitInput[]; findings: 
           ]
         : []),
     ],
+  };
+}
+
+function chosenRow(
+  { name, members, combination: { choice } }: ChosenSubmissions['submissions'][number],
+  { own, mean }: { own: Probabilities; mean: Probabilities },
+): Chosen {
+  return {
+    name,
+    members,
+    words: choiceWords(choice),
+    isStretched: choice.threshold !== null,
+    byKey: byKey(own),
+    mean: byKey(mean),
   };
 }
 

@@ -52,3 +52,31 @@ test('of groups a submission is a row only if it has whole groups', () => {
     ['mean of all 2', 'ensemble', ['g', 'h'], []],
   ]);
 });
+
+test('a submission that chooses is a row of its own before the mean of all, and no mean takes its name', () => {
+  const rows = rowsOf([a, b], {
+    keys: ['x', 'y'],
+    submissions: [{ name: 'both', members: ['a', 'b'] }],
+    chosen: [
+      {
+        name: 'cut',
+        members: ['a', 'b'],
+        words: 'mean; covid from 0.3 on',
+        isStretched: true,
+        byKey: new Map([['x', [0.9, 0.1]]]),
+        mean: new Map([['x', [0.75, 0.25]]]),
+      },
+    ],
+  });
+  expect(rows.map(({ name, kind, submissions }) => [name, kind, submissions])).toEqual([
+    ['a', 'member', []],
+    ['b', 'member', []],
+    ['both', 'ensemble', ['both']],
+    ['cut', 'chosen', ['cut']],
+  ]);
+  expect(rows[3]).toMatchObject({
+    members: ['a', 'b'],
+    probabilities: [[0.9, 0.1], null],
+    choice: { mean: [[0.75, 0.25], null], isStretched: true },
+  });
+});

@@ -1,5 +1,5 @@
 // The rows of a split: each member, or each group of members over folds; the recipe's submissions; and the mean of all.
-import type { RowInput } from './run-input.ts';
+import type { ChoiceInput, RowInput } from './run-input.ts';
 
 /** What is averaged: the probabilities of one member or group by the keys of scans. */
 export interface Averaged {
@@ -10,14 +10,27 @@ export interface Averaged {
   byKey: ReadonlyMap<string, readonly number[]>;
 }
 
+/** A submission that chooses weights, a temperature or a threshold, with its probabilities and the mean's by the keys of scans. */
+export interface Chosen extends Omit<ChoiceInput, 'mean'> {
+  name: string;
+  members: readonly string[];
+  byKey: Averaged['byKey'];
+  mean: Averaged['byKey'];
+}
+
 export interface RowsOptions {
   /** Keys of the scans, in order. */
   keys: readonly string[];
+  /** The submissions that are means. */
   submissions: readonly { name: string; members: readonly string[] }[];
+  chosen?: readonly Chosen[];
 }
 
-/** The rows in order: the averaged ones, the submissions that are means of some of them, the mean of all of them. */
-export function rowsOf(averaged: readonly Averaged[], { keys, submissions }: RowsOptions): RowInput[] {
+/** The rows in order: the averaged ones, the submissions that are means of some of them, those that choose, the mean of all. */
+export function rowsOf(
+  averaged: readonly Averaged[],
+  { keys, submissions, chosen = [] }: RowsOptions,
+): RowInput[] {
   const singles = averaged.map((each): RowInput => ({
     name: each.name,
     kind: each.kind,
@@ -28,7 +41,7 @@ export function rowsOf(averaged: readonly Averaged[], { keys, submissions }: Row
   const rows = singles.map((row) => ({ ...row, submissions: [] as string[] }));
   const add = (name: string, parts: readonly Averaged[], submission: boolean) => {
     const members = parts.map((part) => part.name);
-    const same = rows.find((row) => sameSet(row.members, members));
+    const same = rows.find((row) => row.kind !== 'chosen' && sameSet(row.members, members));
     if (same !== undefined) {
       if (submission) same.submissions.push(name);
       return;
@@ -48,6 +61,16 @@ export function rowsOf(averaged: readonly Averaged[], { keys, submissions }: Row
     )
       add(name, parts, true);
   }
+  const listed = (byKey: Averaged['byKey']) => keys.map((key) => byKey.get(key) ?? null);
+  for (const { name, members, byKey, mean, words, isStretched } of chosen)
+    rows.push({
+      name,
+      kind: 'chosen',
+      members: averaged.filter((each) => each.members.every((member) => members.includes(member))).map((each) => each.name), // prettier-ignore
+      submissions: [name],
+      probabilities: listed(byKey),
+      choice: { words, isStretched, mean: listed(mean) },
+    });
   if (averaged.length > 1) add(`mean of all ${averaged.length}`, averaged, false);
   return rows;
 }

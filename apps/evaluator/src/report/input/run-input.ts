@@ -22,14 +22,31 @@ export interface ScanInput {
 /** Class probabilities of one member, group or ensemble for the scans of a split. */
 export interface RowInput {
   name: string;
-  /** `group`: members of one architecture and seed, one a fold. `ensemble`: the mean of several members or groups. */
-  kind: 'member' | 'group' | 'ensemble';
+  /**
+   * `group`: members of one architecture and seed, one a fold. `ensemble`: the mean of several members or groups. `chosen`: a submission
+   * that chooses weights, a temperature or a threshold.
+   */
+  kind: 'member' | 'group' | 'ensemble' | 'chosen';
   /** The members or groups that are averaged; for a member itself. */
   members: readonly string[];
   /** Names of the recipe's submissions that are this row. */
   submissions: readonly string[];
   /** [scans][classes]; null for a scan that has none. */
-  probabilities: readonly (readonly number[] | null)[];
+  probabilities: RowProbabilities;
+  /** Of a chosen row only. */
+  choice?: ChoiceInput;
+}
+
+export type RowProbabilities = readonly (readonly number[] | null)[];
+
+/** What a submission chose on out-of-fold probabilities. Its row is nested on out-of-fold scans; other scans have the final choice. */
+export interface ChoiceInput {
+  /** The final choice, in words. */
+  words: string;
+  /** A threshold has stretched the probabilities, so that they no longer say how probable a class is. */
+  isStretched: boolean;
+  /** The mean of the same members. */
+  mean: RowProbabilities;
 }
 
 export interface SplitInput {
@@ -84,8 +101,24 @@ export interface CountInput {
 export interface SubmissionInput {
   name: string;
   members: readonly string[];
+  /** What it chooses, in words; null if it is the plain mean. */
+  choice: string | null;
   /** Members that are not done or not usable; the submission is scored if there is none. */
   missing: readonly string[];
+}
+
+/** What test-time augmentation gains for a row of a split. */
+export interface AugmentationInput {
+  split: ReportSplit;
+  /** A member, a group or a submission; `ensemble`: the mean of all that have probabilities with augmentation. */
+  row: string;
+  /** Such as `flips,slices:4`. */
+  augmentation: string;
+  scans: number;
+  /** Macro F1 without and with it, 0 … 1. */
+  plain: number;
+  augmented: number;
+  gain: { estimate: number | null; interval: [number, number] | null };
 }
 
 /** Everything that a report says about a run. */
@@ -110,6 +143,8 @@ export interface RunInput {
   members: readonly MemberInput[];
   splits: readonly SplitInput[];
   submissions: readonly SubmissionInput[];
+  /** Empty if no member has probabilities with test-time augmentation. */
+  augmentation: readonly AugmentationInput[];
   /** Warnings about the results, such as two members with equal probabilities. */
   findings: readonly string[];
   /** Versions of the project and of what the report was made with, in words. */

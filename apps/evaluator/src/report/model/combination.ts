@@ -1,4 +1,4 @@
-// Ways to combine the members, each chosen by its score on out-of-fold probabilities and reported nested.
+// Ways to combine the members, each chosen by its score on out-of-fold probabilities and reported nested; and the recipe's own choices.
 import {
   compareRows,
   describeDifference,
@@ -13,9 +13,9 @@ import {
   strategies,
   type Strategy,
 } from '@ct-ensemble/evaluation';
-import type { CombinationRow, SplitReport } from './report-model.ts';
+import type { ChosenReport, CombinationRow, SplitReport } from './report-model.ts';
 import { brief, type EvaluationOptions } from './rows.ts';
-import { type ScoredSplit, singlesOf } from './scored-split.ts';
+import { type ScoredRow, type ScoredSplit, singlesOf } from './scored-split.ts';
 
 interface Tried {
   name: string;
@@ -31,14 +31,21 @@ interface Described<Choice> {
   decisions?: boolean;
 }
 
+export interface CombinationContext {
+  classes: readonly string[];
+  /** Whether the run's members are trained by fold. */
+  hasFolds: boolean;
+  options: EvaluationOptions;
+}
+
 export function combinationOf(
   split: ScoredSplit,
-  classes: readonly string[],
-  options: EvaluationOptions,
+  { classes, hasFolds, options }: CombinationContext,
 ): SplitReport['combination'] {
   const singles = singlesOf(split);
-  const notes = whyNothingIsChosen(split);
-  if (notes.length > 0) return { notes, rows: [] };
+  const chosen = chosenReports(split, options);
+  const notes = whyNothingIsChosen(split, hasFolds);
+  if (notes.length > 0) return { notes, rows: [], chosen };
   const members = singles.map(({ predictions }) => predictions);
   const names = singles.map(({ name }) => name);
   const run = <Choice>(name: string, { strategy, words, decisions = false }: Described<Choice>): Tried => {
@@ -70,12 +77,33 @@ export function combinationOf(
       'Each way is chosen on all folds but one and applied to that one, and the folds are pooled: the figures are of scans that the choice did not see. The column "choice" is made on all scans, for use on new ones. The mean stays the default.',
     ],
     rows: scored(tried, options),
+    chosen,
   };
 }
 
+/** The submissions that choose, each beside the mean of the same members. */
+function chosenReports(split: ScoredSplit, options: EvaluationOptions): ChosenReport[] {
+  const rows = split.rows.flatMap((row) => (row.choice === null ? [] : [{ row, choice: row.choice }]));
+  const compared = comparedWithMean(
+    rows.map(({ row, choice }) => ({ name: row.name, predictions: row.predictions, mean: choice.mean })),
+    { meanName: 'the mean of the same members', options },
+  );
+  return rows.map(({ row: { name, predictions }, choice }, i) => ({
+    name,
+    macroF1: brief(scoreIntervals(predictions, options).scores.macroF1),
+    mean: brief(scoreIntervals(choice.mean, options).scores.macroF1),
+    ...compared[i]!,
+    choice: choice.words,
+  }));
+}
+
 /** One sentence, or none if the members can be combined by their scores. */
-function whyNothingIsChosen(split: ScoredSplit): string[] {
+function whyNothingIsChosen(split: ScoredSplit, hasFolds: boolean): string[] {
   if (split.split !== 'out-of-fold') {
+    if (hasFolds)
+      return [
+        'Nothing is chosen on these scans. What a submission chooses is chosen on the out-of-fold scans and applied here.',
+      ];
     return [
       'No weights, members, temperature or threshold are chosen on these scans, because the run has no folds: a choice made on scans on which the best epochs were chosen, or on test scans, would look better than it is. The mean of the members needs no choice.',
     ];
@@ -88,21 +116,10 @@ function whyNothingIsChosen(split: ScoredSplit): string[] {
 }
 
 function scored(tried: readonly Tried[], options: EvaluationOptions): CombinationRow[] {
-  const mean = tried[0]!;
-  const others = tried.slice(1);
-  const pairs = others.map(({ name, predictions }) => {
-    const [pair] = compareRows([{ name, predictions }, { name: 'the mean', predictions: mean.predictions }], options); // prettier-ignore
-    return pair!;
-  });
-  const adjusted = holm(pairs.map(({ swapP }) => swapP ?? 1));
-  const words = pairs.map((pair, i) =>
-    describeDifference({
-      ...pair,
-      adjustedP: pair.swapP === null ? null : adjusted[i]!,
-      correction: pairs.length > 1 ? 'Holm' : 'none',
-      pairs: pairs.length,
-      distinguishable: pair.swapP !== null && adjusted[i]! < 1 - pair.level,
-    }),
+  const [mean, ...others] = tried as [Tried, ...Tried[]];
+  const compared = comparedWithMean(
+    others.map(({ name, predictions }) => ({ name, predictions, mean: mean.predictions })),
+    { meanName: 'the mean', options },
   );
   return tried.map(({ name, predictions, choice, decisions }, i) => {
     const { scores } = scoreIntervals(predictions, options);
@@ -111,9 +128,38 @@ function scored(tried: readonly Tried[], options: EvaluationOptions): Combinatio
       macroF1: brief(scores.macroF1),
       logLoss: decisions ? null : brief(scores.logLoss),
       accuracy: brief(scores.accuracy),
-      words: i === 0 ? null : words[i - 1]!,
+      words: i === 0 ? null : compared[i - 1]!.words,
       choice,
     };
+  });
+}
+
+/** Each row against its mean, with Holm's correction for all of them. */
+function comparedWithMean(
+  rows: readonly (Pick<ScoredRow, 'name' | 'predictions'> & { mean: Predictions })[],
+  { meanName, options }: { meanName: string; options: EvaluationOptions },
+): Pick<ChosenReport, 'difference' | 'p' | 'words'>[] {
+  const pairs = rows.map(
+    ({ name, predictions, mean }) =>
+      compareRows(
+        [
+          { name, predictions },
+          { name: meanName, predictions: mean },
+        ],
+        options,
+      )[0]!,
+  );
+  const adjusted = holm(pairs.map(({ swapP }) => swapP ?? 1));
+  return pairs.map((pair, i) => {
+    const adjustedP = pair.swapP === null ? null : adjusted[i]!;
+    const words = describeDifference({
+      ...pair,
+      adjustedP,
+      correction: pairs.length > 1 ? 'Holm' : 'none',
+      pairs: pairs.length,
+      distinguishable: adjustedP !== null && adjustedP < 1 - pair.level,
+    });
+    return { difference: brief(pair.differences[pair.score]), p: adjustedP, words };
   });
 }
 

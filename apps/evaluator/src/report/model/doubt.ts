@@ -13,7 +13,7 @@ import type { ConformalReport, SplitReport } from './report-model.ts';
 import { answersOf, mainRowOf, type ScoredRow, type ScoredSplit, singlesOf } from './scored-split.ts';
 
 /** Share of sets that may miss the true class. */
-const alpha = 0.1;
+export const conformalAlpha = 0.1;
 const calibrationFolds = 5;
 const coverages = Array.from({ length: 20 }, (_, i) => (i + 1) / 20);
 
@@ -71,7 +71,7 @@ function conformalOf(split: ScoredSplit, { predictions: p }: ScoredRow, seed: nu
       const [inside, outside] = [true, false].map((is) =>
         [...folds.keys()].filter((i) => (folds[i] === fold) === is),
       );
-      const rule = calibrateConformal(selectScans(p, outside!), { alpha, method });
+      const rule = calibrateConformal(selectScans(p, outside!), { alpha: conformalAlpha, method });
       const answered = conformalSets(rule, selectScans(p, inside!).probabilities);
       inside!.forEach((i, at) => (ofScan[i] = answered[at]!));
     }
@@ -83,8 +83,8 @@ function conformalOf(split: ScoredSplit, { predictions: p }: ScoredRow, seed: nu
     const right = answers.filter((answer, i) => answer === p.labels[i]).length;
     return {
       method,
-      alpha,
-      guarantee: calibrateConformal(p, { alpha, method }).guarantee,
+      alpha: conformalAlpha,
+      guarantee: calibrateConformal(p, { alpha: conformalAlpha, method }).guarantee,
       coverage: sets[m]!.filter((set, i) => set.includes(p.labels[i]!)).length / p.scans,
       meanSize: sets[m]!.reduce((sum, set) => sum + set.length, 0) / p.scans,
       answered,

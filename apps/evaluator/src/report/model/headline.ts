@@ -29,7 +29,7 @@ function ofSplit(split: SplitReport, classes: readonly string[]): string[] {
       ? ['The best row of several is picked by its score on these scans, so its figure is somewhat too good.']
       : []),
     `Answering ${classes[constant.class]} for every scan would give a macro F1 of ${scoreText(constant.scores.macroF1)}.`,
-    ...(comparisons.pairs.length === 0 ? [] : [differenceWords(comparisons.pairs.length, clear)]),
+    ...(comparisons.pairs.length === 0 ? [] : [differenceWords(comparisons, clear)]),
     ...(roughClasses.length === 0
       ? []
       : [`There are fewer than ten scans of ${inWords(roughClasses)}, so all intervals are rough.`]),
@@ -42,8 +42,12 @@ function ofSplit(split: SplitReport, classes: readonly string[]): string[] {
 function bestWords({ rows }: SplitReport): string {
   const score = ({ scores }: RowReport) => scores.macroF1.estimate!;
   const best = rows.reduce((a, b) => (score(b) > score(a) ? b : a));
-  const what = ({ kind, members }: RowReport) =>
-    kind === 'ensemble' ? ` (the mean of ${members.length})` : '';
+  const what = ({ kind, members, choice }: RowReport) =>
+    kind === 'ensemble'
+      ? ` (the mean of ${members.length})`
+      : choice === null
+        ? ''
+        : ` (chosen out of fold: ${choice})`;
   const figure = `a macro F1 of ${withInterval(best.scores.macroF1)}`;
   if (rows.length === 1) return `${best.name}, the only row, has ${figure}.`;
   const equal = rows.filter((row) => score(row) === score(best));
@@ -52,18 +56,22 @@ function bestWords({ rows }: SplitReport): string {
   return `the best of ${rows.length} rows is ${best.name}${what(best)}, with ${figure}.`;
 }
 
-function differenceWords(pairs: number, clear: SplitReport['comparisons']['pairs']): string {
+function differenceWords(
+  { pairs: { length: pairs }, against }: SplitReport['comparisons'],
+  clear: SplitReport['comparisons']['pairs'],
+): string {
+  const which = against === null ? 'between rows' : `of a row from ${against}`;
   if (clear.length === 0) {
     return pairs === 1
       ? 'The difference between the two rows cannot be distinguished from chance on these scans.'
-      : `None of the ${pairs} differences between rows can be distinguished from chance on these scans: the order of the rows may be another on new scans.`;
+      : `None of the ${pairs} differences ${which} can be distinguished from chance on these scans: the order of the rows may be another on new scans.`;
   }
   const named = clear.slice(0, 3).map(({ a, b, difference }) => {
     const [better, worse] = difference.estimate! > 0 ? [a, b] : [b, a];
     return `${better} is better than ${worse}`;
   });
   const rest = clear.length > 3 ? `, and ${clear.length - 3} more` : '';
-  return `${clear.length} of ${pairs} differences between rows can be distinguished from chance: ${named.join('; ')}${rest}. The others cannot.`;
+  return `${clear.length} of ${pairs} differences ${which} can be distinguished from chance: ${named.join('; ')}${rest}. The others cannot.`;
 }
 
 function missingWords(input: RunInput, splits: readonly SplitReport[]): string[] {

@@ -87,7 +87,8 @@ export function paperTable(
   const paper = published[task][split];
   const figures = new Map(paper.figures.map(([members, figure]) => [keyOf(members), figure as Figure]));
   const own = rows.map((row): PaperRow => {
-    const figure = asInPaper ? figures.get(keyOf(row.members)) : undefined;
+    const isMean = row.kind !== 'chosen';
+    const figure = asInPaper && isMean ? figures.get(keyOf(row.members)) : undefined;
     return {
       name: row.name,
       members: row.members,

@@ -10,16 +10,18 @@ import type {
   SizePoint,
   ThresholdPoint,
 } from '@ct-ensemble/evaluation';
-import type { MemberInput, ReportSplit, RunInput } from '../input/run-input.ts';
+import type { MemberInput, ReportSplit, RowInput, RunInput } from '../input/run-input.ts';
 
 /** A score with its 95 % interval (BCa over patients); null where it is undefined. */
 export type ScoreWithInterval = Pick<Interval, 'estimate' | 'interval' | 'method' | 'percentile'>;
 
 export interface RowReport {
   name: string;
-  kind: 'member' | 'group' | 'ensemble';
+  kind: RowInput['kind'];
   members: string[];
   submissions: string[];
+  /** What a submission chose, in words; null for the others. */
+  choice: string | null;
   scores: Record<ScoreName, ScoreWithInterval>;
   /** One score a class. */
   byClass: Record<'f1' | 'precision' | 'recall' | 'specificity' | 'auroc' | 'auprc', ScoreWithInterval[]>;
@@ -73,9 +75,31 @@ export interface CombinationRow {
   choice: string;
 }
 
+/** A submission that chooses, against the mean of the same members. */
+export interface ChosenReport {
+  name: string;
+  macroF1: ScoreWithInterval;
+  mean: ScoreWithInterval;
+  difference: ScoreWithInterval;
+  /** After Holm's correction if there are several submissions that choose. */
+  p: number | null;
+  words: string;
+  choice: string;
+}
+
+export interface AugmentationReport {
+  row: string;
+  augmentation: string;
+  scans: number;
+  plain: number;
+  augmented: number;
+  gain: ScoreWithInterval;
+}
+
 export interface DoubtfulScan {
   key: string;
-  label: number;
+  /** Null if the class is not known. */
+  label: number | null;
   predicted: number;
   confidence: number;
   /** Entropy of the mean probabilities divided by its greatest value, 0 … 1. */
@@ -142,13 +166,15 @@ export interface SplitReport {
   main: string;
   rows: RowReport[];
   constant: { class: number; scores: Scores };
-  comparisons: { rows: string[]; notes: string[]; words: string[]; pairs: ComparisonReport[] };
+  /** `against`: the row that every other one is compared with; null if all pairs are compared. */
+  comparisons: { against: string | null; notes: string[]; words: string[]; pairs: ComparisonReport[] };
   paper: PaperTable | null;
-  combination: { notes: string[]; rows: CombinationRow[] };
+  combination: { notes: string[]; rows: CombinationRow[]; chosen: ChosenReport[] };
+  augmentation: AugmentationReport[];
   sizeCurve: SizePoint[];
   agreement: { a: string; b: string; agreement: AnswerAgreement }[];
   doubt: {
-    scans: DoubtfulScan[];
+    scans: (DoubtfulScan & { label: number })[];
     /** Risk at coverages of 5, 10, … 100 %. */
     riskCoverage: { coverage: number; risk: number }[];
     aurc: number;
@@ -162,6 +188,20 @@ export interface SplitReport {
   groups: GroupReport[];
   errors: ShownScan[];
   pictures: PictureGroup[];
+}
+
+/** Doubt about the scans of a split whose class is not known. */
+export interface UnlabelledReport {
+  split: ReportSplit;
+  title: string;
+  notes: string[];
+  main: string;
+  /** Scans that are called each class. */
+  perClass: number[];
+  scans: DoubtfulScan[];
+  /** Scans whose conformal set holds exactly one class; null without sets. */
+  answered: number | null;
+  failed: { key: string; reason: string }[];
 }
 
 export interface RunReport {
@@ -180,4 +220,6 @@ export interface RunReport {
   level: number;
   resamples: number;
   splits: SplitReport[];
+  /** One for each split that has scans without a known class. */
+  unlabelled: UnlabelledReport[];
 }

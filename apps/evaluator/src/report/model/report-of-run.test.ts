@@ -1,6 +1,7 @@
 import { compareRows, predictionsOf, scoreIntervals } from '@ct-ensemble/evaluation';
 import { fakeRun } from '../fake-run.fixture.ts';
 import type { RowInput, RunInput } from '../input/run-input.ts';
+import { sectionsOf } from '../tables/sections.ts';
 import { reportOfRun } from './report-of-run.ts';
 
 const quick = { resamples: 100 };
@@ -233,9 +234,131 @@ test('missing members and submissions are named; equal inputs give equal reports
   const members = run.members.map((member, i) =>
     i === 1 ? { ...member, state: 'not trained' as const } : member,
   );
-  const submissions = [{ name: 'all', members: ['member-1', 'member-2'], missing: ['member-2'] }];
+  const submissions = [
+    { name: 'all', members: ['member-1', 'member-2'], choice: null, missing: ['member-2'] },
+  ];
   const [a, b] = [0, 1].map(() => reportOfRun({ ...run, members, submissions }, quick));
   expect(a!.headline).toContain('Missing from the tables: member-2 (not trained).');
   expect(a!.headline).toContain('Submissions that cannot be scored: all, which needs member-2.');
   expect(JSON.stringify(a)).toBe(JSON.stringify(b));
+});
+
+/** An out-of-fold run with a submission that calls every scan of these indices otherwise than the mean does. */
+function runWithChoice(isStretched: boolean): RunInput {
+  const run = fakeRun({ splits: ['out-of-fold'], scans: 60 });
+  const [split] = run.splits;
+  const mean = split!.rows.at(-1)!;
+  const probabilities = mean.probabilities.map((row, i) => (row !== null && i < 10 ? row.toReversed() : row));
+  const choice = { words: 'greedy: member-1 1.00', isStretched, mean: mean.probabilities };
+  const chosen: RowInput = {
+    ...mean,
+    name: 'selected',
+    kind: 'chosen',
+    submissions: ['selected'],
+    probabilities,
+    choice,
+  };
+  return { ...run, splits: [{ ...split!, rows: [...split!.rows.slice(0, -1), chosen, mean] }] };
+}
+
+test('a submission that chooses has a row of its own, and stands beside the mean of the same members', () => {
+  const split = reportOfRun(runWithChoice(false), quick).splits[0]!;
+  expect(split.main).toBe('mean of all');
+  const row = split.rows.find(({ name }) => name === 'selected')!;
+  const mean = split.rows.at(-1)!;
+  expect([row.kind, row.choice]).toEqual(['chosen', 'greedy: member-1 1.00']);
+  const [chosen] = split.combination.chosen;
+  expect(chosen!.macroF1).toEqual(row.scores.macroF1);
+  expect(chosen!.mean).toEqual(mean.scores.macroF1);
+  expect(chosen!.difference.estimate).toBeCloseTo(
+    row.scores.macroF1.estimate! - mean.scores.macroF1.estimate!,
+    12,
+  );
+  expect(chosen!.words).toMatch(/^selected has a (higher|lower) macro F1 than the mean of the same members/);
+  // It is no member: neither the curve of sizes nor the agreement of members has it.
+  expect(split.sizeCurve.at(-1)!.members).toBe(3);
+  expect(split.agreement).toHaveLength(3);
+  expect(row.scores.logLoss.estimate).not.toBeNull();
+});
+
+test('a threshold stretches probabilities: their own scores are left out and the tables say so', () => {
+  const report = reportOfRun(runWithChoice(true), quick);
+  const { scores } = report.splits[0]!.rows.find(({ name }) => name === 'selected')!;
+  expect([scores.logLoss.estimate, scores.brier.estimate, scores.ece.estimate]).toEqual([null, null, null]);
+  expect(scores.macroF1.estimate).not.toBeNull();
+  const text = JSON.stringify(sectionsOf(report));
+  expect(text).toContain('A threshold stretches the probabilities of selected');
+  expect(text).toContain('each fold is answered by the choice that was made on the other folds');
+});
+
+test('of more than eight rows each is compared with the mean of most members, and the notes say so', () => {
+  const few = reportOfRun(fakeRun({ members: 7, scans: 30 }), quick).splits[0]!.comparisons;
+  expect([few.against, few.pairs.length]).toEqual([null, 28]);
+  expect(few.notes[0]).toBe('All 8 rows are compared with each other: 28 pairs.');
+  const report = reportOfRun(fakeRun({ members: 9, scans: 30 }), quick);
+  const many = report.splits[0]!.comparisons;
+  expect(many.against).toBe('mean of all');
+  expect(many.pairs.map(({ a, b }) => [a, b])).toEqual(
+    Array.from({ length: 9 }, (_, i) => [`member-${i + 1}`, 'mean of all']),
+  );
+  expect(many.notes[0]).toContain(
+    'Each of the other 9 rows is compared with mean of all, the mean of most members. The 10 rows would make 45 pairs; the other 36 pairs are not tested',
+  );
+  expect(report.headline.join(' ')).toContain('9 differences of a row from mean of all');
+});
+
+test('scans without a known class get doubt from the members and sets calibrated on the scans with one', () => {
+  const run = fakeRun({ splits: ['out-of-fold', 'test'], scans: 60, members: 3 });
+  const [oof, test] = run.splits;
+  const scans = test!.scans.map((scan) => ({ ...scan, label: null }));
+  const report = reportOfRun({ ...run, splits: [oof!, { ...test!, scans }] }, quick);
+  expect(report.splits.map(({ split }) => split)).toEqual(['out-of-fold']);
+  const [doubt] = report.unlabelled;
+  expect([doubt!.split, doubt!.scans.length, doubt!.failed]).toEqual([
+    'test',
+    59,
+    [{ key: 'test/scan_3', reason: 'unreadable' }],
+  ]);
+  // The same scans with their classes have the same doubt.
+  const labelled = reportOfRun({ ...run, splits: [oof!, test!] }, quick).splits[1]!.doubt.scans;
+  const kept = labelled.filter(({ key }) => key !== 'test/scan_3');
+  doubt!.scans.forEach(({ key, predicted, confidence, entropy, mutualInformation, votesAgainst }, i) =>
+    expect({ key, predicted, confidence, entropy, mutualInformation, votesAgainst }).toEqual({
+      key: kept[i]!.key,
+      predicted: kept[i]!.predicted,
+      confidence: kept[i]!.confidence,
+      entropy: kept[i]!.entropy,
+      mutualInformation: kept[i]!.mutualInformation,
+      votesAgainst: kept[i]!.votesAgainst,
+    }),
+  );
+  // LAC by hand: the threshold is the ⌈(n + 1)·0.9⌉-th smallest of 1 − probability of the true class.
+  const main = oof!.rows.at(-1)!;
+  const losses = oof!.scans
+    .flatMap(({ label, failure }, i) => (failure === null ? [1 - main.probabilities[i]![label!]!] : []))
+    .sort((a, b) => a - b);
+  const threshold = losses[Math.ceil((losses.length + 1) * 0.9) - 1]!;
+  for (const { key, conformal } of doubt!.scans) {
+    const row = test!.rows.at(-1)!.probabilities[test!.scans.findIndex((scan) => scan.key === key)]!;
+    expect(conformal).toEqual([0, 1].filter((k) => 1 - row[k]! <= threshold));
+  }
+  expect(doubt!.answered).toBe(doubt!.scans.filter(({ conformal }) => conformal!.length === 1).length);
+  expect(doubt!.perClass.reduce((a, b) => a + b)).toBe(59);
+  const [title] = sectionsOf(report).filter(({ id }) => id === 'test-unlabelled');
+  expect(title!.title).toBe('Test scans without a known class');
+});
+
+test('gains of test-time augmentation stand in the section of their split', () => {
+  const gain = { estimate: 0.02, interval: [-0.01, 0.05] as [number, number] };
+  const of = (split: 'val' | 'test', row: string) => ({ split, row, augmentation: 'flips', scans: 40, plain: 0.8, augmented: 0.82, gain }); // prettier-ignore
+  const run = {
+    ...fakeRun({ scans: 40 }),
+    augmentation: [of('test', 'a'), of('val', 'b'), of('val', 'ensemble')],
+  };
+  const report = reportOfRun(run, quick);
+  expect(report.splits[0]!.augmentation.map(({ row }) => row)).toEqual(['b', 'ensemble']);
+  const text = JSON.stringify(sectionsOf(report));
+  expect(text).toContain(
+    'The mean of all members gains 0.020 (95 % interval −0.010 to 0.050). The interval holds 0: these scans cannot show that augmentation changes the score.',
+  );
 });

@@ -7,6 +7,8 @@ import {
   answerAgreement,
   thresholdCurve,
   defaultResamples,
+  drawResamples,
+  type Resamples,
 } from '@ct-ensemble/evaluation';
 import type { RunInput, SplitInput } from '../input/run-input.ts';
 import { combinationOf } from './combination.ts';
@@ -19,6 +21,7 @@ import { paperTable } from './paper.ts';
 import type { RowReport, RunReport, SplitReport } from './report-model.ts';
 import { constantRow, type EvaluationOptions, rowReport } from './rows.ts';
 import { mainRowOf, type ScoredSplit, scoredSplit, singlesOf } from './scored-split.ts';
+import { unlabelledOf } from './unlabelled.ts';
 import { counted, inWords, splitTitles } from './words.ts';
 
 /** The order in which splits are reported: the most trustworthy first. */
@@ -51,8 +54,9 @@ export function reportOfRun(input: RunInput, options: EvaluationOptions = {}): R
     findings: [...findings],
     versions: [...versions],
     level: 0.95,
-    resamples: options.resamples ?? defaultResamples,
+    resamples: typeof options.resamples === 'number' ? options.resamples : defaultResamples,
     splits,
+    unlabelled: unlabelledOf(input),
   };
 }
 
@@ -62,7 +66,8 @@ export function scoresOfRun(input: RunInput, options: EvaluationOptions = {}): R
     const found = input.splits.find((each) => each.split === split);
     const scored = found === undefined ? null : scoredSplit(found, input.classes.length);
     if (scored === null) return [];
-    const rows = scored.rows.map((row) => rowReport(row, scored, options));
+    const shared = withResamples(scored, options);
+    const rows = scored.rows.map((row) => rowReport(row, scored, shared));
     return [{ split, title: splitTitles[split], patients: scored.rows[0]!.predictions.patientCount, rows }];
   });
 }
@@ -74,16 +79,31 @@ export interface RunScores {
   rows: RowReport[];
 }
 
+/** With the resamples of the split's patients, drawn once for all rows. */
+function withResamples(
+  { rows }: ScoredSplit,
+  options: EvaluationOptions,
+): EvaluationOptions & { resamples: Resamples } {
+  const { seed = 0, resamples: count = defaultResamples } = options;
+  const patients = rows[0]!.predictions.patientCount;
+  return {
+    ...options,
+    resamples: typeof count === 'object' ? count : drawResamples({ patients, seed, count }),
+  };
+}
+
 function splitReport(
   split: ScoredSplit,
-  { input, found, options }: { input: RunInput; found: SplitInput; options: EvaluationOptions },
+  { input, found, options: given }: { input: RunInput; found: SplitInput; options: EvaluationOptions },
 ): SplitReport {
+  const options = withResamples(split, given);
   const main = mainRowOf(split);
   const p = main.predictions;
   for (const row of split.rows) checkSameScans(p, row.predictions);
   const singles = singlesOf(split);
   const rows = split.rows.map((row) => rowReport(row, split, options));
   const classes = [...input.classes];
+  const hasFolds = input.splits.some((each) => each.split === 'out-of-fold');
   const answered = [...split.scans.keys()].filter((i) => split.scans[i]!.failure === null);
   return {
     split: split.split,
@@ -102,7 +122,13 @@ function splitReport(
     comparisons: comparisonsOf(split, options),
     paper:
       split.split === 'out-of-fold' ? null : paperTable(input, { split: split.split, rows, scans: p.scans }),
-    combination: combinationOf(split, classes, options),
+    combination: combinationOf(split, { classes, hasFolds, options }),
+    augmentation: input.augmentation
+      .filter((each) => each.split === split.split)
+      .map(({ row, augmentation, scans, plain, augmented, gain }) => ({
+        ...{ row, augmentation, scans, plain, augmented },
+        gain: { ...gain, method: 'bca', percentile: null },
+      })),
     sizeCurve:
       singles.length > 1
         ? sizeCurve(
@@ -120,7 +146,7 @@ function splitReport(
     doubt: doubtOf(split, options),
     reliability: reliabilityBins(answered.length === 0 ? p : selectScans(p, answered)),
     curves: classes.map((_, k) => thresholdCurve(p, k)),
-    groups: groupsOf(split, options),
+    groups: groupsOf(split, given),
     errors: errorsOf(split),
     pictures: pictureGroupsOf(split, { classes, positive: input.positive }),
   };

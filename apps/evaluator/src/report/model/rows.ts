@@ -3,6 +3,7 @@ import {
   confusionMatrix,
   type Interval,
   predictionsOf,
+  type Resamples,
   scoreIntervals,
   type ScoreName,
   scoreNames,
@@ -16,8 +17,8 @@ import type { ScoredRow, ScoredSplit } from './scored-split.ts';
 export interface EvaluationOptions {
   /** Of the resamples and of every other draw; default 0. */
   seed?: number;
-  /** Number of resamples, default 2000. */
-  resamples?: number;
+  /** Number of resamples, default 2000; or the resamples of the patients of a split. */
+  resamples?: number | Resamples;
 }
 
 /** The scores of a row, and whether the resamples make its intervals rough. */
@@ -26,15 +27,19 @@ export function rowReport(row: ScoredRow, split: ScoredSplit, options: Evaluatio
   const { scores, classScores } = scoreIntervals(p, options);
   const answered = split.scans.flatMap(({ failure }, i) => (failure === null ? [i] : []));
   const some = answered.length < p.scans && answered.length > 0;
+  const stretched = row.choice?.isStretched === true;
   return {
     name: row.name,
     kind: row.kind,
     members: [...row.members],
     submissions: [...row.submissions],
-    scores: Object.fromEntries(scoreNames.map((name) => [name, brief(scores[name])])) as Record<
-      ScoreName,
-      ScoreWithInterval
-    >,
+    choice: row.choice?.words ?? null,
+    scores: Object.fromEntries(
+      scoreNames.map((name) => [
+        name,
+        stretched && ofProbabilities.has(name) ? undefinedScore : brief(scores[name]),
+      ]),
+    ) as Record<ScoreName, ScoreWithInterval>,
     byClass: {
       f1: classScores.f1.map(brief),
       precision: classScores.precision.map(brief),
@@ -48,6 +53,11 @@ export function rowReport(row: ScoredRow, split: ScoredSplit, options: Evaluatio
     macroF1WithoutFailed: some ? scoresOf(selectScans(p, answered)).macroF1 : null,
   };
 }
+
+/** Scores that take the probabilities at their word. */
+const ofProbabilities: ReadonlySet<ScoreName> = new Set(['logLoss', 'brier', 'ece']);
+
+const undefinedScore: ScoreWithInterval = { estimate: null, interval: null, method: null, percentile: null };
 
 /** The parts of an interval that a report shows. */
 export const brief = ({ estimate, interval, method, percentile }: Interval): ScoreWithInterval => ({

@@ -6,10 +6,12 @@ import {
   type Predictions,
   predictionsOf,
 } from '@ct-ensemble/evaluation';
-import type { RowInput, ScanInput, SplitInput } from '../input/run-input.ts';
+import type { ChoiceInput, RowInput, RowProbabilities, ScanInput, SplitInput } from '../input/run-input.ts';
 
 export interface ScoredRow extends Pick<RowInput, 'name' | 'kind' | 'members' | 'submissions'> {
   predictions: Predictions;
+  /** Of a chosen row: the choice, and the mean of the same members; else null. */
+  choice: (Omit<ChoiceInput, 'mean'> & { mean: Predictions }) | null;
 }
 
 /** The scans of a split that can be scored, with every row's answers to them. */
@@ -33,20 +35,23 @@ export function scoredSplit({ split, scans, rows }: SplitInput, classes: number)
   if (index.length === 0 || rows.length === 0) return null;
   const kept = index.map((i) => scans[i]!);
   const folds = kept.map(({ fold }) => fold);
+  const predictions = (name: string, probabilities: RowProbabilities) =>
+    predictionsOf({
+      classes,
+      labels: kept.map(({ label }) => label!),
+      patients: kept.map(({ patient, key }) => (patient === null ? `scan ${key}` : `patient ${patient}`)),
+      probabilities: withFailed({ name, probabilities }, { index, classes }),
+    });
   return {
     split,
     scans: kept,
-    rows: rows.map((row) => ({
-      name: row.name,
-      kind: row.kind,
-      members: row.members,
-      submissions: row.submissions,
-      predictions: predictionsOf({
-        classes,
-        labels: kept.map(({ label }) => label!),
-        patients: kept.map(({ patient, key }) => patient ?? `scan ${key}`),
-        probabilities: withFailed(row, { index, classes }),
-      }),
+    rows: rows.map(({ name, kind, members, submissions, probabilities, choice }) => ({
+      name,
+      kind,
+      members,
+      submissions,
+      predictions: predictions(name, probabilities),
+      choice: choice === undefined ? null : { ...choice, mean: predictions(name, choice.mean) },
     })),
     folds: folds.includes(null) ? null : (folds as number[]),
     patientsKnown: kept.every(({ patient }) => patient !== null),
@@ -55,7 +60,7 @@ export function scoredSplit({ split, scans, rows }: SplitInput, classes: number)
 }
 
 function withFailed(
-  { name, probabilities }: RowInput,
+  { name, probabilities }: Pick<RowInput, 'name' | 'probabilities'>,
   { index, classes }: { index: readonly number[]; classes: number },
 ): readonly (readonly number[])[] {
   const shares = new Array<number>(classes).fill(0);
@@ -69,13 +74,15 @@ function withFailed(
   });
 }
 
-/** Members or groups: the rows that are no mean of others. */
-export const singlesOf = ({ rows }: ScoredSplit): ScoredRow[] =>
-  rows.filter(({ kind }) => kind !== 'ensemble');
+type KindOfRow = Pick<RowInput, 'kind' | 'members'>;
 
-/** The row of most members: what doubt, errors and curves are shown of. It is chosen without looking at a score. */
-export function mainRowOf({ rows }: ScoredSplit): ScoredRow {
-  const size = ({ kind, members }: ScoredRow) => (kind === 'ensemble' ? members.length : 1);
+/** Members or groups: the rows that are made of no others. */
+export const singlesOf = <Row extends KindOfRow>({ rows }: { rows: readonly Row[] }): Row[] =>
+  rows.filter(({ kind }) => kind === 'member' || kind === 'group');
+
+/** The mean of most members: what doubt, errors and curves are shown of. It is chosen without looking at a score. */
+export function mainRowOf<Row extends KindOfRow>({ rows }: { rows: readonly Row[] }): Row {
+  const size = ({ kind, members }: Row) => (kind === 'ensemble' ? members.length : kind === 'chosen' ? 0 : 1);
   return rows.reduce((most, row) => (size(row) > size(most) ? row : most));
 }
 

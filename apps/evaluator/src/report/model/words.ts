@@ -27,6 +27,8 @@ export const splitTitles: Record<ReportSplit, string> = {
   val: 'Validation scans',
 };
 
+export const unlabelledTitle = (split: ReportSplit): string => `${splitTitles[split]} without a known class`;
+
 /** In the middle of a sentence. */
 export const splitScans: Record<ReportSplit, string> = {
   'out-of-fold': 'out-of-fold scan',

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { jest } from '@jest/globals';
 import { type Browser, chromium } from 'playwright-core';
+import type { FigurePicture, ScanExplanation } from '@ct-ensemble/ensemble';
+import sharp from 'sharp';
+import type { RowInput } from '../input/run-input.ts';
 import { fakeRun } from '../fake-run.fixture.ts';
 import { reportOfRun } from '../model/report-of-run.ts';
 import { reportPage } from './page.ts';
@@ -48,8 +51,45 @@ describeInBrowser(title, () => {
   const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
   beforeAll(async () => {
-    const run = fakeRun({ scans: 40, members: 3, splits: ['out-of-fold'], mark: ' a/very-long_name' });
-    writeFileSync(file, reportPage(reportOfRun(run, { resamples: 50 })));
+    const run = fakeRun({
+      scans: 40,
+      members: 3,
+      splits: ['out-of-fold', 'test'],
+      mark: ' a/very-long_name',
+    });
+    const [folded, test] = run.splits;
+    const mean = folded!.rows.at(-1)!;
+    const choice = {
+      words: 'greedy: member-1 a/very-long_name 1.00',
+      isStretched: true,
+      mean: mean.probabilities,
+    };
+    const chosen: RowInput = { ...mean, name: 'selected a/very-long_name', kind: 'chosen', choice };
+    const unlabelled = { ...test!, scans: test!.scans.map((scan) => ({ ...scan, label: null })) };
+    const gain = { estimate: 0.02, interval: [-0.01, 0.05] as [number, number] };
+    const augmentation = [{ split: 'out-of-fold' as const, row: 'ensemble', augmentation: 'flips,slices:4', scans: 40, plain: 0.8, augmented: 0.82, gain }]; // prettier-ignore
+    const splits = [{ ...folded!, rows: [chosen, ...folded!.rows] }, unlabelled];
+    const report = reportOfRun({ ...run, splits, augmentation }, { resamples: 50 });
+    const scan = report.splits[0]!.errors[0]!.key;
+    const bytes = await sharp({ create: { width: 1000, height: 600, channels: 3, background: '#123' } })
+      .webp()
+      .toBuffer();
+    const explanation: ScanExplanation = {
+      scan,
+      split: 'val',
+      label: null,
+      classes: report.classes,
+      explained: report.classes[0]!,
+      probabilities: [0.75, 0.25],
+      method: 'grad-cam',
+      slices: [
+        { position: 3, file: `${scan}/with/a/very/long/path/of/the/slice/3.jpg`, score: -0.25, places: [0] },
+      ],
+      members: [],
+    };
+    const picture: FigurePicture = { mediaType: 'image/webp', bytes, width: 1000, height: 600 };
+    const explanations = new Map([[scan, { explanation, picture }]]);
+    writeFileSync(file, reportPage(report, { explanations }));
     browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
   });
 

@@ -212,7 +212,12 @@ interface RangeApi {
 function axisOf({ title, low, high, categories, whole = false }: Axis, direction: 'x' | 'y') {
   return {
     ...(categories === undefined
-      ? { type: 'value', min: low, max: high, ...(whole ? { minInterval: 1 } : {}) }
+      ? {
+          type: 'value',
+          min: low,
+          max: high,
+          ...(whole ? { minInterval: 1 } : { interval: tickStep(high - low) }),
+        }
       : { type: 'category', data: categories }),
     name: title,
     nameLocation: 'middle',
@@ -223,6 +228,16 @@ function axisOf({ title, low, high, categories, whole = false }: Axis, direction
     axisLabel: { color: ink, fontSize: fontSize - 1, fontFamily, hideOverlap: true },
     splitLine: { show: categories === undefined, lineStyle: { color: gridColour } },
   };
+}
+
+/** The distance of ticks that divides the range into two to seven equal parts; undefined (ECharts decides) if no round one does. */
+function tickStep(range: number): number | undefined {
+  const power = 10 ** Math.floor(Math.log10(range));
+  const steps = [0.1, 0.2, 0.5, 1].map((step) => step * power);
+  return steps.find((step) => {
+    const parts = range / step;
+    return parts > 1.5 && parts < 7.5 && Math.abs(parts - Math.round(parts)) < 1e-6;
+  });
 }
 
 const gridOf = (legend: number) => ({ left: 48, right: 16, top: 10, bottom: 44 + legend });

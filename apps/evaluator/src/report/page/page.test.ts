@@ -1,4 +1,5 @@
 import { type DefaultTreeAdapterTypes as Tree, parse } from 'parse5';
+import type { FigurePicture, ScanExplanation } from '@ct-ensemble/ensemble';
 import { fakeRun, type FakeRunOptions } from '../fake-run.fixture.ts';
 import { reportOfRun } from '../model/report-of-run.ts';
 import { tablesIn } from '../tables/section.ts';
@@ -135,10 +136,52 @@ test('500 scans and six members with pictures stay below 5 MB', () => {
     height: 224,
     shows: 'slices 2, 6, 10 and 14 of 16',
   };
-  const page = reportPage(model, new Map(keys.map((key) => [key, picture])));
+  const page = reportPage(model, { pictures: new Map(keys.map((key) => [key, picture])) });
   expect(keys.length).toBeGreaterThan(16);
   expect(parsed(page).named('img')).toHaveLength(keys.length);
   expect(Buffer.byteLength(page)).toBeLessThan(5e6);
+});
+
+const explanation = (scan: string): ScanExplanation => ({
+  scan,
+  split: 'val',
+  label: null,
+  classes: ['a', 'b'],
+  explained: 'a',
+  probabilities: [0.75, 0.25],
+  method: 'grad-cam',
+  slices: [{ position: 3, file: null, score: -0.25, places: [0] }],
+  members: [],
+});
+
+test('explanations: those of the split, the errors first, at most six, with a text alternative', () => {
+  const picture: FigurePicture = {
+    mediaType: 'image/webp',
+    bytes: Uint8Array.from([1, 2, 3]),
+    width: 30,
+    height: 20,
+  };
+  const single = report({ scans: 30, members: 1 }); // with errors
+  const [split] = single.splits;
+  const keys = split!.doubt.scans.map(({ key }) => key);
+  const of = (some: readonly string[]) =>
+    new Map(some.map((key) => [key, { explanation: explanation(key), picture }]));
+  const figures = (page: string) =>
+    parsed(page)
+      .named('img')
+      .map((image) => attribute(image, 'alt'));
+  const alt = (key: string) => `Slices of ${key} that speak for a, with maps laid over them`;
+  const error = split!.errors[0]!.key;
+  const right = keys.find((key) => split!.errors.every((each) => each.key !== key))!;
+  expect(figures(reportPage(single, { explanations: of([right, error, 'val/unknown']) }))).toEqual([
+    alt(error),
+    alt(right),
+  ]);
+  const all = reportPage(single, { explanations: of(keys) });
+  expect(figures(all)).toHaveLength(6);
+  expect(all).toContain(`${keys.length - 6} more explained scans`);
+  expect(parsed(all).errors).toEqual([]);
+  expect(reportPage(small, { explanations: of(['<b>']) })).toBe(smallPage);
 });
 
 test('equal reports give equal pages', () => {

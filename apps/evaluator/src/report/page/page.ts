@@ -1,4 +1,5 @@
 // The report as one HTML file: no script, no font, no picture from outside.
+import { explanationFigure, type FigurePicture, type ScanExplanation } from '@ct-ensemble/ensemble';
 import type { PictureGroup, RunReport } from '../model/report-model.ts';
 import type { Chart } from '../tables/chart.ts';
 import type { Block, Section } from '../tables/section.ts';
@@ -21,10 +22,22 @@ export interface Picture {
 /** Pictures by the key of the scan; scans without one are shown by name only. */
 export type Pictures = ReadonlyMap<string, Picture>;
 
+export interface PageImages {
+  pictures?: Pictures;
+  /** Explanations with their pictures by the key of the scan; the page shows at most {@link mostExplanations} in a place. */
+  explanations?: ReadonlyMap<string, { explanation: ScanExplanation; picture: FigurePicture }>;
+}
+
+/** Explanations that are shown in one place, at most, so that the page stays small. */
+export const mostExplanations = 6;
+
 /** The whole page. Every name and text of the report is escaped. */
-export function reportPage(report: RunReport, pictures: Pictures = new Map()): string {
+export function reportPage(
+  report: RunReport,
+  { pictures = new Map(), explanations = new Map() }: PageImages = {},
+): string {
   const sections = sectionsOf(report);
-  const context = { report, pictures };
+  const context = { report, pictures, explanations };
   const title = `Run ${report.run}`;
   return html`<!doctype html>
     <html lang="en">
@@ -62,9 +75,8 @@ export function reportPage(report: RunReport, pictures: Pictures = new Map()): s
     </html> `.text;
 }
 
-interface Context {
+interface Context extends Required<PageImages> {
   report: RunReport;
-  pictures: Pictures;
   level: 2 | 3;
 }
 
@@ -95,14 +107,12 @@ function groupMarkup(blocks: readonly Block[], context: Context): Markup {
   return blocks.length > 1 ? html`<div class="charts">${markup}</div>` : html`${markup}`;
 }
 
-function blockMarkup(block: Block, context: Context): Markup {
+function blockMarkup(block: Block, context: Context): Markup | null {
   switch (block.kind) {
     case 'words':
       return html`${block.sentences.map((sentence) => html`<p>${sentence}</p> `)}`;
     case 'list':
-      return html`<ul class="words">
-        ${block.sentences.map((sentence) => html`<li>${sentence}</li>`)}
-      </ul>`;
+      return listMarkup(block.sentences, block.first);
     case 'table':
       return tableMarkup(block.table, block.first === undefined ? {} : { first: block.first });
     case 'matrix':
@@ -111,6 +121,8 @@ function blockMarkup(block: Block, context: Context): Markup {
       return chartMarkup(block.chart);
     case 'pictures':
       return html`${block.groups.map((group) => pictureMarkup(group, context))}`;
+    case 'explanations':
+      return explanationMarkup(block.scans, context);
     case 'text':
       return html`<details>
         <summary>${block.title}</summary>
@@ -119,6 +131,37 @@ function blockMarkup(block: Block, context: Context): Markup {
     default:
       return block satisfies never;
   }
+}
+
+function listMarkup(sentences: readonly string[], first = sentences.length): Markup {
+  const list = (some: readonly string[]) =>
+    html`<ul class="words">
+      ${some.map((sentence) => html`<li>${sentence}</li>`)}
+    </ul>`;
+  if (sentences.length <= first) return list(sentences);
+  return html`${list(sentences.slice(0, first))}
+    <details>
+      <summary>${sentences.length - first} more sentences</summary>
+      ${list(sentences.slice(first))}
+    </details> `;
+}
+
+function explanationMarkup(scans: readonly string[], { explanations }: Context): Markup | null {
+  const found = scans.flatMap((key) => explanations.get(key) ?? []);
+  if (found.length === 0) return null;
+  const shown = found.slice(0, mostExplanations);
+  const more =
+    found.length > shown.length
+      ? html`<p class="more">
+          ${found.length - shown.length} more explained scans are in the folder of the explanations.
+        </p>`
+      : null;
+  return html`<h4>Why the members answer so</h4>
+    <p>
+      Which slices speak for the class and where, as evaluator:explain has written it. Such pictures are for
+      finding faults of a network, not for diagnosis.
+    </p>
+    ${shown.map(({ explanation, picture }) => trusted(explanationFigure(explanation, { picture })))}${more}`;
 }
 
 function chartMarkup(chart: Chart): Markup {

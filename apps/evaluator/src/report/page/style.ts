@@ -33,6 +33,10 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0 0; p
 figure { margin: .75rem 0; max-width: 36rem; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: .25rem; }
 figure > svg { display: block; width: 100%; height: auto; }
+figure.explanation { max-width: 60rem; }
+figure.explanation img { display: block; max-width: 100%; height: auto; background: #000; }
+figure.explanation caption { white-space: normal; }
+figure.explanation td { overflow-wrap: anywhere; }
 details { margin: .25rem 0; }
 summary { cursor: pointer; color: var(--faint); padding: .15rem 0; }
 .scroll { overflow-x: auto; max-width: 100%; margin: .75rem 0; }
@@ -48,6 +52,7 @@ td.n, th.n { text-align: right; }
 td.n { white-space: nowrap; }
 .range { display: block; font-size: .78rem; color: var(--faint); }
 .long { overflow-wrap: anywhere; min-width: 8rem; }
+td.long { min-width: 15rem; }
 ul.words { margin: .4rem 0; padding-left: 1.2rem; max-width: 48rem; overflow-wrap: anywhere; }
 ul.words li { margin: .3rem 0; }
 .matrix td { background: rgba(var(--shade), calc(var(--s, 0) * .45)); }
@@ -87,7 +92,9 @@ footer { color: var(--faint); font-size: .875rem; padding-top: 2rem; padding-bot
   td.n { white-space: normal; }
   .range { white-space: nowrap; }
   th, td, p { overflow-wrap: anywhere; }
+  thead th { overflow-wrap: break-word; }
   td.long, td.t { min-width: 0; }
+  figure.explanation { max-width: 13cm; }
   thead { display: table-header-group; }
   tr, figure, li, h2, h3, h4, caption { break-inside: avoid; }
   h2, h3, h4, caption, p:has(+ figure), p:has(+ .charts), p:has(+ h4) { break-after: avoid; }

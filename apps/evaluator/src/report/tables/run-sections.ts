@@ -82,7 +82,7 @@ function curveChart({ members }: RunReport, of: 'macroF1' | 'loss'): Chart | nul
     y: {
       title: of === 'loss' ? 'loss' : 'macro F1',
       low: 0,
-      high: of === 'loss' ? twoDigitsUp(Math.max(...values, 1e-6)) : 1,
+      high: of === 'loss' ? roundedUp(Math.max(...values, 1e-6)) : 1,
     },
     series,
     data: {
@@ -104,9 +104,9 @@ function curveChart({ members }: RunReport, of: 'macroF1' | 'loss'): Chart | nul
   };
 }
 
-/** The next greater number with two significant digits. */
-function twoDigitsUp(value: number): number {
-  const step = 10 ** (Math.floor(Math.log10(value)) - 1);
+/** The next greater multiple of half its power of ten, such as 0.8 for 0.77. */
+function roundedUp(value: number): number {
+  const step = 10 ** Math.floor(Math.log10(value)) / 2;
   return Number((Math.ceil(value / step - 1e-9) * step).toPrecision(2));
 }
 
@@ -163,16 +163,22 @@ function missingTable({ members }: RunReport): Table | null {
   };
 }
 
-function submissionTable({ submissions }: RunReport): Table | null {
+function submissionTable({ submissions, members: all }: RunReport): Table | null {
   if (submissions.length === 0) return null;
   return {
     id: 'submissions',
     title: 'Submissions of the recipe',
     notes: [],
-    columns: [{ title: 'submission' }, { title: 'members' }, { title: 'missing members' }],
-    rows: submissions.map(({ name, members, missing }) => [
+    columns: [
+      { title: 'submission' },
+      { title: 'members' },
+      { title: 'combination' },
+      { title: 'missing members' },
+    ],
+    rows: submissions.map(({ name, members, choice, missing }) => [
       name,
-      inWords(members),
+      members.length === all.length ? `all ${all.length} members` : inWords(members),
+      choice ?? 'mean',
       missing.length === 0 ? 'none' : inWords(missing),
     ]),
   };

@@ -5,14 +5,16 @@ import type { Table } from './table.ts';
 
 export type Block =
   | { kind: 'words'; sentences: string[] }
-  /** Sentences of equal rank. */
-  | { kind: 'list'; sentences: string[] }
+  /** Sentences of equal rank. `first`: the page folds the others. */
+  | { kind: 'list'; sentences: string[]; first?: number }
   /** `first`: the page shows so many rows and says where the others are; the files have all. */
   | { kind: 'table'; table: Table; first?: number }
   /** A table of counts or shares whose cells are shaded by `shade`, 0 … 1, [rows][columns without the first]. */
   | { kind: 'matrix'; table: Table; shade: number[][] }
   | { kind: 'chart'; chart: Chart }
   | { kind: 'pictures'; groups: PictureGroup[] }
+  /** Explanations of these scans, as far as there are any; scans by key, the most interesting first. */
+  | { kind: 'explanations'; scans: string[] }
   | { kind: 'text'; title: string; text: string };
 
 export interface Section {

@@ -1,17 +1,25 @@
 // The sections of a report: which tables and charts there are, in which order, with which words.
 import { scoreNames, scoreTitles } from '@ct-ensemble/evaluation';
-import type { RunReport, SplitReport } from '../model/report-model.ts';
+import type {
+  DoubtfulScan,
+  RowReport,
+  RunReport,
+  SplitReport,
+  UnlabelledReport,
+} from '../model/report-model.ts';
+import { singlesOf } from '../model/scored-split.ts';
 import { counted, inWords, scoreText } from '../model/words.ts';
 import { chartsOf } from './charts.ts';
 import { runSections } from './run-sections.ts';
 import type { Block, Section } from './section.ts';
-import type { Cell, Column, Table } from './table.ts';
+import { type Cell, type Column, signed, type Table } from './table.ts';
 
 /** All sections of a report, in reading order. */
 export function sectionsOf(report: RunReport): Section[] {
   return [
     { id: 'summary', title: 'What this run says', blocks: [sentences(report.headline)], parts: [] },
     ...report.splits.map((split) => splitSection(split, report)),
+    ...report.unlabelled.map((split) => unlabelledSection(split, report)),
     ...runSections(report),
   ];
 }
@@ -36,7 +44,7 @@ function splitSection(split: SplitReport, report: RunReport): Section {
     part('confusion', 'Confusion matrices', confusionBlocks(about)),
     part('comparisons', 'Which differences the data can carry', [
       words(split.comparisons.notes),
-      list(split.comparisons.words),
+      list(split.comparisons.words, 6),
       split.comparisons.pairs.length === 0 ? null : table(comparisonTable(about)),
     ]),
     part('paper', 'As in the paper', [split.paper === null ? null : table(paperTableOf(about))]),
@@ -44,9 +52,11 @@ function splitSection(split: SplitReport, report: RunReport): Section {
       words(split.combination.notes),
       list(split.combination.rows.flatMap((row) => (row.words === null ? [] : [row.words]))),
       split.combination.rows.length === 0 ? null : table(combinationTable(about)),
+      ...chosenBlocks(about),
       chart(charts.size),
       ...agreementBlocks(about),
     ]),
+    part('augmentation', 'Test-time augmentation', augmentationBlocks(about)),
     part('thresholds', `ROC and precision-recall curves of ${split.main}`, [
       chart(charts.roc),
       chart(charts.precision),
@@ -71,6 +81,7 @@ function splitSection(split: SplitReport, report: RunReport): Section {
           : `${counted(split.errors.length, 'scan')} of ${split.scans} ${split.errors.length === 1 ? 'is' : 'are'} called wrong; the surest errors come first. Sure errors are worth a look: the label may be wrong, or the scan unlike the others.`,
       ]),
       split.pictures.length === 0 ? null : { kind: 'pictures', groups: split.pictures },
+      { kind: 'explanations', scans: inOrderOfInterest(split) },
       split.errors.length === 0 ? null : table(errorTable(about), 20),
     ]),
     part('groups', 'Scores by group', groupBlocks(about)),
@@ -99,7 +110,8 @@ interface Context {
 
 const sentences = (of: string[]): Block => ({ kind: 'words', sentences: of });
 const words = (of: string[]): Block | null => (of.length === 0 ? null : sentences(of));
-const list = (of: string[]): Block | null => (of.length === 0 ? null : { kind: 'list', sentences: of });
+const list = (of: string[], first?: number): Block | null =>
+  of.length === 0 ? null : { kind: 'list', sentences: of, ...(first === undefined ? {} : { first }) };
 const table = (of: Table, first?: number): Block => ({
   kind: 'table',
   table: of,
@@ -111,13 +123,25 @@ const chart = (of: Extract<Block, { kind: 'chart' }>['chart'] | null): Block | n
 /** A table's title names its split, so that no two tables of a report have one title. */
 const titled = ({ split }: Context, title: string) => `${title} (${split.title.toLowerCase()})`;
 
-function scoreNotes({ rows }: SplitReport, { resamples }: RunReport): string[] {
+function scoreNotes({ rows, split }: SplitReport, { resamples }: RunReport): string[] {
+  const chosen = rows.filter(({ choice }) => choice !== null);
+  const stretched = chosen.filter(({ scores }) => scores.logLoss.estimate === null);
   const percentile = rows.some(({ scores }) => scores.macroF1.method === 'percentile');
   return [
     `Each score stands with its 95 % interval: BCa, ${resamples} resamples of patients. Log loss, Brier score and expected calibration error are better the less they are.`,
     ...(percentile
       ? [
           'Where BCa does not exist, for example for a row without errors, the interval is the percentile one.',
+        ]
+      : []),
+    ...(chosen.length > 0
+      ? [
+          `${inWords(chosen.map(({ name }) => name))} ${chosen.length === 1 ? 'chooses' : 'choose'} weights, a temperature or a threshold out of fold. ${split === 'out-of-fold' ? 'The figures are nested: each fold is answered by the choice that was made on the other folds.' : 'The choice was made on the out-of-fold scans, and not on these.'}`,
+        ]
+      : []),
+    ...(stretched.length > 0
+      ? [
+          `A threshold stretches the probabilities of ${inWords(stretched.map(({ name }) => name))}, so that log loss, Brier score and calibration error do not apply.`,
         ]
       : []),
   ];
@@ -159,7 +183,8 @@ function scoreTable(about: Context): Table {
 }
 
 /** The row's name, with the submissions that it is. */
-function rowName({ name, submissions }: { name: string; submissions: string[] }): string {
+function rowName({ name, submissions, choice }: Pick<RowReport, 'name' | 'submissions' | 'choice'>): string {
+  if (choice !== null) return `${name} (chosen out of fold)`;
   const others = submissions.filter((submission) => submission !== name);
   return others.length === 0 ? name : `${name} (submission ${inWords(others)})`;
 }
@@ -189,7 +214,9 @@ function classTable(about: Context): Table {
 
 function confusionBlocks(about: Context): Block[] {
   const { split, report, id } = about;
-  const shown = split.rows.filter(({ name, kind }) => kind === 'ensemble' || name === split.main);
+  const shown = split.rows.filter(
+    ({ name, kind }) => kind === 'ensemble' || kind === 'chosen' || name === split.main,
+  );
   const rows = shown.length > 8 ? shown.filter(({ name }) => name === split.main) : shown;
   return rows.map((row) => ({
     kind: 'matrix',
@@ -213,6 +240,10 @@ function confusionBlocks(about: Context): Block[] {
 function comparisonTable(about: Context): Table {
   const { split, report, id } = about;
   const { pairs } = split.comparisons;
+  // Of two classes the AUROC of one is that of the other.
+  const tested = report.classes.flatMap((name, k) =>
+    report.classes.length > 2 || k === (report.positive ?? 1) ? [{ name, k }] : [],
+  );
   return {
     id: id('comparisons'),
     title: titled(about, 'Pairs of rows'),
@@ -225,7 +256,7 @@ function comparisonTable(about: Context): Table {
       { title: 'difference', kind: 'interval' },
       { title: 'p (swap)', kind: 'p' },
       { title: pairs.length > 1 ? 'p (Holm)' : 'p (one pair)', kind: 'p' },
-      ...report.classes.map((name): Column => ({ title: `p (DeLong, ${name})`, kind: 'p' })),
+      ...tested.map(({ name }): Column => ({ title: `p (DeLong, ${name})`, kind: 'p' })),
       { title: 'only A', kind: 'count' },
       { title: 'only B', kind: 'count' },
       { title: 'p (McNemar)', kind: 'p' },
@@ -238,7 +269,7 @@ function comparisonTable(about: Context): Table {
       pair.difference,
       pair.swapP,
       pair.adjustedP,
-      ...pair.delong.map((test) => test?.p ?? null),
+      ...tested.map(({ k }) => pair.delong[k]?.p ?? null),
       pair.mcnemar.onlyA,
       pair.mcnemar.onlyB,
       pair.mcnemar.p,
@@ -297,6 +328,117 @@ function combinationTable(about: Context): Table {
   };
 }
 
+function chosenBlocks(about: Context): (Block | null)[] {
+  const { chosen } = about.split.combination;
+  if (chosen.length === 0) return [];
+  const nested = about.split.split === 'out-of-fold';
+  return [
+    list(chosen.map(({ words }) => words)),
+    table({
+      id: about.id('chosen'),
+      title: titled(about, `Submissions that choose${nested ? ', nested' : ''}`),
+      notes: ['The choice is made on all out-of-fold scans; evaluator:submit applies it to the test scans.'],
+      columns: [
+        { title: 'submission' },
+        { title: 'macro F1', kind: 'interval' },
+        { title: 'mean of the same members', kind: 'interval' },
+        { title: 'difference', kind: 'interval' },
+        { title: chosen.length > 1 ? 'p (Holm)' : 'p', kind: 'p' },
+        { title: 'choice' },
+      ],
+      rows: chosen.map((each) => [each.name, each.macroF1, each.mean, each.difference, each.p, each.choice]),
+    }),
+  ];
+}
+
+function augmentationBlocks(about: Context): Block[] {
+  const { augmentation } = about.split;
+  const last = augmentation.at(-1);
+  if (last === undefined) return [];
+  const { estimate, interval } = last.gain;
+  const open = interval !== null && interval[0] <= 0 && interval[1] >= 0;
+  return [
+    sentences([
+      'The other tables are without test-time augmentation. The gain is the macro F1 with augmentation minus that without, with the interval of the difference by the bootstrap over patients.',
+      ...(estimate === null || interval === null
+        ? []
+        : [
+            `${last.row === 'ensemble' ? 'The mean of all members' : last.row} gains ${signed(estimate)} (95 % interval ${signed(interval[0])} to ${signed(interval[1])}). ${open ? 'The interval holds 0: these scans cannot show that augmentation changes the score.' : 'The interval does not hold 0.'} The intervals of the table are each of one row: among many rows one without 0 is more likely by chance.`,
+          ]),
+    ]),
+    table({
+      id: about.id('augmentation'),
+      title: titled(about, 'What test-time augmentation gains'),
+      notes: augmentation.some(({ row }) => about.split.combination.chosen.some(({ name }) => name === row))
+        ? [
+            'A submission that chooses makes its choice with augmentation anew; both of its figures are nested out of fold.',
+          ]
+        : [],
+      columns: [
+        { title: 'row' },
+        { title: 'augmentation' },
+        { title: 'scans', kind: 'count' },
+        { title: 'macro F1 without', kind: 'score' },
+        { title: 'with', kind: 'score' },
+        { title: 'gain', kind: 'interval' },
+      ],
+      rows: augmentation.map(({ row, augmentation: how, scans, plain, augmented, gain }) => [
+        row === 'ensemble' ? 'mean of all' : row,
+        how,
+        scans,
+        plain,
+        augmented,
+        gain,
+      ]),
+    }),
+  ];
+}
+
+/** Scans whose explanation is worth a look: the surest errors, the other shown scans, then the others by doubt. */
+function inOrderOfInterest({ errors, pictures, doubt }: SplitReport): string[] {
+  return [
+    ...new Set(
+      [errors, pictures.flatMap(({ scans }) => scans), doubt.scans.toSorted(byDoubt)].flatMap((scans) =>
+        scans.map(({ key }) => key),
+      ),
+    ),
+  ];
+}
+
+function unlabelledSection(of: UnlabelledReport, report: RunReport): Section {
+  const { split, title, notes, main, scans, perClass, answered, failed } = of;
+  const id = `${split}-unlabelled`;
+  const named = report.classes.map((name, k) => `${perClass[k]} ${name}`);
+  return {
+    id,
+    title,
+    blocks: [
+      sentences([
+        ...notes,
+        `${main} calls ${inWords(named)}.`,
+        ...(answered === null
+          ? []
+          : [
+              `${counted(answered, 'scan')} of ${scans.length} ${answered === 1 ? 'has' : 'have'} exactly one class in the conformal set.`,
+            ]),
+      ]),
+      ...(scans.length === 0
+        ? []
+        : [
+            table(
+              doubtTableOf(scans, { id, title: `${title}, in order of doubt`, classes: report.classes }),
+              20,
+            ),
+          ]),
+      ...(failed.length === 0
+        ? []
+        : [table(failedTableOf(failed, { id: `${id}-failed`, title: `Scans that could not be prepared (${title.toLowerCase()})` }), 20)]), // prettier-ignore
+      { kind: 'explanations', scans: scans.toSorted(byDoubt).map(({ key }) => key) },
+    ],
+    parts: [],
+  };
+}
+
 function agreementBlocks(about: Context): Block[] {
   const { split, id } = about;
   if (split.agreement.length === 0) return [];
@@ -304,7 +446,7 @@ function agreementBlocks(about: Context): Block[] {
   const shareOf = (a: string, b: string) =>
     a === b ? 1 : split.agreement.find((pair) => (pair.a === a && pair.b === b) || (pair.a === b && pair.b === a))!.agreement.share; // prettier-ignore
   const shares = names.map((a) => names.map((b) => shareOf(a, b)));
-  const left = split.rows.filter(({ kind }) => kind !== 'ensemble').length - names.length;
+  const left = singlesOf(split).length - names.length;
   return [
     {
       kind: 'matrix',
@@ -373,17 +515,31 @@ function conformalTable(about: Context): Table {
 
 function doubtTable(about: Context): Table {
   const { split, report, id } = about;
-  const name = (k: number) => report.classes[k]!;
-  const rows = split.doubt.scans.toSorted((a, b) => b.entropy - a.entropy || (a.key < b.key ? -1 : 1));
+  const title = titled(about, 'Scans in order of doubt');
+  return doubtTableOf(split.doubt.scans, { id: id('doubt'), title, classes: report.classes });
+}
+
+const byDoubt = (a: DoubtfulScan, b: DoubtfulScan) => b.entropy - a.entropy || (a.key < b.key ? -1 : 1);
+
+/** The most doubtful scans first; without a column of true classes if none is known. */
+export function doubtTableOf(
+  scans: readonly DoubtfulScan[],
+  { id, title, classes }: { id: string; title: string; classes: readonly string[] },
+): Table {
+  const rows = scans.toSorted(byDoubt);
+  const known = rows.some(({ label }) => label !== null);
   const several = rows.some(({ mutualInformation }) => mutualInformation !== null);
   const sets = rows.some(({ conformal }) => conformal !== null);
+  const name = (k: number | null) => (k === null ? null : classes[k]!);
+  const setText = (set: number[] | null) =>
+    set === null ? null : set.length === 0 ? 'none' : set.map((k) => classes[k]!).join(', ');
   return {
-    id: id('doubt'),
-    title: titled(about, 'Scans in order of doubt'),
+    id,
+    title,
     notes: [],
     columns: [
       { title: 'scan' },
-      { title: 'true' },
+      ...(known ? [{ title: 'true' }] : []),
       { title: 'called' },
       { title: 'probability', kind: 'score' },
       { title: 'entropy (0 … 1)', kind: 'score' },
@@ -397,20 +553,12 @@ function doubtTable(about: Context): Table {
     ],
     rows: rows.map((scan): Cell[] => [
       scan.key,
-      name(scan.label),
+      ...(known ? [name(scan.label)] : []),
       name(scan.predicted),
       scan.confidence,
       scan.entropy,
       ...(several ? [scan.mutualInformation, scan.votesAgainst] : []),
-      ...(sets
-        ? [
-            scan.conformal === null
-              ? null
-              : scan.conformal.length === 0
-                ? 'none'
-                : scan.conformal.map(name).join(', '),
-          ]
-        : []),
+      ...(sets ? [setText(scan.conformal)] : []),
     ]),
   };
 }
@@ -460,12 +608,18 @@ function groupBlocks(about: Context): Block[] {
   ]);
 }
 
-function failedTable(about: Context): Table {
-  return {
+const failedTable = (about: Context): Table =>
+  failedTableOf(about.split.failed, {
     id: about.id('failed'),
     title: titled(about, 'Scans that could not be prepared'),
-    notes: [],
-    columns: [{ title: 'scan' }, { title: 'reason' }],
-    rows: about.split.failed.map(({ key, reason }) => [key, reason]),
-  };
-}
+  });
+
+const failedTableOf = (
+  failed: readonly { key: string; reason: string }[],
+  about: Pick<Table, 'id' | 'title'>,
+): Table => ({
+  ...about,
+  notes: [],
+  columns: [{ title: 'scan' }, { title: 'reason' }],
+  rows: failed.map(({ key, reason }) => [key, reason]),
+});

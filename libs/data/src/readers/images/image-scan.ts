@@ -1,12 +1,13 @@
 // The images of one scan, and what their values are: 8-bit grey values, or 16-bit values that may be Hounsfield units.
 import { messageOf, UserError } from '@ct-ensemble/core';
-import { greyOfHU, type ScanFinding } from '../../scan.ts';
+import { type GreyImage, greyOfHU, type ScanFinding } from '../../scan.ts';
 import { decide, ValueCounts, windowed, type Decision, type ValuesChoice } from '../values.ts';
 import { decodeSlice, decodeValues, isPng16, type DecodedSlice } from './slices.ts';
 
 export interface ImageScan {
   findings: ScanFinding[];
-  decode(bytes: Uint8Array): Promise<DecodedSlice>;
+  /** `decoded`: what another thread has decoded of these bytes as 8-bit grey without a loss, if it has. */
+  decode(bytes: Uint8Array, decoded?: () => GreyImage | null): Promise<DecodedSlice>;
 }
 
 /**
@@ -34,8 +35,11 @@ export async function openImages(
       : choice === undefined || choice === 'grey';
   return {
     findings: decision?.findings ?? [],
-    async decode(bytes) {
-      if (isPlain(bytes)) return decodeSlice(bytes);
+    async decode(bytes, decoded) {
+      if (isPlain(bytes)) {
+        const image = decoded?.() ?? null;
+        return image === null ? decodeSlice(bytes) : { image, loss: null };
+      }
       const { height, width, values } = await decodeValues(bytes);
       const table = isPng16(bytes) ? tableOf(65535, () => decision!) : tableOf(255, () => narrow(choice!));
       return {

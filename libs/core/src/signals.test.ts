@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sameKeypress, stopNotice } from './signals.ts';
 
-const module = new URL('../../dist/terminal/signals.js', import.meta.url).href;
+const module = new URL('../dist/signals.js', import.meta.url).href;
 
 const children: ChildProcess[] = [];
 afterEach(() => {

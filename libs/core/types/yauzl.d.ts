@@ -1,4 +1,4 @@
-// The part of yauzl that unpacking uses; the package ships no types.
+// The part of yauzl that this project uses; the package ships no types. Projects that use it include this file in their tsconfig.
 declare module 'yauzl' {
   import type { Readable } from 'node:stream';
 
@@ -22,8 +22,11 @@ declare module 'yauzl' {
     close(): void;
   }
 
-  export function openPromise(
-    path: string,
-    options?: { strictFileNames?: boolean; autoClose?: boolean },
-  ): Promise<ZipFile>;
+  export interface Options {
+    strictFileNames?: boolean;
+    autoClose?: boolean;
+  }
+
+  export function openPromise(path: string, options?: Options): Promise<ZipFile>;
+  export function fromBufferPromise(buffer: Buffer, options?: Options): Promise<ZipFile>;
 }

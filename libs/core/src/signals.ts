@@ -25,13 +25,13 @@ export interface Stopping {
 }
 
 /**
- * Aborts `signal` at the first SIGINT, SIGTERM or SIGHUP. At the second, the process ends at once as by SIGINT, which shells
+ * Aborts `signal` at the first SIGINT, SIGTERM or SIGHUP, and prints the notice. At the second, the process ends at once as by SIGINT, which shells
  * report as exit code 130: also while a reader hangs or a native call runs. If the event loop is too busy to see the second
  * signal, a worker thread ends the process by SIGKILL a second later.
  *
  * Under nohup SIGHUP is ignored, as Node gives it its default action back at start, which nohup had set to ignored.
  */
-export function stopOnSignal(): Stopping {
+export function stopOnSignal({ notice = stopNotice }: { notice?: string } = {}): Stopping {
   const isNohup = basename(process.env['_'] ?? '') === 'nohup';
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', ...(isNohup ? [] : (['SIGHUP'] as const))];
   const controller = new AbortController();
@@ -42,7 +42,7 @@ export function stopOnSignal(): Stopping {
       first = performance.now();
       // The guard may start too late to see the first signal itself. This clock is the same in all threads.
       guard.postMessage(process.hrtime.bigint());
-      stopping.notify(stopNotice);
+      stopping.notify(notice);
       controller.abort();
     } else if (performance.now() - first >= sameKeypress) {
       void endAtOnce(guard);
@@ -50,7 +50,7 @@ export function stopOnSignal(): Stopping {
   };
   for (const signal of signals) process.on(signal, stop);
   if (isNohup) process.on('SIGHUP', ignore);
-  const guard = new Worker(fileURLToPath(new URL('../../dist/terminal/signal-guard.js', import.meta.url)), {
+  const guard = new Worker(fileURLToPath(new URL('../dist/signal-guard.js', import.meta.url)), {
     workerData: { signals, sameKeypress, patience: 1000 } satisfies GuardOptions,
     execArgv: [],
   });
