@@ -65,6 +65,18 @@ test('a member that fails has failed.json', async () => {
   expect(await readFailed(run, 'fails')).toMatchObject({ reason: 'fails cannot go on', kind: 'exception' });
 });
 
+test('a member whose folder cannot be used before its training has failed.json, too', async () => {
+  const run = await runOf('one', 'other');
+  await mkdir(memberFolder(run, 'one'), { recursive: true });
+  await writeFile(join(memberFolder(run, 'one'), 'checkpoints'), 'not a folder');
+  const outcome = await start(run, 'one');
+  expect(outcome).toMatchObject({
+    status: 'failed',
+    reason: expect.stringContaining('is a file, not a folder'),
+  });
+  expect(await readFailed(run, 'one')).toMatchObject({ kind: 'user' });
+});
+
 test('a member that is done and has its probabilities is left as it is, whoever owns it', async () => {
   const run = await runOf('one', 'other');
   const scans = [scan('train/a', 0), scan('val/b', 1), scan('test/c', null)];

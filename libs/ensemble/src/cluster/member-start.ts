@@ -6,6 +6,7 @@ import {
   ClaimedError,
   claimFolder,
   claimHolder,
+  messageOf,
   sweepTemporaryFiles,
   UserError,
 } from '@ct-ensemble/core';
@@ -91,22 +92,14 @@ export async function startMember(options: StartMemberOptions): Promise<StartOut
   try {
     // Again, now that whoever claims the run from now on finds the member's claim.
     await refuseCoordinator(run, (await stat(claim.file).catch(() => undefined))?.mtimeMs);
-    await clear(run, member);
-    const starts = await noteStart(run, member, job);
-    const idle = idleStarts(starts);
-    const outcome =
-      idle >= maxIdleStarts
-        ? await giveUp(run, { member, idle, checkpoint: starts.at(-1)!.checkpoint })
-        : (
-            await trainMembers({
-              ...train,
-              run,
-              plan,
-              only: member,
-              ...(job && { job: job.name }),
-              signal: AbortSignal.any([claim.lost, ...(signal ? [signal] : [])]),
-            })
-          )[0]!;
+    const signals = AbortSignal.any([claim.lost, ...(signal ? [signal] : [])]);
+    const outcome = await attempt({ ...train, run, plan, member, job, maxIdleStarts, signal: signals }).catch(
+      (error: unknown) => {
+        if (signals.aborted) throw error;
+        const kind = error instanceof UserError ? 'user' : 'exception';
+        return failed(run, { member, reason: messageOf(error), kind });
+      },
+    );
     await beforeRelease?.();
     await claim.isHeld();
     return claim.lost.aborted ? superseded(claim) : outcome;
@@ -117,6 +110,24 @@ export async function startMember(options: StartMemberOptions): Promise<StartOut
   } finally {
     await claim.release();
   }
+}
+
+/** Trains the owned member, unless its starts make no progress. */
+async function attempt({
+  member,
+  job,
+  maxIdleStarts,
+  ...train
+}: Omit<StartMemberOptions, 'heartbeat' | 'beforeRelease'> & {
+  maxIdleStarts: number;
+}): Promise<MemberOutcome> {
+  const { run } = train;
+  await clear(run, member);
+  const starts = await noteStart(run, member, job);
+  const idle = idleStarts(starts);
+  if (idle >= maxIdleStarts) return giveUp(run, { member, idle, checkpoint: starts.at(-1)!.checkpoint });
+  const outcomes = await trainMembers({ ...train, only: member, ...(job && { job: job.name }) });
+  return outcomes[0]!;
 }
 
 /** The outcome of a member that is done and has its probabilities. */
@@ -167,7 +178,15 @@ async function giveUp(
     `${idle} starts in a row found ${place} and ended without a later one → ` +
     'give the job more time (--time), write checkpoints more often (--checkpoint-minutes), ' +
     'and read the logs of the starts; starting the member again then counts anew';
-  await writeFailed(run, member, { reason, kind: 'user' });
+  return failed(run, { member, reason, kind: 'user' });
+}
+
+/** Keeps the reason why a member failed before its training began. */
+async function failed(
+  run: string,
+  { member, reason, kind }: { member: string; reason: string; kind: 'user' | 'exception' },
+): Promise<MemberOutcome> {
+  await writeFailed(run, member, { reason, kind });
   await appendLog({ run, member }, 'error', `failed: ${reason}`);
   return { member, status: 'failed', macroF1: null, attempts: 0, reason, notes: [] };
 }
