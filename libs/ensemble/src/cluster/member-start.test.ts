@@ -72,7 +72,7 @@ test('a member whose folder cannot be used before its training has failed.json, 
   const outcome = await start(run, 'one');
   expect(outcome).toMatchObject({
     status: 'failed',
-    reason: expect.stringContaining('is a file, not a folder'),
+    reason: expect.stringContaining('a part of the path is a file'),
   });
   expect(await readFailed(run, 'one')).toMatchObject({ kind: 'user' });
 });

@@ -2,6 +2,7 @@
 // coordinator of a run that has this one member.
 import { stat } from 'node:fs/promises';
 import {
+  asUserError,
   type Claim,
   ClaimedError,
   claimFolder,
@@ -94,8 +95,9 @@ export async function startMember(options: StartMemberOptions): Promise<StartOut
     await refuseCoordinator(run, (await stat(claim.file).catch(() => undefined))?.mtimeMs);
     const signals = AbortSignal.any([claim.lost, ...(signal ? [signal] : [])]);
     const outcome = await attempt({ ...train, run, plan, member, job, maxIdleStarts, signal: signals }).catch(
-      (error: unknown) => {
-        if (signals.aborted) throw error;
+      (thrown: unknown) => {
+        if (signals.aborted) throw thrown;
+        const error = asUserError(thrown);
         const kind = error instanceof UserError ? 'user' : 'exception';
         return failed(run, { member, reason: messageOf(error), kind });
       },
