@@ -35,8 +35,14 @@ export interface LabOptions {
 }
 
 export function openLab({ script, folder, nodes }: LabOptions): Lab {
-  // A memory of 12 GB a node is only claimed to Slurm; the fake GPUs are two a node.
-  const env = { ...process.env, SLURM_LAB: folder, SLURM_LAB_MODE: 'netns', SLURM_LAB_NS: 'ctlab' };
+  const env = {
+    ...process.env,
+    SLURM_LAB: folder,
+    SLURM_LAB_MODE: 'netns',
+    SLURM_LAB_NS: 'ctlab',
+    // A node that does not answer is noticed in seconds, while its members train.
+    SLURM_LAB_EXTRA: 'SlurmdTimeout=4\nMessageTimeout=4',
+  };
   const lab = async (...args: string[]) => {
     const { code, stdout, stderr } = await output('bash', [script, ...args], { env });
     if (code !== 0) throw new Error(`slurm-lab.sh ${args.join(' ')} ended with ${code}: ${stdout}${stderr}`);
@@ -45,7 +51,7 @@ export function openLab({ script, folder, nodes }: LabOptions): Lab {
   const run: Lab['run'] = (program, args, options) =>
     output('bash', [script, 'in', program, ...args], { ...options, env });
   return {
-    start: async () => void (await lab('start', String(nodes), '2')),
+    start: async () => void (await lab('start', String(nodes), '3')),
     stop: async () => void (await lab('stop')),
     killNode: async (node) => void (await lab('kill-node', node)),
     startNode: async (node) => void (await lab('start-node', node)),

@@ -14,7 +14,7 @@ const usage = `Usage: nx run cluster-lab:run -- [options] [SCENARIO…]
 
   --lab FILE     the script slurm-lab.sh (default: slurm-lab/slurm-lab.sh in CT_ENSEMBLE_SHARED, else in ../shared)
   --folder DIR   folder for the runs and the cluster's files (default: a new one, which is deleted when all is well)
-  --epochs N     epochs of each member (default: 90)
+  --epochs N     epochs of each member (default: 120)
 
 Root's rights and the packages munge, slurmctld, slurmd, slurm-client and iproute2 are needed.
 `;
@@ -68,7 +68,7 @@ class Run {
     this.folder = join(bench.folder, `the run "${name}" of the user's $HOME`);
   }
 
-  async submit({ time = '30', options = [] as string[] } = {}): Promise<string> {
+  async submit({ time = '30', mem = '1500M', options = [] as string[] } = {}): Promise<string> {
     const { recipe, data, store } = this.bench;
     return this.trainer('all-members', [
       ...['--on', 'slurm', '--recipe', recipe, '--data', data, '--volumes', store, '--devices', 'cpu:1'],
@@ -197,7 +197,8 @@ const scenarios: Record<string, Scenario> = {
 
   /** A node is cut from the network and joined again: for a while two copies of its members train. */
   async cut(run, { lab }) {
-    await run.submit();
+    // With so little memory all members fit on two nodes, and the third has room for those of the node that is cut.
+    await run.submit({ mem: '600M' });
     const { member, node } = await run.training();
     await lab.cutNode(node);
     const starts = await run.until(`${member} was not started again`, () => twoStarts(run, member));
@@ -294,7 +295,7 @@ async function main(): Promise<number> {
       help: { type: 'boolean' },
       lab: { type: 'string' },
       folder: { type: 'string' },
-      epochs: { type: 'string', default: '90' },
+      epochs: { type: 'string', default: '120' },
     },
   });
   if (values.help) {
