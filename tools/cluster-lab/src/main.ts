@@ -78,7 +78,7 @@ class Run {
         '--time',
         time,
         '--mem',
-        '600M',
+        mem,
         '--sbatch=--gres=gpu:1',
         '--checkpoint-minutes',
         '0.02',
