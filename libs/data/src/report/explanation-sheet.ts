@@ -94,10 +94,10 @@ export async function drawExplanation({ lines, rows, slices, scale }: Explanatio
       canvas.write(line, { x, y: head + k * LINE }, { colour: k === 0 ? INK : FAINT, scale: 1, room: TILE }),
     );
     const grey = resizeBilinear(image, { height: TILE, width: TILE });
-    draw(canvas, { x, y: top }, grey, null);
+    draw(canvas, { x, y: top }, { grey });
     rows.forEach((_, row) => {
       const map = resizeBilinear(maps[row]!, { height: TILE, width: TILE });
-      draw(canvas, { x, y: top + TILE + GAP + row * rowHeight + LINE }, grey, map);
+      draw(canvas, { x, y: top + TILE + GAP + row * rowHeight + LINE }, { grey, map });
     });
   });
   rows.forEach((row, i) =>
@@ -121,7 +121,7 @@ export async function drawExplanation({ lines, rows, slices, scale }: Explanatio
     .toBuffer();
 }
 
-function draw(canvas: Canvas, at: Place, grey: GreyImage, map: GreyImage | null) {
+function draw(canvas: Canvas, at: Place, { grey, map }: { grey: GreyImage; map?: GreyImage }) {
   for (let y = 0; y < grey.height; y++)
     for (let x = 0; x < grey.width; x++) {
       const i = y * grey.width + x;
