@@ -1,3 +1,4 @@
 import preset from '../../jest.preset.mjs';
 
-export default preset;
+// Most of these tests wait for the programs that they start.
+export default { ...preset, maxWorkers: 2 };
