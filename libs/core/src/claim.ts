@@ -18,7 +18,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf, messageOf, UserError } from './errors.ts';
 import { lowerFence, raiseFence } from './fence.ts';
-import { ownIdentity, pidExists, type ProcessState, programOf, stateOf } from './process-identity.ts';
+import {
+  identitySchema,
+  ownIdentity,
+  pidExists,
+  type ProcessState,
+  programOf,
+  stateOf,
+} from './process-identity.ts';
 
 export interface ClaimOptions {
   /** Seconds between two heartbeats. Default 10. */
@@ -59,12 +66,7 @@ export interface Claim extends AsyncDisposable {
 const claimName = '.claim';
 const longestClaim = 65536;
 
-const recordSchema = z.object({
-  host: z.string(),
-  bootId: z.string().nullable(),
-  pidNamespace: z.string().nullable(),
-  pid: z.int().positive(),
-  startTime: z.string().nullable(),
+const recordSchema = identitySchema.extend({
   /** Names the claim's take-over file, hence its narrow form. */
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   claimedAt: z.string(),
@@ -431,6 +433,8 @@ export interface ClaimHolder {
    * last heartbeat is younger than its lease by this machine's clock.
    */
   isAlive: boolean;
+  /** Whether the holder is known for certain to run on this machine, so that it may be signalled by its pid. */
+  isHere: boolean;
 }
 
 /**
@@ -455,6 +459,7 @@ export async function claimHolder(
       legacyPid === undefined
         ? state === 'alive' || (state === 'unknown' && isFresh)
         : await mayBeOlderVersion(found),
+    isHere: state === 'alive',
   };
 }
 

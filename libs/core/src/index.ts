@@ -12,7 +12,7 @@ export { fenced, LostClaimError, requireFence } from './fence.ts';
 export * as fields from './fields.ts';
 export { readJson, sha256OfFile, sweepTemporaryFiles, writeFileAtomic, writeJson } from './files.ts';
 export { escapeHtml } from './html.ts';
-export { ownIdentity, type ProcessIdentity, stateOf } from './process-identity.ts';
+export { identitySchema, ownIdentity, type ProcessIdentity, stateOf } from './process-identity.ts';
 export { type Host, usableCores, usableMemory } from './host.ts';
 export { print, printError, printable, printableLines } from './printable.ts';
 export {

@@ -7,6 +7,7 @@ import { readFile, readlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
+import { z } from 'zod';
 import { codeOf } from './errors.ts';
 
 export interface ProcessIdentity {
@@ -19,6 +20,15 @@ export interface ProcessIdentity {
   /** Field 22 of /proc/PID/stat (clock ticks since boot), or what `ps -o lstart=` prints; null if unknown. */
   startTime: string | null;
 }
+
+/** An identity as it is written to files. */
+export const identitySchema = z.object({
+  host: z.string(),
+  bootId: z.string().nullable(),
+  pidNamespace: z.string().nullable(),
+  pid: z.int().positive(),
+  startTime: z.string().nullable(),
+}) satisfies z.ZodType<ProcessIdentity>;
 
 /**
  * `alive` and `dead` are certain. `rebooted`: a host of the same name, since booted anew, or another host that has

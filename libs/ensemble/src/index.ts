@@ -93,7 +93,6 @@ export {
 } from './cluster/member-start.ts';
 export { type MemberStart, readStarts } from './cluster/starts.ts';
 export { type MemberEvent, type MemberOutcome, trainMembers } from './run/coordinator.ts';
-export { ownClaimPid } from './claim-pid.ts';
 export { openMembers } from './cluster/open-members.ts';
 export {
   explainReason,

@@ -1,11 +1,10 @@
 // The command stop: stops the training of a run, wherever it runs: a process of this machine, or jobs of a cluster.
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { claimHolder, print, UserError } from '@ct-ensemble/core';
+import { type ClaimHolder, claimHolder, print, UserError } from '@ct-ensemble/core';
 import {
   isQueued,
   jobsOf,
-  ownClaimPid,
   type QueuedTask,
   readJobRecords,
   slurmQueue,
@@ -40,7 +39,7 @@ async function stop(members: readonly string[], { run, wait }: StopOptions): Pro
   const isOnCluster = await stopJobs(members, { run, wait });
   const holder = await claimHolder(run);
   // The claim of a preparation that was cancelled with its node's processes looks alive for the time of its lease.
-  const isLeft = isOnCluster === true && (await ownClaimPid(run)) === undefined;
+  const isLeft = isOnCluster === true && holder?.isHere !== true;
   if (!holder?.isAlive || isLeft) {
     if (isOnCluster === undefined)
       print(
@@ -53,7 +52,7 @@ async function stop(members: readonly string[], { run, wait }: StopOptions): Pro
       file: run,
       remedy: 'leave the members out to stop the whole run',
     });
-  return (await stopProcess({ run, wait })) && isOnCluster !== false ? 0 : 1;
+  return (await stopProcess(holder, { run, wait })) && isOnCluster !== false ? 0 : 1;
 }
 
 /** Cancels the jobs of the run. Returns whether they have ended; undefined if there were none. */
@@ -94,24 +93,24 @@ async function stopJobs(
 }
 
 /** Asks the process that holds the claim of the run to stop. Returns whether it has ended. */
-async function stopProcess({ run, wait }: StopOptions): Promise<boolean> {
-  const pid = await ownClaimPid(run);
-  if (pid === undefined) {
-    const { pid: other, host } = (await claimHolder(run)) ?? { pid: null, host: null };
+async function stopProcess({ pid, host, isHere }: ClaimHolder, { run, wait }: StopOptions): Promise<boolean> {
+  if (!isHere || pid === null)
     throw new UserError(
       host === hostname()
-        ? `process ${other} is at work in the folder, in another container of this machine`
-        : `process ${other} on ${host ?? 'an unknown host'} is at work in the folder, which this machine cannot signal`,
+        ? `process ${pid} is at work in the folder, in another container of this machine`
+        : `process ${pid} on ${host ?? 'an unknown host'} is at work in the folder, which this machine cannot signal`,
       {
         file: run,
         remedy:
           host === hostname() ? 'call this command there' : `call this command on ${host ?? 'that host'}`,
       },
     );
-  }
   process.kill(pid, 'SIGTERM');
   print(`asked process ${pid} to stop after its present step`);
-  const isOver = await waitUntil(async () => (await ownClaimPid(run)) !== pid, wait);
+  const isOver = await waitUntil(async () => {
+    const now = await claimHolder(run).catch(() => undefined);
+    return now?.isHere !== true || now.pid !== pid;
+  }, wait);
   print(isOver ? `process ${pid} has stopped` : `process ${pid} has not stopped within ${wait} s`);
   return isOver;
 }

@@ -5,24 +5,8 @@
 // starts after the coordinator's end. It therefore finds the note, or the child finds that its coordinator has ended.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  fenced,
-  ownIdentity,
-  type ProcessIdentity,
-  readJson,
-  stateOf,
-  writeFileAtomic,
-} from '@ct-ensemble/core';
+import { fenced, identitySchema, ownIdentity, readJson, stateOf, writeFileAtomic } from '@ct-ensemble/core';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
-
-const identity: z.ZodType<ProcessIdentity> = z.object({
-  host: z.string(),
-  bootId: z.string().nullable(),
-  pidNamespace: z.string().nullable(),
-  pid: z.int().positive(),
-  startTime: z.string().nullable(),
-});
 
 const noteFile = (folder: string) => join(folder, '.process.json');
 
@@ -46,7 +30,7 @@ export async function endLeftProcesses(folder: string) {
 /** The same for the folder of one member. To be called by the owner of the member's claim, or of the run's. */
 export async function endLeftProcess(memberFolder: string) {
   const file = noteFile(memberFolder);
-  const noted = identity.safeParse(await readJson(file).catch(() => undefined));
+  const noted = identitySchema.safeParse(await readJson(file).catch(() => undefined));
   if (!noted.success) return; // None, or cut short: the child had not begun.
   while ((await stateOf(noted.data)) === 'alive') {
     kill(noted.data.pid);
