@@ -68,22 +68,12 @@ class Run {
     this.folder = join(bench.folder, `the run "${name}" of the user's $HOME`);
   }
 
-  async submit({ time = '30', mem = '1500M', options = [] as string[] } = {}): Promise<string> {
+  async submit({ time = '30', mem = '1500M' } = {}): Promise<string> {
     const { recipe, data, store } = this.bench;
     return this.trainer('all-members', [
       ...['--on', 'slurm', '--recipe', recipe, '--data', data, '--volumes', store, '--devices', 'cpu:1'],
-      ...[
-        '--site',
-        this.bench.site,
-        '--time',
-        time,
-        '--mem',
-        mem,
-        '--sbatch=--gres=gpu:1',
-        '--checkpoint-minutes',
-        '0.02',
-        ...options,
-      ],
+      ...['--site', this.bench.site, '--time', time, '--mem', mem, '--sbatch=--gres=gpu:1'],
+      ...['--checkpoint-minutes', '0.02'],
     ]);
   }
 
@@ -124,6 +114,13 @@ class Run {
       return undefined;
     });
   }
+
+  /** Waits until the member was started a second time; returns the hosts of all its starts. */
+  startedAgain = (member: string) =>
+    this.until(`${member} was not started again`, async () => {
+      const starts = await this.starts(member);
+      return starts.length > 1 ? starts : undefined;
+    });
 
   /** Waits until the queue has no job any more. */
   ended = () =>
@@ -189,7 +186,7 @@ const scenarios: Record<string, Scenario> = {
     await run.submit();
     const { member, node } = await run.training();
     await lab.killNode(node);
-    const starts = await run.until(`${member} was not started again`, () => twoStarts(run, member));
+    const starts = await run.startedAgain(member);
     await lab.startNode(node);
     await run.ended();
     return `${member} on ${starts.join(', then ')}`;
@@ -201,7 +198,7 @@ const scenarios: Record<string, Scenario> = {
     await run.submit({ mem: '600M' });
     const { member, node } = await run.training();
     await lab.cutNode(node);
-    const starts = await run.until(`${member} was not started again`, () => twoStarts(run, member));
+    const starts = await run.startedAgain(member);
     await sleep(3000);
     await lab.joinNode(node);
     await run.ended();
@@ -255,11 +252,6 @@ const scenarios: Record<string, Scenario> = {
     return `${before} members were done when it was stopped`;
   },
 };
-
-async function twoStarts(run: Run, member: string): Promise<string[] | undefined> {
-  const starts = await run.starts(member);
-  return starts.length > 1 ? starts : undefined;
-}
 
 async function startsOf(run: Run): Promise<string> {
   const counts = await Promise.all(members.map(async (name) => (await run.starts(name)).length));
